@@ -1,0 +1,56 @@
+# make lab     set up the environment and open JupyterLab on the notebooks
+# make test    set up the environment and run every test, notebooks included
+# Other targets: quick, notebooks, weights, clean. See the end of this file for what each one does.
+#
+# VENV says where the environment lives, PYTHON which interpreter makes it:
+#   make lab PYTHON=python3.12 VENV=$HOME/envs/dfsbir LAB_ARGS="--no-browser --port 8890"
+
+VENV ?= .venv
+PYTHON ?= python3
+LAB_ARGS ?=
+
+PY = $(VENV)/bin/python
+# pip has finished in $(VENV), for the pyproject.toml that is here now.
+INSTALLED = $(VENV)/.installed
+
+.PHONY: lab test quick notebooks weights clean
+
+# In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
+# themselves: the notebooks need the kernel that has the package.
+lab: $(INSTALLED)
+	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab $(LAB_ARGS) notebooks
+
+test: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pytest tests
+	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "dfsbir_lite needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "No virtual environment at $(VENV); on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@$(PY) -m pip install --editable '.[test]' || { \
+		echo "pip could not install dfsbir_lite into $(VENV); its first error above says why."; exit 1; }
+	@touch $@
+
+# The unit tests that take seconds.
+quick: $(INSTALLED)
+	$(PY) -m pytest -m "not slow" tests
+
+# Run every notebook and store its outputs in place.
+notebooks: $(INSTALLED)
+	$(PY) data_scripts/run_notebooks.py
+
+# Train the shipped teachers, then the shipped students.
+weights: $(INSTALLED)
+	$(PY) data_scripts/train_teachers.py
+	$(PY) data_scripts/train_students.py
+
+# Caches and build products; the environment and the shipped weights stay.
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find dfsbir_lite data_scripts tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -1,0 +1,137 @@
+"""Runs notebooks top to bottom and stores their outputs in place.
+
+    python data_scripts/run_notebooks.py                                  # all of them
+    python data_scripts/run_notebooks.py notebooks/00_start_here.ipynb    # the ones named
+
+A notebook runs in a fresh kernel of the Python that runs this script, in its own folder, as the
+tests run it. One that fails keeps its old file; the others are still run, and the exit status is 1.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from dfsbir_lite.checkpoint import write_atomically
+from dfsbir_lite.runtime import progress
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+# The same for everyone who runs the series, so that a diff shows what changed in the lesson.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
+}
+VIEW_STATE = ("collapsed", "scrolled", "execution", "ExecuteTime")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class ThisPython(KernelSpecManager):
+    """Knows one kernel, that of the Python which runs this script.
+
+    The name `python3` alone could lead to a kernel that the user once installed for themselves,
+    in an environment without this package.
+    """
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+def execute(notebook, folder: Path, timeout: int) -> None:
+    """Runs every code cell of `notebook` in a fresh kernel and stores the outputs in its cells.
+
+    Raises RuntimeError, with the cell and its error, when a cell raises, takes more than `timeout`
+    seconds or kills the kernel.
+    """
+    running = 0
+
+    def remember(cell, cell_index):
+        nonlocal running
+        running = cell_index
+
+    client = NotebookClient(
+        notebook,
+        km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
+        resources={"metadata": {"path": str(folder)}},
+        timeout=timeout,
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+        on_cell_execute=remember,
+    )
+    try:
+        # What the kernel process itself says is no output of a cell.
+        client.execute(cleanup_kc=True, stderr=subprocess.DEVNULL)
+    except Exception as error:
+        short = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else ""
+        place = f"cell {running + 1} of {len(notebook.cells)}"
+        raise RuntimeError(f"{place}: {short or type(error).__name__}\n{error}") from error
+
+
+def normalise(notebook) -> None:
+    """Drops whatever differs from run to run or from reader to reader and teaches nothing."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        for key in VIEW_STATE:
+            cell.metadata.pop(key, None)
+        if cell.cell_type != "code":
+            continue
+        # A widget lives in its kernel. Stored, its view carries a random id and shows "model not
+        # found"; without the view a reader sees the widget's text (or its picture, if it has one).
+        for output in cell.outputs:
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+        cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
+
+
+def run(path: Path, timeout: int) -> None:
+    """Runs the notebook at `path` and replaces the file, or raises RuntimeError and leaves it."""
+    notebook = nbformat.read(path, as_version=4)
+    execute(notebook, path.resolve().parent, timeout)
+    normalise(notebook)
+    nbformat.validate(notebook)
+    write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks to run (default: all)")
+    parser.add_argument(
+        "--timeout", type=int, default=600, help="seconds that one cell may take (default: 600)"
+    )
+    options = parser.parse_args(arguments)
+
+    # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints.
+    everything = sorted([*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")])
+    paths = options.paths or everything
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        parser.error(f"no such notebook: {', '.join(missing) or NOTEBOOKS / '*.ipynb'}")
+
+    failures = []
+    for path in (bar := progress(paths, desc="notebooks")):
+        bar.set_postfix_str(path.name)
+        try:
+            run(path, options.timeout)
+        except RuntimeError as error:
+            failures.append(f"{path}, {error}")
+            bar.write(f"FAILED {failures[-1]}", file=sys.stderr)
+    for failure in failures:
+        print("not stored:", failure.splitlines()[0], file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Files: safetensors for the numbers, a JSON card beside them for what they are.
+
+Nothing is ever unpickled. Every file is written under another name and then moved into place,
+so that an interruption leaves either the old file or the new one.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from dfsbir_lite.runtime import UserError
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Writes `data` to `path`, creating the folder; never leaves half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict) -> dict:
+    """Saves `weights` and, beside them, `card` plus the file's sha256; returns that card.
+
+    Matrices and convolutions are rounded to half precision, which halves the download and costs
+    nothing measurable; biases and batch-norm statistics stay as they are.
+    """
+    small = {k: (v.half() if v.is_floating_point() and v.dim() > 1 else v) for k, v in weights.items()}
+    data = to_bytes({k: v.detach().cpu().contiguous() for k, v in small.items()})
+    card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomically(path, data)
+    write_atomically(Path(path).with_suffix(".json"), json.dumps(card, indent=2).encode() + b"\n")
+    return card
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The float32 weights and the card saved by `save_weights`.
+
+    Raises UserError, naming the file, if either is missing, damaged or does not fit the other.
+    """
+    path = Path(path)
+    card_path = path.with_suffix(".json")
+    for needed in (path, card_path):
+        if not needed.is_file():
+            raise UserError(f"{needed}: no such file")
+    try:
+        card = json.loads(card_path.read_text())
+    except ValueError as reason:
+        raise UserError(f"{card_path}: not a model card ({reason})") from None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
+        raise UserError(f"{path}: damaged, or not the file that {card_path.name} describes")
+    tensors, _ = _read(path)
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card
+
+
+def save_state(path: str | Path, state: dict) -> None:
+    """Saves a nested dict (or list) of tensors and plain values, as training states are."""
+    tensors: dict[str, torch.Tensor] = {}
+    skeleton = _strip(state, "", tensors)
+    write_atomically(path, to_bytes(tensors, metadata={"skeleton": json.dumps(skeleton)}))
+
+
+def load_state(path: str | Path) -> dict:
+    """What `save_state` saved. Raises UserError if the file is missing or damaged."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    tensors, metadata = _read(path)
+    if "skeleton" not in metadata:
+        raise UserError(f"{path}: holds weights, not a training state to resume")
+    return _restore(json.loads(metadata["skeleton"]), tensors)
+
+
+def _read(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as reason:
+        raise UserError(f"{path}: not a readable safetensors file ({reason})") from None
+
+
+def _strip(value, name: str, tensors: dict):
+    """`value` with each tensor moved into `tensors` and replaced by its name there."""
+    if isinstance(value, torch.Tensor):
+        # a copy in plain layout: safetensors refuses shared memory and channels_last
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, dict):
+        pairs = [[k, _strip(v, f"{name}/{k}", tensors)] for k, v in value.items()]
+        return {"dict": pairs}  # pairs, because JSON would turn integer keys into strings
+    if isinstance(value, (list, tuple)):
+        return {"list": [_strip(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
+    return {"value": value}
+
+
+def _restore(node: dict, tensors: dict):
+    if "tensor" in node:
+        return tensors[node["tensor"]]
+    if "dict" in node:
+        return {k: _restore(v, tensors) for k, v in node["dict"]}
+    if "list" in node:
+        return [_restore(v, tensors) for v in node["list"]]
+    return node["value"]

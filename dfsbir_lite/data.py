@@ -1,0 +1,136 @@
+"""Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from dfsbir_lite import toybox
+from dfsbir_lite.runtime import Profile, UserError, progress
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images of one modality.
+
+    Attributes:
+        images: uint8 (N, 3, H, W). labels: int64 (N,), indices into `classes`.
+        modality: "photo", "sketch" or, for both together, "both".
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    modality: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def only(self, classes: tuple[str, ...]) -> "ImageSet":
+        """The images of `classes`, labelled by their place there. UserError for unknown ones."""
+        if missing := set(classes) - set(self.classes):
+            raise UserError(f"no class {sorted(missing)[0]!r}: there are {', '.join(self.classes)}")
+        renamed = torch.tensor([classes.index(c) if c in classes else -1 for c in self.classes])
+        labels = renamed[self.labels]
+        keep = labels >= 0
+        return replace(self, images=self.images[keep], labels=labels[keep], classes=tuple(classes))
+
+
+def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
+    """Both sets as one, labelled by class or, with `by_modality`, as "photo" and "sketch"."""
+    labels, classes = torch.cat([a.labels, b.labels]), a.classes
+    if by_modality:
+        labels, classes = torch.arange(2).repeat_interleave(torch.tensor([len(a), len(b)])), ("photo", "sketch")
+    return ImageSet(torch.cat([a.images, b.images]), labels, classes, "both")
+
+
+def toybox_set(
+    modality: str,
+    split: str,
+    profile: Profile,
+    classes: tuple[str, ...] = toybox.SEEN,
+    per_class: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """A part of ToyBox at the profile's size.
+
+    Args:
+        split: "train", "val" (for every choice one makes) or "test" (for every figure one shows).
+        per_class: images a class; by default what the profile says for training or test.
+    """
+    if per_class is None:
+        per_class = profile.train_per_class if split == "train" else profile.test_per_class
+    images, labels = toybox.render(
+        modality, split, classes=classes, per_class=per_class, size=profile.size, seed=seed
+    )
+    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
+
+
+def folder_pair(photos: str | Path, sketches: str | Path, split: str, size: int) -> tuple[ImageSet, ImageSet]:
+    """The `split` part of two folders, `<folder>/<split>/<class>/<image>`, with one class list.
+
+    Raises UserError if a folder is missing or empty, an image cannot be read, or the classes of
+    photos and sketches differ.
+    """
+    names = [_class_names(Path(root) / split) for root in (photos, sketches)]
+    if only := sorted(set(names[0]) ^ set(names[1])):
+        told = ", ".join(f"{c} (only {'photos' if c in names[0] else 'sketches'})" for c in only)
+        raise UserError(f"photos and sketches must have the same classes; they differ in {told}")
+    photo_set = folder_set(Path(photos) / split, size, "photo")
+    return photo_set, folder_set(Path(sketches) / split, size, "sketch")
+
+
+def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
+    """All images under `root/<class>/`, centre-cropped and resized to `size` pixels.
+
+    Transparency becomes white paper. Raises UserError, naming the file or folder.
+    """
+    root = Path(root)
+    classes = _class_names(root)
+    files = [(path, i) for i, name in enumerate(classes) for path in _image_files(root / name)]
+    shape = (len(files), 3, size, size)
+    images = np.empty(shape, np.uint8)
+    for n, (path, _) in enumerate(progress(files, desc=f"reading {modality} images", unit="image")):
+        images[n] = read_image(path, size)
+    labels = torch.tensor([i for _, i in files])
+    return ImageSet(torch.from_numpy(images), labels, classes, modality)
+
+
+def read_image(path: str | Path, size: int) -> np.ndarray:
+    """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGBA")
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: not an image that can be read") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
+        raise UserError(f"{path}: cannot be read ({reason})") from None
+    paper = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(paper, image).convert("RGB")
+    image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """The names of the folders in `root`, sorted."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder (expected <folder>/train/<class>/ and <folder>/test/<class>/)")
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(names) < 2:
+        raise UserError(f"{root}: needs at least two class folders, found {len(names)}")
+    return tuple(names)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """The image files of one class folder, sorted; hidden files are passed over."""
+    files = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
+    if not files:
+        raise UserError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    return files

@@ -1,0 +1,159 @@
+"""Every loss term, named as in the paper, and the weights that scale them.
+
+All terms are means over the batch, to be minimised, unless a docstring says otherwise. N is the
+batch, C the number of classes, E the length of an embedding.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dfsbir_lite.runtime import UserError
+
+
+@dataclass
+class Weights:
+    """One float per loss term. Mutable on purpose: a slider writes, each step reads a snapshot.
+
+    The first group trains the estimators, the last two terms train the encoders.
+    """
+
+    one_hot: float = 0.0
+    entropy: float = 0.0
+    activation: float = 0.0
+    bn: float = 0.0
+    align: float = 0.0
+    modal: float = 0.0
+    adv: float = 0.0
+    diversity: float = 0.0
+    proxy: float = 0.0
+    contrastive: float = 0.0
+
+    def __post_init__(self):
+        for field in fields(self):
+            if not 0 <= getattr(self, field.name) < float("inf"):
+                value = getattr(self, field.name)
+                raise UserError(f"weight {field.name} is {value}: it must be 0 or more")
+
+    def snapshot(self) -> dict[str, float]:
+        """A copy as a plain dict, so that a step sees the same weights from start to end."""
+        return asdict(self)
+
+
+ENCODER_TERMS = ("proxy", "contrastive")
+ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER_TERMS)
+
+
+# --- terms of the estimators ------------------------------------------------------------------
+
+
+def one_hot(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of `logits` (N, C) to the wanted classes `labels` (N,); DAFL, the paper."""
+    return F.cross_entropy(logits, labels)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Minus the entropy of the batch's mean posterior, in [-log C, 0].
+
+    Lowest when all classes appear equally often; DAFL, the paper.
+    """
+    mean = F.softmax(logits, dim=1).mean(0)
+    return torch.xlogy(mean, mean).sum()
+
+
+def activation(features: Tensor) -> Tensor:
+    """Minus the mean absolute feature (N, D): real images excite a network; DAFL, the paper."""
+    return -features.abs().mean()
+
+
+def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
+    """L_bn, DeepInversion: how far a batch's statistics are from those a teacher has stored.
+
+    Args:
+        moments: for each batch-norm layer its batch mean, batch variance, stored mean and
+            stored variance, each (channels,).
+
+    Returns: the L2 distances of means and of variances, summed over layers.
+    """
+    distances = [
+        torch.linalg.vector_norm(mean - stored_mean) + torch.linalg.vector_norm(var - stored_var)
+        for mean, var, stored_mean, stored_var in moments
+    ]
+    return torch.stack(distances).sum()
+
+
+def class_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
+    """L_align, the paper: KL divergence of what the two teachers see in one noise vector's pair.
+
+    Symmetric, mean of both directions: the one-way term lets one estimator stand still.
+    """
+    photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
+    forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
+    back = F.kl_div(photo, sketch, reduction="batchmean", log_target=True)
+    return (forth + back) / 2
+
+
+def modality_guidance(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
+    """L_modal, the paper: binary cross-entropy of the guidance network d.
+
+    Args:
+        photo_logits, sketch_logits: d's logits (N, 2), in the order photo, sketch, for what
+            the photo estimator and the sketch estimator made.
+    """
+    sketchness = torch.cat([photo_logits, sketch_logits]).diff(dim=1).squeeze(1)
+    target = torch.zeros_like(sketchness)
+    target[len(photo_logits) :] = 1
+    return F.binary_cross_entropy_with_logits(sketchness, target)
+
+
+def adversarial(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None, limit: float = 3.0
+) -> Tensor:
+    """L_adv, metric-agnostic adversarial estimation: lower the more the encoder disagrees.
+
+    Minus KL(teacher ‖ student), where `student_logits` (N, C) read the embedding through the
+    class proxies. Each sample's KL is clamped at `limit`, because the term is unbounded. With
+    `labels`, samples that the teacher does not classify as wanted do not count: they are
+    disagreements about nothing.
+    """
+    student, teacher = F.log_softmax(student_logits, 1), F.log_softmax(teacher_logits, 1)
+    kl = F.kl_div(student, teacher, reduction="none", log_target=True).sum(1).clamp(max=limit)
+    if labels is not None:
+        kl = kl * (teacher_logits.argmax(1) == labels)
+    return -kl.mean()
+
+
+def diversity(images: Tensor) -> Tensor:
+    """Minus the mean pixel distance of each image to its neighbour in the batch, in [-1, 0]."""
+    return -(images - images.roll(1, 0)).abs().mean()
+
+
+# --- terms of the encoders (L_metric) ---------------------------------------------------------
+
+
+def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:
+    """Class-proxy loss: cross-entropy of cosines to the proxies (N, C) to `posteriors` (N, C).
+
+    `posteriors` are a teacher's, or one-hot rows.
+    """
+    return F.cross_entropy(class_logits, posteriors)
+
+
+def contrastive(
+    queries: Tensor,
+    keys: Tensor,
+    query_posteriors: Tensor,
+    key_posteriors: Tensor,
+    temperature: float = 0.1,
+) -> Tensor:
+    """Cross-modal contrastive loss with soft labels.
+
+    Cosines of unit-length `queries` (N, E) to `keys` (M, E) should be large in proportion to the
+    probability that both show the same class: the inner product of their posteriors (N, C) and
+    (M, C). With one-hot posteriors this is the supervised contrastive loss (Khosla et al., 2020).
+    """
+    same = query_posteriors @ key_posteriors.T
+    target = same / same.sum(1, keepdim=True).clamp(min=1e-8)
+    return F.cross_entropy(queries @ keys.T / temperature, target)

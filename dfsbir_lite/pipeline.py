@@ -1,0 +1,204 @@
+"""The whole path as plain functions: a benchmark, its teachers, a student, the table of scores.
+
+`python -m dfsbir_lite run` and the benches call these; the notebooks walk the same steps by hand.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dfsbir_lite import toybox
+from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
+from dfsbir_lite.checkpoint import write_atomically
+from dfsbir_lite.data import ImageSet, folder_pair, together, toybox_set
+from dfsbir_lite.models import Encoders
+from dfsbir_lite.recipes import Recipe
+from dfsbir_lite.runtime import Profile, UserError, progress
+from dfsbir_lite.students import (
+    Distillation,
+    distill,
+    encoders_from_teachers,
+    load_encoders,
+    new_encoders,
+    save_encoders,
+)
+from dfsbir_lite.teachers import Teachers, load_teacher, save_teacher, train_teacher
+
+SAVE_EVERY = 60  # seconds between checkpoints of a running distillation
+STARTS = ("scratch", "teachers")
+Pair = tuple[ImageSet, ImageSet]  # photos, sketches
+
+
+@dataclass
+class Benchmark:
+    """What teachers train on and students are tested on. `unseen` classes have no teacher."""
+
+    train: Pair
+    seen: Pair
+    unseen: Pair | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train[0].classes
+
+    def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
+        """Test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
+        parts = {"seen": self.seen, "unseen": self.unseen}
+        return {k: evaluate(readout, *pair, device).as_dict() for k, pair in parts.items() if pair}
+
+
+def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = True) -> Benchmark:
+    """ToyBox at the profile's size, scored on `split`: 12 seen classes and 4 unseen ones."""
+
+    def pair(part, classes, per_class=None):
+        return tuple(toybox_set(m, part, sizes, classes, per_class) for m in ("photo", "sketch"))
+
+    train = pair("train", toybox.SEEN, None if with_train else 1)
+    return Benchmark(train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
+
+
+def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
+    """The user's folders; classes named in `unseen` are kept from teachers and students."""
+    train = folder_pair(photos, sketches, "train", sizes.size)
+    test = folder_pair(photos, sketches, "test", sizes.size)
+    if differ := sorted(set(train[0].classes) ^ set(test[0].classes)):
+        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
+    if unknown := sorted(set(unseen) - set(train[0].classes)):
+        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(train[0].classes)}")
+    seen = tuple(c for c in train[0].classes if c not in unseen)
+    if len(seen) < 2:
+        raise UserError("at least two classes must be seen")
+    hidden = tuple(s.only(unseen) for s in test) if unseen else None
+    return Benchmark(tuple(s.only(seen) for s in train), tuple(s.only(seen) for s in test), hidden)
+
+
+def get_teachers(
+    benchmark: Benchmark, sizes: Profile, folder: Path, *, train: bool = True, device="cpu", seed: int = 0
+) -> Teachers:
+    """The benchmark's teachers: those in `folder`, the missing ones trained and saved there.
+
+    Raises UserError if one is missing and not to be trained, or was trained on other classes.
+    """
+    photos, sketches = benchmark.train
+    both = together(photos, sketches, by_modality=True)
+    found = []
+    for name, part in (("photo", photos), ("sketch", sketches), ("modality", both)):
+        path = Path(folder) / f"{name}.safetensors"
+        if train and not path.is_file():
+            teacher = train_teacher(
+                part.images, part.labels, part.classes, sizes, device=device, seed=seed, desc=f"teacher: {name}"
+            )
+            save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
+        found.append(load_teacher(path, part.classes))
+    return Teachers(*found).to(device)
+
+
+def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
+    """Encoders that begin from "scratch" or as copies of the "teachers"."""
+    if start == "teachers":
+        return encoders_from_teachers(teachers, sizes, seed)
+    return new_encoders(sizes, len(teachers.classes), seed)
+
+
+def run_distillation(loop: Distillation, state: Path, save_every: float = SAVE_EVERY) -> Encoders:
+    """Runs `loop` to its end with a progress bar, from `state` if that file is there.
+
+    Saves to `state` every `save_every` seconds and when interrupted.
+    """
+    if state.is_file():
+        loop.resume(state)
+    bar = progress(loop, desc="student", initial=loop.index, total=len(loop), unit="step")
+    saved = time.monotonic()
+    try:
+        for step in bar:
+            if step.index % 10 == 0:
+                bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
+            if time.monotonic() - saved > save_every:
+                loop.save(state)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        loop.save(state)
+        raise UserError(f"stopped after {loop.index} of {len(loop)} steps; the same command goes on") from None
+    return loop.encoders
+
+
+def run(
+    benchmark: Benchmark,
+    teachers: Teachers,
+    sizes: Profile,
+    settings: Recipe,
+    folder: Path,
+    *,
+    start: str = "scratch",
+    steps: int = 500,
+    device="cpu",
+    seed: int = 0,
+) -> dict[str, dict]:
+    """Teacher read-outs, the data-free student and the one trained on real data, scored.
+
+    Everything goes to `folder` as it is finished, so that the same call goes on where an earlier
+    one stopped. Returns {row: {"seen": scores, "unseen": scores}}, also in `folder`/scores.json.
+
+    Raises UserError if `folder` holds a run with other settings.
+    """
+    facts = {"start": start, "steps": steps, "seed": seed, **_plain(settings), "classes": teachers.classes}
+    rows = _open_run(folder, json.loads(json.dumps(facts)))
+
+    def finish(name: str, readout: Callable) -> None:
+        rows[name] = benchmark.scores(readout, device)
+        write_atomically(folder / "scores.json", _json(rows))
+
+    for name, readout in teacher_readouts(teachers).items():
+        finish(name, readout)
+    if "data-free student" not in rows:
+        begin = start_encoders(start, teachers, sizes, seed)
+        options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
+        began = time.monotonic()
+        encoders = run_distillation(distill(teachers, settings, begin, **options), folder / "state.safetensors")
+        save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
+        rows.setdefault("seconds", {})["data-free student"] = round(time.monotonic() - began)
+        finish("data-free student", load_encoders(folder / "student.safetensors").to(device).embed)
+    if "real-data student" not in rows:
+        begin = start_encoders(start, teachers, sizes, seed)
+        upper = RealDataStudent(
+            *benchmark.train, settings, begin, steps=steps * settings.encoder_steps, device=device, seed=seed
+        )
+        for encoders in progress(upper, desc="student on real data", unit="step"):
+            pass
+        finish("real-data student", encoders.embed)
+    return rows
+
+
+def _plain(settings: Recipe) -> dict:
+    return {k: v for k, v in asdict(settings).items()}
+
+
+def _json(value) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def _open_run(folder: Path, facts: dict) -> dict:
+    """The rows that an earlier run with the same `facts` left in `folder`, else none."""
+    settings, scores = folder / "settings.json", folder / "scores.json"
+    if not settings.is_file():
+        write_atomically(settings, _json(facts))
+    earlier = json.loads(settings.read_text())
+    if differ := [k for k in facts if earlier.get(k) != facts[k]]:
+        raise UserError(f"{folder}: holds a run with another {differ[0]}; give another --out or delete it")
+    return json.loads(scores.read_text()) if scores.is_file() else {}
+
+
+def table(rows: dict[str, dict]) -> pd.DataFrame:
+    """Rows of scores as a table: a line a method, the metrics for seen and unseen classes."""
+    flat = {
+        name: {(part, metric): value for part, scores in parts.items() for metric, value in scores.items()}
+        for name, parts in rows.items()
+    }
+    frame = pd.DataFrame(flat).T.drop(columns="chance", level=1)
+    chance = {(part, m): s["chance"] for part, s in next(iter(rows.values())).items() for m in frame[part]}
+    frame.loc["chance"] = chance
+    return frame.loc[["chance", *rows]]

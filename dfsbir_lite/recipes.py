@@ -1,0 +1,102 @@
+"""The two recipes: what the paper does, and what works best here. They differ in this file only."""
+
+from dataclasses import dataclass, field, fields, replace
+
+from dfsbir_lite.losses import Weights
+from dfsbir_lite.runtime import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of synthesis and distillation.
+
+    Attributes:
+        weights: the loss weights; the one part that may change during a run.
+        batch: images of each modality in a step.
+        noise_dim: length of the shared noise vector.
+        estimator_steps, encoder_steps: optimisation steps of each in one iteration.
+        estimator_lr, encoder_lr: learning rates (Adam, AdamW with a cosine schedule).
+        labels: "noise" takes the wanted class from the noise itself, "teacher" takes the photo
+            teacher's arg-max, as the paper does.
+        adv_after: iterations before the adversarial term counts.
+        adv_masked: whether it counts only samples of the wanted class.
+        refresh_every: iterations between new noise projections of the estimators; 0 is never.
+        catch_up: estimator steps after such a refresh whose samples are not kept.
+        replay: batches kept in memory; 1 means the newest only.
+        relabel: augment and mix replayed samples and let the teachers label the result; else
+            the encoders see samples as they are.
+        ema: decay of the averaged encoders that are handed out; 0 hands out the raw ones.
+        queue: embeddings of each modality kept as further contrastive keys.
+    """
+
+    weights: Weights = field(default_factory=Weights)
+    batch: int = 128
+    noise_dim: int = 128
+    estimator_steps: int = 2
+    encoder_steps: int = 4
+    estimator_lr: float = 3e-3
+    encoder_lr: float = 2e-3
+    labels: str = "noise"
+    adv_after: int = 0
+    adv_masked: bool = False
+    refresh_every: int = 0
+    catch_up: int = 0
+    replay: int = 1
+    relabel: bool = False
+    ema: float = 0.0
+    queue: int = 0
+
+
+def paper() -> Recipe:
+    """The paper's terms and weights, nothing else.
+
+    One-hot, entropy and activation weights are those of the authors' code (DAFL's); the number
+    of estimator steps for one encoder step is theirs too.
+    """
+    return Recipe(
+        weights=Weights(
+            one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1, contrastive=1
+        ),
+        estimator_steps=500,
+        encoder_steps=1,
+        estimator_lr=1e-3,
+        encoder_lr=1e-3,
+        labels="teacher",
+        queue=512,
+    )
+
+
+def kit() -> Recipe:
+    """Our best: adds batch statistics, replay, refreshed noise, relabelling and averaging."""
+    return Recipe(
+        weights=Weights(
+            one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, proxy=1, contrastive=0.25
+        ),
+        adv_after=30,
+        adv_masked=True,
+        refresh_every=25,
+        catch_up=8,
+        replay=80,
+        relabel=True,
+        ema=0.97,
+    )
+
+
+RECIPES = {"kit": kit, "paper": paper}
+
+
+def recipe(name: str = "kit", **changes) -> Recipe:
+    """A fresh copy of the recipe `name` with `changes` to its settings or its weights.
+
+    `recipe("kit", batch=64, adv=0)` changes one of each. Raises UserError for unknown names.
+    """
+    if name not in RECIPES:
+        raise UserError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    base = RECIPES[name]()
+    terms = base.weights.snapshot()
+    settings = {f.name for f in fields(Recipe)} - {"weights"}
+    if unknown := set(changes) - set(terms) - settings:
+        known = ", ".join(sorted(settings | set(terms)))
+        raise UserError(f"a recipe has no {sorted(unknown)[0]!r}; it has {known}")
+    weights = Weights(**{k: changes.get(k, v) for k, v in terms.items()})
+    return replace(base, weights=weights, **{k: changes[k] for k in settings & set(changes)})

@@ -1,0 +1,118 @@
+"""Device, seeds, profiles, progress, printed measurements: whatever knows nothing about images."""
+
+import os
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend, told in one line.
+
+    JupyterLab shows that line alone; the command line prints it and exits with status 2.
+    """
+
+    def _render_traceback_(self):  # IPython's hook for a short traceback
+        return [f"{type(self).__name__}: {self}"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes that belong together: how large the images, the networks and the benchmark are.
+
+    Attributes:
+        size: side of the square images, in pixels.
+        widths: channels of each stage of the small ResNets; a stage halves the resolution.
+        embed_dim: length of the retrieval embedding.
+        estimator_width: channels of the estimators' widest layers.
+        teacher_epochs: passes over the training set for one teacher.
+        train_per_class, test_per_class: images of each ToyBox class and modality.
+    """
+
+    name: str
+    size: int
+    widths: tuple[int, ...]
+    embed_dim: int
+    estimator_width: int
+    teacher_epochs: int
+    train_per_class: int
+    test_per_class: int
+
+
+PROFILES = {
+    "laptop": Profile("laptop", 32, (16, 32, 64), 64, 64, 20, 300, 50),
+    "gpu": Profile("gpu", 64, (24, 48, 96, 192), 128, 96, 16, 300, 50),
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile called `name`; raises UserError for an unknown one."""
+    if name not in PROFILES:
+        raise UserError(f"no profile {name!r}: choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def pick_device(wanted: str | None = None) -> torch.device:
+    """The device to run on: `wanted`, else the first GPU, else the CPU.
+
+    Raises UserError if CUDA is wanted and this machine has none.
+    """
+    wanted = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise UserError(f"no device {wanted!r}: use cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {wanted!r} is not supported: use cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("CUDA was asked for, but torch sees no GPU here: use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"no {wanted}: torch sees {torch.cuda.device_count()} GPU(s)")
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is native, so that autocast saves time instead of costing it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(native())
+
+
+def autocast(device: torch.device):
+    """bfloat16 autocast where the hardware has it, and nothing elsewhere."""
+    device = torch.device(device)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and torch, for the code that takes no generator of its own."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def progress(iterable=None, *, desc: str, total: int | None = None, **options):
+    """A progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file."""
+    quiet = bool(os.environ.get("DFSBIR_QUIET"))
+    return tqdm(iterable, desc=desc, total=total, disable=quiet or None, **options)
+
+
+class Approx(float):
+    """A measured number: prints as `≈0.83`, so that a reader and a test see it is not exact."""
+
+    def __repr__(self) -> str:
+        return f"≈{float(self):.2g}" if abs(self) < 0.1 else f"≈{float(self):.2f}"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return f"≈{float(self):{spec}}" if spec else repr(self)
+
+
+def approx(value) -> Approx:
+    """Marks a measured `value` (a float or a one-element tensor) for printing."""
+    return Approx(float(value))

@@ -1,0 +1,274 @@
+"""The encoders' loop: photo and sketch encoders learn one metric space from synthesised images.
+
+Data-free: this module sees teachers and what `synthesis` makes, and cannot import anything that
+reads images.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dfsbir_lite import losses
+from dfsbir_lite.augment import scramble
+from dfsbir_lite.checkpoint import load_state, load_weights, save_state, save_weights
+from dfsbir_lite.models import Encoders, SmallResNet
+from dfsbir_lite.recipes import Recipe
+from dfsbir_lite.runtime import Profile, UserError, autocast
+from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
+from dfsbir_lite.teachers import Teachers
+
+
+def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
+    """Encoders of the profile's size with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoders(profile.widths, profile.embed_dim, classes)
+
+
+def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
+    """Encoders that start as the teachers: embeddings are rotated logits.
+
+    One random rotation takes the logits of both teachers into the embedding space, so cosines
+    between embeddings begin as cosines between logits, and proxies as the classes' own axes.
+    Raises UserError for teachers of another architecture, or more classes than dimensions.
+    """
+    encoders = new_encoders(profile, len(teachers.classes), seed)
+    classes, dim = encoders.proxies.shape
+    if classes > dim:
+        raise UserError(f"{classes} classes do not fit into {dim} dimensions: raise embed_dim")
+    axes = torch.linalg.qr(encoders.proxies.detach().T).Q  # (E, C), orthonormal columns
+    encoders.proxies.data.copy_(axes.T)
+    for modality in ("photo", "sketch"):
+        network = getattr(teachers, modality).network
+        if not isinstance(network, SmallResNet):
+            raise UserError(f"the {modality} teacher is a {type(network).__name__}, not a SmallResNet")
+        weights = {k: v.cpu() for k, v in network.state_dict().items()}
+        weights["fc.weight"], weights["fc.bias"] = axes @ weights["fc.weight"], axes @ weights["fc.bias"]
+        getattr(encoders, modality).load_state_dict(weights)
+    return encoders
+
+
+class Learner:
+    """Optimises encoders on labelled photo and sketch batches, and averages their weights.
+
+    The data-free loop and the student trained on real data share it, so that they differ in
+    nothing but where the images and labels come from.
+
+    Attributes:
+        encoders: the ones being trained.
+        averaged: their exponential moving average, frozen, in eval mode: the result.
+    """
+
+    def __init__(self, encoders: Encoders, recipe: Recipe, total_steps: int, device: torch.device):
+        self.recipe, self.total_steps, self.device = recipe, total_steps, device
+        self.encoders = encoders.to(device, memory_format=torch.channels_last).train()
+        self.averaged = copy.deepcopy(self.encoders).eval().requires_grad_(False)
+        lr = recipe.encoder_lr
+        self.optimiser = torch.optim.AdamW(self.encoders.parameters(), lr, weight_decay=0.01)
+        self.queues = {m: [] for m in ("photo", "sketch")}
+        self.index = 0
+
+    def step(self, photos, sketches, photo_posteriors, sketch_posteriors) -> dict[str, Tensor]:
+        """One optimisation step.
+
+        Args:
+            photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
+            photo_posteriors, sketch_posteriors: class probabilities (N, C).
+
+        Returns: the unweighted loss terms, detached.
+        """
+        weights = self.recipe.weights.snapshot()
+        with autocast(self.device):
+            p = self.encoders.embed(photos, "photo")
+            s = self.encoders.embed(sketches, "sketch")
+        to_class = self.encoders.class_logits
+        by_proxy = losses.proxy(to_class(p), photo_posteriors) + losses.proxy(to_class(s), sketch_posteriors)
+        photo_keys = self._keys("photo", p, photo_posteriors)
+        sketch_keys = self._keys("sketch", s, sketch_posteriors)
+        by_contrast = losses.contrastive(s, photo_keys[0], sketch_posteriors, photo_keys[1])
+        by_contrast = by_contrast + losses.contrastive(p, sketch_keys[0], photo_posteriors, sketch_keys[1])
+        self._descend(weights["proxy"] * by_proxy + weights["contrastive"] * by_contrast)
+        return {"proxy": by_proxy.detach(), "contrastive": by_contrast.detach()}
+
+    def _keys(self, modality: str, embeddings: Tensor, posteriors: Tensor) -> tuple[Tensor, Tensor]:
+        """This batch and the queue of earlier ones, which it then joins."""
+        queue, size = self.queues[modality], self.recipe.queue
+        keys = torch.cat([embeddings, *queue[:1]])
+        labels = torch.cat([posteriors, *queue[1:]])
+        self.queues[modality] = [keys[:size].detach(), labels[:size].detach()] if size else []
+        return keys, labels
+
+    def _descend(self, loss: Tensor) -> None:
+        done = min(1.0, self.index / self.total_steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.encoder_lr * (1 + math.cos(math.pi * done)) / 2
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.index += 1
+        self._average()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # a young average would remember the random start: let it catch up fast at first
+        keep = min(self.recipe.ema, self.index / (self.index + 10))
+        mine, theirs = self.averaged.state_dict(), self.encoders.state_dict()
+        for name, value in mine.items():
+            if value.is_floating_point():
+                value.lerp_(theirs[name], 1 - keep)
+            else:
+                value.copy_(theirs[name])
+
+    def state(self) -> dict:
+        """All that `restore` needs to go on exactly from here."""
+        return {
+            "index": self.index,
+            "encoders": self.encoders.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "queues": self.queues,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Goes back to a `state()`."""
+        self.index = state["index"]
+        self.encoders.load_state_dict(state["encoders"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
+
+
+@dataclass
+class DistillStep:
+    """One iteration: some estimator steps, then some encoder steps.
+
+    Attributes:
+        index: iterations done before this one.
+        terms: every loss term of the last estimator and the last encoder step, by name.
+        made: the last estimator step, with its samples.
+        encoders: the averaged encoders, frozen; they go on changing with the next iteration.
+    """
+
+    index: int
+    terms: dict[str, Tensor]
+    made: SynthesisStep
+    encoders: Encoders
+
+
+class Distillation(Iterator[DistillStep]):
+    """The iterator behind `distill`; ends after `steps` iterations; can be saved and resumed."""
+
+    def __init__(
+        self,
+        teachers: Teachers,
+        recipe: Recipe,
+        encoders: Encoders,
+        *,
+        steps: int,
+        width: int = 64,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ):
+        self.device = torch.device(device)
+        self.teachers, self.recipe, self.steps, self.index = teachers, recipe, steps, 0
+        self.learner = Learner(encoders, recipe, steps * recipe.encoder_steps, self.device)
+        self.synthesis = Synthesis(
+            teachers, recipe, encoders=self.encoders, width=width, device=self.device, seed=seed
+        )
+        self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
+        self.draw = torch.Generator(self.device).manual_seed(seed + 1)
+
+    @property
+    def encoders(self) -> Encoders:
+        """The averaged encoders, frozen: what is being learnt."""
+        return self.learner.averaged
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __next__(self) -> DistillStep:
+        if self.index >= self.steps:
+            raise StopIteration
+        for _ in range(self.recipe.estimator_steps):
+            made = next(self.synthesis)
+        self.replay.add(made.photos, made.sketches)
+        for _ in range(self.recipe.encoder_steps):
+            terms = self._teach(*self.replay.sample(self.recipe.batch, self.draw))
+        step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
+        self.index += 1
+        return step
+
+    def _teach(self, photos: Tensor, sketches: Tensor) -> dict[str, Tensor]:
+        """One encoder step on what the teachers say of these images."""
+        if self.recipe.relabel:
+            photos = scramble(photos, self.draw)
+            sketches = scramble(sketches, self.draw, colour=False)
+        with autocast(self.device):
+            photo_posteriors = self.teachers.photo.posteriors(photos)
+            sketch_posteriors = self.teachers.sketch.posteriors(sketches)
+        return self.learner.step(photos, sketches, photo_posteriors, sketch_posteriors)
+
+    def save(self, path: str | Path) -> None:
+        """Writes everything that `resume` needs to go on as if nothing had happened."""
+        state = {
+            "index": self.index,
+            "steps": self.steps,
+            "classes": list(self.teachers.classes),
+            "learner": self.learner.state(),
+            "synthesis": self.synthesis.state(),
+            "replay": self.replay.state(),
+            "draw": self.draw.get_state(),
+        }
+        save_state(path, state)
+
+    def resume(self, path: str | Path) -> None:
+        """Continues from a file that `save` wrote.
+
+        Raises UserError, naming the file, if it belongs to other classes or another length.
+        """
+        state = load_state(path)
+        if tuple(state["classes"]) != self.teachers.classes:
+            raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
+        if state["steps"] != self.steps:
+            raise UserError(f"{path}: a run of {state['steps']} steps, this one has {self.steps}")
+        self.index = state["index"]
+        self.learner.restore(state["learner"])
+        self.synthesis.restore(state["synthesis"])
+        self.replay.restore(state["replay"])
+        self.draw.set_state(state["draw"])
+
+
+def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -> Distillation:
+    """Teaches `encoders` without data: one iteration per `next()`.
+
+    Args:
+        teachers: all that is known of the data.
+        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
+        encoders: where to start, see `new_encoders` and `encoders_from_teachers`.
+        options: `steps` (iterations; the learning rate ends at zero there), `width` (of the
+            estimators), `device`, `seed`.
+    """
+    return Distillation(teachers, recipe, encoders, **options)
+
+
+def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
+    """Saves encoders and their model card beside them; returns the card."""
+    widths = [stage.conv1.out_channels for stage in encoders.photo.stages]
+    classes, dim = encoders.proxies.shape
+    facts = {"architecture": "Encoders", "widths": widths, "embed_dim": dim, "outputs": classes}
+    return save_weights(path, encoders.state_dict(), {**facts, **card})
+
+
+def load_encoders(path: str | Path) -> Encoders:
+    """Loads what `save_encoders` saved, frozen. Raises UserError, naming the file."""
+    weights, card = load_weights(path)
+    encoders = Encoders(tuple(card["widths"]), card["embed_dim"], card["outputs"])
+    encoders.load_state_dict(weights)
+    encoders = encoders.to(memory_format=torch.channels_last)
+    return encoders.eval().requires_grad_(False)

@@ -1,0 +1,219 @@
+"""The estimators' loop: from shared noise to photos and sketches that the teachers recognise.
+
+Data-free: this module sees teachers and noise, and cannot import anything that reads images.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dfsbir_lite import losses
+from dfsbir_lite.models import Encoders, Estimator
+from dfsbir_lite.recipes import Recipe
+from dfsbir_lite.runtime import UserError, autocast
+from dfsbir_lite.teachers import Teachers
+
+
+@dataclass
+class SynthesisStep:
+    """One optimisation step of both estimators.
+
+    Attributes:
+        index: steps done before this one.
+        terms: each loss term by name, unweighted, a detached scalar tensor; a term that needs a
+            network pass of its own (modal, adv) is left out while its weight is zero.
+        photos, sketches: what was made from `noise`, (N, 3, H, W) in [0, 1], detached.
+        labels: the wanted classes (N,).
+        noise: (N, noise_dim).
+    """
+
+    index: int
+    terms: dict[str, Tensor]
+    photos: Tensor
+    sketches: Tensor
+    labels: Tensor
+    noise: Tensor
+
+
+class Synthesis(Iterator[SynthesisStep]):
+    """The endless iterator behind `synthesize`; its state can be saved and restored."""
+
+    def __init__(
+        self,
+        teachers: Teachers,
+        recipe: Recipe,
+        *,
+        encoders: Encoders | None = None,
+        width: int = 64,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ):
+        if recipe.labels not in ("noise", "teacher"):
+            raise UserError(f"labels must be 'noise' or 'teacher', not {recipe.labels!r}")
+        if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
+            raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
+        self.device = torch.device(device)
+        self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
+        self.draw = torch.Generator(self.device).manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # the same initial weights on every device
+            shape = {"size": teachers.size, "noise_dim": recipe.noise_dim, "width": width}
+            self.estimators = torch.nn.ModuleDict(
+                {"photo": Estimator(channels=3, **shape), "sketch": Estimator(channels=1, **shape)}
+            ).to(self.device, memory_format=torch.channels_last)
+        parameters = self.estimators.parameters()
+        self.optimiser = torch.optim.Adam(parameters, recipe.estimator_lr, betas=(0.5, 0.999))
+        self.index = 0
+
+    def __next__(self) -> SynthesisStep:
+        recipe = self.recipe
+        if recipe.refresh_every and self.index and self.index % recipe.refresh_every == 0:
+            self._refresh()
+            for _ in range(recipe.catch_up):
+                self._step()
+        step = self._step()
+        self.index += 1
+        return step
+
+    def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Photos and sketches (N, 3, H, W) for `noise`, with the estimators as they are now.
+
+        Batch statistics are those of `noise`'s own batch, as in training.
+        """
+        with torch.no_grad(), autocast(self.device):
+            return self.estimators["photo"](noise), self.estimators["sketch"](noise)
+
+    def noise(self, n: int | None = None) -> Tensor:
+        """A fresh batch of shared noise (n, noise_dim), standard normal."""
+        shape = (n or self.recipe.batch, self.recipe.noise_dim)
+        return torch.randn(shape, generator=self.draw, device=self.device)
+
+    def wanted(self, noise: Tensor) -> Tensor:
+        """The classes that `noise` asks for: the largest of its first C entries.
+
+        Labels taken from the shared noise align the modalities and leave the rest to variety;
+        with a class embedding of its own an estimator soon ignores the noise.
+        """
+        return noise[:, : len(self.teachers.classes)].argmax(1)
+
+    def state(self) -> dict:
+        """All that `restore` needs to go on exactly from here."""
+        return {
+            "index": self.index,
+            "estimators": self.estimators.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "draw": self.draw.get_state(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Goes back to a `state()`."""
+        self.index = state["index"]
+        self.estimators.load_state_dict(state["estimators"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.draw.set_state(state["draw"])
+
+    def _refresh(self) -> None:
+        """New noise projections: the estimators keep how to paint and forget what."""
+        for estimator in self.estimators.values():
+            layer = estimator.project
+            bound = layer.in_features**-0.5
+            for parameter in layer.parameters():
+                torch.nn.init.uniform_(parameter, -bound, bound, generator=self.draw)
+                self.optimiser.state.pop(parameter, None)
+
+    def _step(self) -> SynthesisStep:
+        weights = self.recipe.weights.snapshot()
+        noise = self.noise()
+        with autocast(self.device):
+            photos, sketches = (self.estimators[m](noise) for m in ("photo", "sketch"))
+            terms, labels = self._terms(photos, sketches, noise, weights)
+        total = sum(weights[name] * term for name, term in terms.items() if weights[name])
+        if torch.is_tensor(total):  # with every weight at zero there is nothing to learn
+            self.optimiser.zero_grad()
+            total.backward()
+            self.optimiser.step()
+        detached = {name: term.detach() for name, term in terms.items()}
+        return SynthesisStep(self.index, detached, photos.detach(), sketches.detach(), labels, noise)
+
+    def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
+        """Every loss term of one batch, and the classes that were wanted."""
+        p = self.teachers.photo(photos, moments=True)
+        s = self.teachers.sketch(sketches, moments=True)
+        if self.recipe.labels == "noise":
+            photo_labels = sketch_labels = self.wanted(noise)
+        else:
+            photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
+        terms = {
+            "one_hot": losses.one_hot(p.logits, photo_labels) + losses.one_hot(s.logits, sketch_labels),
+            "entropy": losses.entropy(p.logits) + losses.entropy(s.logits),
+            "activation": losses.activation(p.features) + losses.activation(s.features),
+            "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
+            "align": losses.class_alignment(p.logits, s.logits),
+            "diversity": losses.diversity(photos) + losses.diversity(sketches),
+        }
+        if weights["modal"]:
+            seen = self.teachers.guidance(torch.cat([photos, sketches])).logits.chunk(2)
+            terms["modal"] = losses.modality_guidance(*seen)
+        if weights["adv"] and self.encoders is not None and self.index >= self.recipe.adv_after:
+            terms["adv"] = self._adversarial("photo", photos, p.logits, photo_labels)
+            terms["adv"] = terms["adv"] + self._adversarial("sketch", sketches, s.logits, sketch_labels)
+        return terms, photo_labels
+
+    def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        read = self.encoders.class_logits(self.encoders.embed(images, modality))
+        return losses.adversarial(read, logits, labels if self.recipe.adv_masked else None)
+
+
+def synthesize(teachers: Teachers, recipe: Recipe, **options) -> Synthesis:
+    """Learns estimators for `teachers`: one optimisation step per `next()`, without end.
+
+    Args:
+        teachers: what is inverted; nothing else is known of the data.
+        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
+        options: `encoders` (frozen, for the adversarial term), `width` (of the estimators),
+            `device`, `seed`.
+    """
+    return Synthesis(teachers, recipe, **options)
+
+
+class Replay:
+    """The newest `capacity` batches, kept in memory as bytes, to draw training batches from."""
+
+    def __init__(self, capacity: int, batch: int, size: int, device: torch.device | str = "cpu"):
+        n = capacity * batch
+        self.photos = torch.empty((n, 3, size, size), dtype=torch.uint8, device=device)
+        self.sketches = torch.empty((n, 1, size, size), dtype=torch.uint8, device=device)
+        self.added = 0
+
+    def __len__(self) -> int:
+        return min(self.added, len(self.photos))
+
+    def add(self, photos: Tensor, sketches: Tensor) -> None:
+        """Keeps pairs (N, 3, H, W) in [0, 1] in place of the oldest ones."""
+        where = (self.added + torch.arange(len(photos))) % len(self.photos)
+        where = where.to(self.photos.device)
+        self.photos[where] = (photos * 255).round().byte()
+        self.sketches[where] = (sketches[:, :1] * 255).round().byte()
+        self.added += len(photos)
+
+    def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`n` pairs made from the same noise each, drawn with replacement, as given to `add`."""
+        pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
+        return self.photos[pick].float() / 255, self.sketches[pick].expand(-1, 3, -1, -1).float() / 255
+
+    def state(self) -> dict:
+        """All that `restore` needs."""
+        filled = len(self)
+        return {
+            "added": self.added,
+            "photos": self.photos[:filled],
+            "sketches": self.sketches[:filled],
+        }
+
+    def restore(self, state: dict) -> None:
+        """Goes back to a `state()`."""
+        self.added = state["added"]
+        self.photos[: len(state["photos"])] = state["photos"].to(self.photos.device)
+        self.sketches[: len(state["sketches"])] = state["sketches"].to(self.sketches.device)

@@ -1,0 +1,200 @@
+"""Teachers: wrap, train, save and load frozen classifiers that are read in one pass."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dfsbir_lite.augment import jitter
+from dfsbir_lite.checkpoint import load_weights, save_weights
+from dfsbir_lite.models import SmallResNet
+from dfsbir_lite.runtime import Profile, UserError, autocast, progress
+
+
+class Reading(NamedTuple):
+    """What one forward pass of a teacher gives.
+
+    Attributes:
+        logits: (N, C).
+        features: (N, D), the input of the last layer.
+        moments: for each batch-norm layer the batch's mean and variance and the stored mean and
+            variance, each (channels,); empty unless asked for.
+    """
+
+    logits: Tensor
+    features: Tensor
+    moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]
+
+
+class Teacher(nn.Module):
+    """A frozen classifier over images (N, 3, H, W) in [0, 1].
+
+    Wraps any module whose last linear layer has one output a class: the kit's small ResNets, a
+    torchvision model, the user's own. Its parameters get no gradients and it stays in eval mode
+    whatever is called on it, while gradients flow through it to the images.
+
+    Args:
+        network: the classifier. If it expects normalised images, put that layer into it.
+        classes: the names of the outputs, in order.
+        size: the side of the images that it was trained on, in pixels.
+    """
+
+    def __init__(self, network: nn.Module, classes: tuple[str, ...], size: int):
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.classes, self.size = tuple(classes), size
+        self.head = _last_linear(network, len(self.classes))
+        self._features: Tensor | None = None
+        self._moments: list | None = None
+        self.head.register_forward_pre_hook(self._keep_features)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.register_forward_pre_hook(self._keep_moments)
+
+    def _keep_features(self, layer, inputs):
+        self._features = inputs[0]
+
+    def _keep_moments(self, layer, inputs):
+        if self._moments is not None:
+            x = inputs[0].float()
+            var, mean = torch.var_mean(x, dim=(0, 2, 3), unbiased=False)
+            self._moments.append((mean, var, layer.running_mean, layer.running_var))
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stays in eval mode: a teacher's statistics are facts."""
+        return super().train(False)
+
+    def forward(self, images: Tensor, moments: bool = False) -> Reading:
+        """Reads `images`; `moments` adds the batch-norm statistics."""
+        self._moments = [] if moments else None
+        logits = self.network(images).float()
+        reading = Reading(logits, self._features.float(), self._moments or [])
+        self._features = self._moments = None
+        return reading
+
+    def posteriors(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, C) for `images`, without gradients."""
+        with torch.no_grad():
+            return F.softmax(self(images).logits, dim=1)
+
+    @property
+    def proxies(self) -> Tensor:
+        """Class proxies (C, D): the rows of the last layer."""
+        return self.head.weight
+
+
+def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
+    """The last linear layer of `network`; raises UserError unless it has `outputs` outputs."""
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    if not layers:
+        raise UserError(f"{type(network).__name__} has no linear layer: not a classifier we can read")
+    if layers[-1].out_features != outputs:
+        raise UserError(
+            f"{type(network).__name__} ends in {layers[-1].out_features} outputs, "
+            f"but {outputs} classes were named"
+        )
+    return layers[-1]
+
+
+@dataclass
+class Teachers:
+    """All that the method is given: two teachers with one class list, and the guidance network.
+
+    For the released code's variant with one unified teacher, pass it twice.
+    """
+
+    photo: Teacher
+    sketch: Teacher
+    guidance: Teacher
+
+    def __post_init__(self):
+        if self.photo.classes != self.sketch.classes:
+            only = set(self.photo.classes) ^ set(self.sketch.classes)
+            told = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
+            raise UserError(f"the classes of the photo teacher and the sketch teacher {told}")
+        if self.guidance.classes != ("photo", "sketch"):
+            raise UserError('the guidance network must tell ("photo", "sketch") apart, in that order')
+        if len({self.photo.size, self.sketch.size, self.guidance.size}) > 1:
+            raise UserError("the teachers and the guidance network expect images of different sizes")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.photo.classes
+
+    @property
+    def size(self) -> int:
+        return self.photo.size
+
+    def to(self, device) -> "Teachers":
+        """Moves all three to `device`, in the memory layout that convolutions like best."""
+        for network in (self.photo, self.sketch, self.guidance):
+            network.to(device, memory_format=torch.channels_last)
+        return self
+
+
+def train_teacher(
+    images: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    profile: Profile,
+    *,
+    epochs: int | None = None,
+    batch: int = 64,
+    lr: float = 3e-3,
+    device="cpu",
+    seed: int = 0,
+    desc: str = "teacher",
+) -> Teacher:
+    """Trains a small ResNet on labelled images and freezes it.
+
+    Args:
+        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
+        epochs: passes over the images; the profile's by default.
+
+    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
+    """
+    torch.manual_seed(seed)  # initial weights
+    device, epochs = torch.device(device), epochs or profile.teacher_epochs
+    network = SmallResNet(profile.widths, len(classes)).to(device, memory_format=torch.channels_last)
+    steps = epochs * max(1, len(images) // batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
+    draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
+    for _ in progress(range(steps), desc=desc, unit="step"):
+        pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
+        batch_images = jitter(images[pick].to(device).float() / 255, views)
+        with autocast(device):
+            loss = F.cross_entropy(network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return Teacher(network, classes, profile.size)
+
+
+def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
+    """Saves a teacher built on SmallResNet and its model card beside it; returns the card."""
+    if not isinstance(teacher.network, SmallResNet):
+        raise UserError("only teachers built on SmallResNet can be saved: save your own weights")
+    widths = [stage.conv1.out_channels for stage in teacher.network.stages]
+    facts = {"architecture": "SmallResNet", "widths": widths, "size": teacher.size}
+    card = {**facts, "classes": list(teacher.classes), **card}
+    return save_weights(path, teacher.network.state_dict(), card)
+
+
+def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Teacher:
+    """Loads what `save_teacher` saved.
+
+    Raises UserError, naming the file, if it is missing or damaged, or if `classes` are given
+    and are not the ones that it was trained on.
+    """
+    weights, card = load_weights(path)
+    known = tuple(card["classes"])
+    if classes is not None and tuple(classes) != known:
+        raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")
+    network = SmallResNet(tuple(card["widths"]), len(known))
+    network.load_state_dict(weights)
+    return Teacher(network.to(memory_format=torch.channels_last), known, card["size"])

@@ -1,0 +1,200 @@
+"""Dice, curves and camera poses that photos and sketches share.
+
+Objects live in *object units*: x to the right, y down, roughly within [-1, 1].
+A `Pose` carries them to *frame units*: (0, 0) is the top left corner of the picture and (1, 1)
+the bottom right. Pixels appear only at the very end, so one seed gives one picture at any size.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+SUBPIXEL_BITS = 4  # cv2 reads fixed-point coordinates with this many fractional bits
+
+
+class Dice:
+    """Random choices for one picture, all made from one key of non-negative integers.
+
+    Only `Generator.random` and `standard_normal` are used: their streams are the steadiest
+    across numpy versions.
+    """
+
+    def __init__(self, *key):
+        self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+    def between(self, low, high):
+        """A float, uniform in [low, high)."""
+        return low + (high - low) * self._rng.random()
+
+    def chance(self, probability):
+        """True with the given probability."""
+        return self._rng.random() < probability
+
+    def whole(self, low, high):
+        """An integer, uniform in low..high, both ends included."""
+        return low + int(self._rng.random() * (high - low + 1))
+
+    def one_of(self, options):
+        """One element of a sequence."""
+        return options[int(self._rng.random() * len(options))]
+
+    def grid(self, *shape):
+        """A float32 array of the given shape, uniform in [-1, 1)."""
+        return self._rng.random(shape, dtype=np.float32) * 2 - 1
+
+    def normal(self, *shape):
+        """A float32 array of the given shape, standard normal."""
+        return self._rng.standard_normal(shape, dtype=np.float32)
+
+
+@dataclass(slots=True)
+class Part:
+    """One outline of an object, painted in list order (later parts lie in front).
+
+    points: (P, 2) object units. role: what it is made of, see `photo.PAINTS`.
+    shade: "flat", "round" (a cylinder along y), "roundh" (along x), "ball" or "hollow".
+    line: 0 for a closed outline, else the width of an open line.
+    holes: closed outlines cut out of it.
+    detail: 0 the object is not itself without it, 1 usual, 2 an extra that hasty sketches skip.
+    """
+
+    points: np.ndarray
+    role: str
+    shade: str = "flat"
+    line: float = 0.0
+    holes: tuple = ()
+    detail: int = 0
+
+
+# --- curves ---------------------------------------------------------------------------------
+
+
+def path(*pieces):
+    """Points and arrays of points, joined end to end into one (P, 2) array."""
+    return np.concatenate([np.atleast_2d(np.asarray(piece, float)) for piece in pieces])
+
+
+@lru_cache(maxsize=256)
+def _arc(start, stop):
+    """Points of the unit circle between two angles in degrees, (P, 2), read-only."""
+    whole = abs(stop - start) >= 360
+    count = max(4, int(abs(stop - start) / 15)) + (not whole)
+    angles = np.radians(np.linspace(start, stop, count, endpoint=not whole))
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points.flags.writeable = False
+    return points
+
+
+def oval(cx, cy, rx, ry=None, start=0.0, stop=360.0):
+    """An ellipse, or an arc of it. Angles in degrees: 0 is right, 90 is down. (P, 2)."""
+    return _arc(start, stop) * (rx, rx if ry is None else ry) + (cx, cy)
+
+
+def box(x0, y0, x1, y1, radius=0.0):
+    """A rectangle, its corners rounded when radius > 0. (P, 2)."""
+    if radius <= 0:
+        return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
+    r = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
+    return path(
+        oval(x1 - r, y0 + r, r, start=-90, stop=0),
+        oval(x1 - r, y1 - r, r, start=0, stop=90),
+        oval(x0 + r, y1 - r, r, start=90, stop=180),
+        oval(x0 + r, y0 + r, r, start=180, stop=270),
+    )
+
+
+_STEPS = np.arange(5) / 5
+_CATMULL_ROM = 0.5 * np.stack(
+    [
+        -_STEPS + 2 * _STEPS**2 - _STEPS**3,
+        2 - 5 * _STEPS**2 + 3 * _STEPS**3,
+        _STEPS + 4 * _STEPS**2 - 3 * _STEPS**3,
+        -(_STEPS**2) + _STEPS**3,
+    ],
+    axis=1,
+)
+
+
+def curve(*knots, closed=False):
+    """A smooth Catmull-Rom curve through the knots. (P, 2), five points a span."""
+    knots = np.asarray(knots, float)
+    if closed:
+        padded = np.concatenate([knots[-1:], knots, knots[:2]])
+    else:
+        padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    spans = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]], axis=1)
+    points = (_CATMULL_ROM @ spans).reshape(-1, 2)
+    return points if closed else np.concatenate([points, knots[-1:]])
+
+
+def mirrored(right):
+    """A symmetric closed outline from its right half, given top to bottom. (2P, 2)."""
+    return np.concatenate([right, right[::-1] * (-1, 1)])
+
+
+def ribbon(points, widths):
+    """The closed outline of a line with the given width (a number, or one for each point)."""
+    along = np.empty_like(points)
+    along[1:-1] = points[2:] - points[:-2]
+    along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
+    length = np.sqrt((along * along).sum(1)) + 1e-9
+    half = 0.5 * widths / length
+    normal = np.stack([-along[:, 1] * half, along[:, 0] * half], axis=1)
+    return np.concatenate([points + normal, (points - normal)[::-1]])
+
+
+# --- camera ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Pose:
+    """Object units to frame units: p -> shift + (p @ matrix.T) / (1 + (p @ matrix.T) @ lean).
+
+    matrix and its inverse: (2, 2). lean (the perspective) and shift: (2,).
+    """
+
+    matrix: np.ndarray
+    inverse: np.ndarray
+    lean: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, points):
+        """(P, 2) object units to (P, 2) frame units."""
+        turned = points @ self.matrix.T
+        return self.shift + turned / (1 + turned @ self.lean)[:, None]
+
+
+def aim(points, dice, angle, fill, stray=0.16):
+    """A random pose that keeps all points, (P, 2), inside the frame.
+
+    angle: rotation in radians, clockwise. fill: (low, high) share of the frame that the longer
+    side takes. stray: how far the centre may leave the middle of the frame.
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    shear = np.array([[1, dice.between(-0.12, 0.12)], [0, 1]])
+    stretch = np.exp(dice.between(-0.14, 0.14))
+    flip = -1 if dice.chance(0.5) else 1
+    matrix = turn @ shear @ np.diag([flip * stretch, 1 / stretch])
+    lean = dice.grid(2) * 0.12
+    turned = points @ matrix.T
+    turned = turned / (1 + turned @ lean)[:, None]
+    low, high = turned.min(0), turned.max(0)
+    zoom = dice.between(*fill) / (high - low).max()
+    room = np.maximum(0.94 - zoom * (high - low), 0) / 2
+    centre = 0.5 + dice.grid(2) * np.minimum(room, stray)
+    # Perspective was set for the unscaled object, so the scale goes in and comes out again.
+    matrix = matrix * zoom
+    return Pose(matrix, np.linalg.inv(matrix), lean / zoom, centre - zoom * (low + high) / 2)
+
+
+def fixed(points, side):
+    """Frame units to cv2 fixed-point pixel coordinates, int32. Pixel centres sit at +0.5."""
+    return np.rint((points * side - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+
+
+def fill(mask, outlines, value=255):
+    """Fill closed outlines, each (P, 2) int32 from `fixed`, antialiased; overlaps are holes."""
+    cv2.fillPoly(mask, outlines, value, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -1,0 +1,339 @@
+"""Photographs: shaded, textured objects in a scene, under changing light, with a real lens.
+
+All colours are RGB in [0, 1]; light directions are in frame axes (x right, y down, z towards
+the viewer).
+"""
+
+from functools import lru_cache
+from math import cos, exp, hypot, radians, sin, tan
+
+import cv2
+import numpy as np
+
+from .geometry import SUBPIXEL_BITS, Part, Pose, aim, box, fill, fixed, oval, path, ribbon
+from .materials import (
+    CLUTTER,
+    FLATS,
+    GROUNDS,
+    LYING,
+    SCENES,
+    SKIES,
+    TILT,
+    WALLS,
+    paints_for,
+    pick,
+    shade_of,
+)
+from .outdoors import lumpy
+
+# --- light on a surface ---------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)
+def _ramp(side):
+    """Frame coordinates of pixel centres along one axis, (side,) float32."""
+    return ((np.arange(side) + 0.5) / side).astype(np.float32)
+
+
+def _local(pose, part, x, y):
+    """Coordinates (u, v) of frame points across a part's own box, each about [-1, 1], float32."""
+    (a, b), (c, d) = pose.inverse.tolist()
+    (x0, y0), (x1, y1) = part.points.min(0).tolist(), part.points.max(0).tolist()
+    least = 0.5 * part.line + 1e-3
+    wide, tall = max((x1 - x0) / 2, least), max((y1 - y0) / 2, least)
+    shift_x, shift_y = pose.shift.tolist()
+    x, y = x - shift_x, y - shift_y
+    u = (x * (a / wide))[None, :] + (y * (b / wide) - (x0 + x1) / 2 / wide)[:, None]
+    v = (x * (c / tall))[None, :] + (y * (d / tall) - (y0 + y1) / 2 / tall)[:, None]
+    return u, v
+
+
+def _lit(shade, u, v, light):
+    """Lambert's cosine, (h, w), for the simple body that the part stands for."""
+    lx, ly, lz = light
+    if shade == "round":
+        u = np.minimum(np.maximum(u, -1), 1)
+        return lx * u + lz * np.sqrt(1 - u * u)
+    if shade == "roundh":
+        v = np.minimum(np.maximum(v, -1), 1)
+        return ly * v + lz * np.sqrt(1 - v * v)
+    if shade == "ball":
+        u, v = 0.85 * u, 0.85 * v
+        return lx * u + ly * v + lz * np.sqrt(np.maximum(1 - u * u - v * v, 0))
+    if shade == "hollow":
+        return 0.66 - 0.4 * (lx * u + ly * v)
+    return 0.72 + 0.14 * (lx * u + ly * v)
+
+
+def _weave(dice, grain):
+    """The random part of a texture: a small grid of values in [-1, 1), or a single phase."""
+    cells = {"wood": (3, 12), "leaf": (15, 15), "speck": (14, 14)}.get(grain)
+    return dice.grid(*cells) if cells else dice.between(0, 6)
+
+
+def _grain(paint, weave, u, v):
+    """Relative lightness of the material's texture, (h, w)."""
+    if paint.grain == "metal":
+        pattern = np.sin(4.2 * u + 2.4 * v + weave)
+    elif paint.grain == "tiles":
+        pattern = np.sin(v * 17 + 0.6 * np.sin(u * 30 + weave))
+    elif paint.grain == "brick":
+        row = np.floor(v * 7)
+        joint = np.minimum(np.abs(v * 7 - row - 0.5), np.abs((u * 4 + row / 2) % 1 - 0.5))
+        pattern = (joint < 0.36).astype(np.float32) - 0.5
+    else:
+        pattern = cv2.resize(weave, u.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return paint.strength * pattern
+
+
+def _paint(canvas, dice, part, paint, pose, light):
+    """Paint one part over the canvas, (side, side, 3) float32, in place."""
+    side = canvas.shape[0]
+    weave = _weave(dice, paint.grain)  # before any return, so that dice roll alike at all sizes
+    outlines = [_outline(part, pose), *(pose(hole) for hole in part.holes)]
+    pixels = [fixed(points, side) for points in outlines]
+    x0, y0 = low = np.maximum((pixels[0].min(0) >> SUBPIXEL_BITS) - 1, 0)
+    x1, y1 = np.minimum((pixels[0].max(0) >> SUBPIXEL_BITS) + 3, side)
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    fill(mask, [points - (low << SUBPIXEL_BITS) for points in pixels])
+    alpha = mask * np.float32(1 / 255)
+    ramp = _ramp(side)
+    u, v = _local(pose, part, ramp[x0:x1], ramp[y0:y1])
+    lit = _lit(part.shade, u, v, _turned(light, pose))
+    shade = (0.42 + 0.72 * np.maximum(lit, 0)) * (1 + _grain(paint, weave, u, v))
+    # Outlines darken a little, as thickness and dirt make them do; it sets parts apart.
+    rim = max(1, round(side * 0.035)) | 1
+    shade *= 0.66 + cv2.blur(mask, (rim, rim)) * np.float32(0.34 / 255)
+    colour = shade[..., None] * paint.colour.astype(np.float32)
+    if paint.gloss > 0.05 and part.shade != "flat":
+        spot = np.maximum(lit - 0.86, 0) * (1 / 0.14)
+        colour += (paint.gloss * 0.75 * spot * spot)[..., None]
+    area = canvas[y0:y1, x0:x1]
+    area += (colour - area) * alpha[..., None]
+
+
+def _turned(light, pose):
+    """The light direction in the object's own axes, three floats, unit length."""
+    x, y, z = light
+    (a, b), (c, d) = pose.matrix.tolist()
+    x, y, across = a * x + c * y, b * x + d * y, hypot(x, y)
+    scale = across / (hypot(x, y) + 1e-9)
+    return x * scale, y * scale, z
+
+
+# --- surroundings ---------------------------------------------------------------------------
+
+
+def _surface(dice, cells, side):
+    """Noise for a surface; grainy ones (many cells) get a finer layer on top."""
+    coarse = _field(dice, cells, side)
+    if min(cells) < 20:
+        return coarse
+    return 0.6 * coarse + 0.7 * _field(dice, (3 * cells[0], 3 * cells[1]), side)
+
+
+def _field(dice, cells, side):
+    """Smooth noise in about [-1, 1], (side, side), the same picture at every size."""
+    return cv2.resize(dice.grid(*cells), (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def _flat_scene(dice, scene, side):
+    """A surface seen from above, or a plain wall behind."""
+    colours, cells, strength = FLATS[scene]
+    if dice.chance(0.5):
+        cells = cells[::-1]
+    base = shade_of(dice, dice.one_of(colours), 0.1).astype(np.float32)
+    across, down = dice.between(-0.22, 0.22), dice.between(-0.22, 0.22)
+    if scene == "deep":
+        down -= 0.25  # less light reaches deeper water
+    ramp = _ramp(side) - 0.5
+    tone = strength * _surface(dice, cells, side)
+    tone += (1 + across * ramp)[None, :] + (down * ramp)[:, None]
+    return tone[..., None] * base
+
+
+def _deep_scene(dice, scene, side, horizon, slope):
+    """Ground or water up to a sloping horizon, and a wall or the sky above it."""
+    colours, cells, strength = GROUNDS[scene]
+    near = shade_of(dice, dice.one_of(colours), 0.1)
+    if scene == "table":
+        top = low = shade_of(dice, dice.one_of(WALLS), 0.1)
+    else:
+        top, low = (shade_of(dice, code, 0.05) for code in dice.one_of(SKIES))
+    # Tones are looked up in one column of colours, drawn down the frame from 0.25 above it to
+    # 0.25 below, so that a rolled camera only shifts where each picture column reads.
+    at = np.linspace(-0.25, 1.25, 2 * side, dtype=np.float32)
+    depth = np.clip((at - horizon) / max(1 - horizon, 0.05), 0, 1)[:, None]
+    ground = near * (0.78 + 0.3 * depth) + 0.14 * (1 - depth) * low
+    above = top + (low - top) * np.clip(at / max(horizon, 0.05), 0, 1)[:, None]
+    column = above + (ground - above) * _ground_share(at, horizon, side)[:, None]
+    rows = _ramp(side)[:, None] - slope * (_ramp(side)[None, :] - 0.5)
+    where = ((np.clip(rows, -0.25, 1.25) + 0.25) / 1.5 * (2 * side - 1)).astype(np.int32)
+    canvas = column.astype(np.float32)[where]
+    split = _ground_share(rows, horizon, side)
+    air = (0.05 if scene == "table" else 0.09) * _field(dice, (7, 4), side)
+    canvas *= (1 + air + (strength * _surface(dice, cells, side) - air) * split)[..., None]
+    return canvas
+
+
+def _ground_share(y, horizon, side):
+    """1 below the horizon, 0 above it, antialiased."""
+    return np.clip((y - horizon) * side + 0.5, 0, 1)
+
+
+_FRAME = Pose(np.eye(2), np.eye(2), np.zeros(2), np.zeros(2))
+
+
+def _thing(dice, x, y, size, standing):
+    """A small distractor in frame units: a box, a ball, a post, a bush or a peak.
+
+    (x, y) is the middle of its foot if it is standing, else its centre.
+    """
+    kind, ratio = dice.whole(0, 4), exp(dice.between(-0.6, 0.6))
+    w, h = size * ratio, size / ratio
+    if kind == 2:
+        angle = np.pi / 2 + dice.between(-0.12, 0.12) if standing else dice.between(0, np.pi)
+        y -= 1.5 * size * standing
+        reach = 1.5 * size * np.array([np.cos(angle), np.sin(angle)])
+        ends = np.array([x, y]) + np.outer((-1, 1), reach)
+        return Part(ribbon(ends, size * dice.between(0.2, 0.45)), "post", "round")
+    y -= h * standing
+    if kind == 0:
+        radius = dice.between(0, 0.3) * min(w, h)
+        return Part(box(x - w, y - h, x + w, y + h, radius), "box", "flat")
+    if kind == 1:
+        return Part(oval(x, y, w, h), "ball", "ball")
+    if kind == 3:
+        return Part(lumpy(x, y, w, h, 6, 0.25), "bush", "ball")
+    tip = (x + w * dice.between(-0.5, 0.5), y - h)
+    return Part(path((x - w, y + h), tip, (x + w, y + h)), "peak", "flat")
+
+
+def _clutter(dice, horizon, level):
+    """Distractors behind the object, on level ground or anywhere: a list of (part, paint)."""
+    things = []
+    for _ in range(dice.whole(0, 6)):
+        size, x = dice.between(0.03, 0.14), dice.between(0, 1)
+        if level:
+            foot = horizon + dice.between(0.0, 0.9) * (1 - horizon)
+            thing = _thing(dice, x, foot, size, True)
+        else:
+            thing = _thing(dice, x, dice.between(0, 1), size, False)
+        things.append((thing, pick(dice, dice.one_of(CLUTTER[thing.role]))))
+    # What stands nearer stands lower in the frame and hides what is further off.
+    return sorted(things, key=lambda pair: pair[0].points[:, 1].max()) if level else things
+
+
+def _occluder(dice, outline, standing):
+    """Something in front that hides a bit of the object's border: (part, paint)."""
+    low, high = outline.min(0), outline.max(0)
+    x, y = low + (high - low) * (dice.between(0, 1), dice.between(0, 1))
+    size = dice.between(0.08, 0.2)
+    if standing:
+        x = dice.one_of((low[0], high[0], x))
+        thing = _thing(dice, x, high[1] + dice.between(0.0, 0.06), size, True)
+    else:
+        x, y = dice.one_of(((low[0], y), (high[0], y), (x, low[1]), (x, high[1])))
+        thing = _thing(dice, x, y, size, False)
+    return thing, pick(dice, dice.one_of(CLUTTER[thing.role]))
+
+
+def _cast_shadows(canvas, dice, outlines, light, slope, level):
+    """Darken the ground where things keep the light off.
+
+    outlines: one list of (P, 2) frame-unit outlines for each thing. On level ground
+    each lies flat at its thing's foot, behind it and to one side; elsewhere it is a shifted copy.
+    """
+    side = canvas.shape[0]
+    mask = np.zeros((side, side), np.uint8)
+    reach, squash = dice.between(0.025, 0.06), dice.between(0.12, 0.3)
+    for outline in outlines:
+        foot = max((points[:, 1] - slope * points[:, 0]).max() for points in outline)
+        for points in outline:
+            if level:
+                high = foot + slope * points[:, 0] - points[:, 1]
+                x = points[:, 0] - 0.7 * light[0] * high
+                points = np.stack([x, foot + slope * x + 0.012 - squash * high], 1)
+            else:
+                points = points - (reach * light[0], reach * light[1])
+            fill(mask, [fixed(points, side)])
+    soft = cv2.GaussianBlur(mask, (0, 0), dice.between(0.01, 0.025) * side)
+    canvas *= 1 - soft[..., None] * np.float32(dice.between(0.4, 0.65) / 255)
+
+
+# --- the lens -------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)
+def _radius2(side):
+    """Squared distance from the centre of the frame, (side, side), 1 at the corners."""
+    ramp = 2 * _ramp(side) - 1
+    return (ramp[None, :] ** 2 + ramp[:, None] ** 2) / 2
+
+
+def _develop(canvas, dice, size):
+    """Exposure, warmth, vignette, blur, sensor noise: float32 canvas to uint8 (size, size, 3)."""
+    warmth = dice.between(-0.1, 0.12)
+    gain = exp(dice.between(-0.42, 0.3)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
+    contrast, vignette = dice.between(0.62, 1.15), dice.between(0, 0.4)
+    blur, noise = 0.009 * dice.between(0, 1) ** 2, dice.between(0.006, 0.03)
+    if blur * canvas.shape[0] > 0.3:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), blur * canvas.shape[0])
+    if canvas.shape[0] != size:
+        canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    canvas = canvas * (1 - vignette * _radius2(size))[..., None] * gain
+    canvas = 0.45 + (canvas - 0.45) * contrast
+    canvas += noise * dice.normal(size, size, 3)
+    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def photograph(parts, name, dice, size):
+    """Photograph the parts of an object of the named class: (size, size, 3) uint8 RGB."""
+    parts = [part for part in parts if part.role != "air"]
+    side = size * (2 if size < 96 else 1)
+    scene = dice.one_of(SCENES[name])
+    level = scene in GROUNDS  # things stand on the ground, else they lie on or hang at a surface
+    roll = radians(dice.between(-12, 12))  # of the camera: it turns the ground as well
+    slope = tan(roll)
+    pose = _view(parts, name, dice, roll)
+    outlines = [_outline(part, pose) for part in parts if part.detail == 0]
+    silhouette = np.concatenate(outlines)
+    horizon = min(float(silhouette[:, 1].max()) - dice.between(0.04, 0.34), 0.9)
+    light = _sun(dice)
+    if level:
+        canvas = _deep_scene(dice, scene, side, horizon, slope)
+    else:
+        canvas = _flat_scene(dice, scene, side)
+    clutter = _clutter(dice, horizon, level)
+    shadows = [[thing.points] for thing, _ in clutter] + [outlines]
+    _cast_shadows(canvas, dice, shadows, light, slope, level)
+    for thing, paint in clutter:
+        _paint(canvas, dice, thing, paint, _FRAME, light)
+    paints = paints_for(dice, name, parts)
+    for part in parts:
+        _paint(canvas, dice, part, paints[part.role], pose, light)
+    if dice.chance(0.5):
+        _paint(canvas, dice, *_occluder(dice, silhouette, level), _FRAME, light)
+    return _develop(canvas, dice, size)
+
+
+def _view(parts, name, dice, roll):
+    """The pose of the object before the camera."""
+    lying = name in LYING
+    tilt = radians(180 if lying else TILT.get(name, 2))
+    points = np.concatenate([part.points for part in parts])
+    share = (0.62, 1.0) if lying else (0.44, 0.94)
+    return aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
+
+
+def _sun(dice):
+    """Where the light comes from: above, a little to one side. Three floats, unit length."""
+    angle = radians(dice.between(-150, -30))
+    return 0.7 * cos(angle), 0.7 * sin(angle), 0.714
+
+
+def _outline(part, pose):
+    """The closed outline of a part in frame units."""
+    return pose(ribbon(part.points, part.line) if part.line else part.points)

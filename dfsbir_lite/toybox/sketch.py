@@ -1,0 +1,242 @@
+"""Sketches: dark strokes on near-white paper, as a hand makes them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from .geometry import aim, fill, fixed, ribbon
+from .materials import LYING, TILT
+
+CORNER = np.cos(np.radians(42))  # sharper turns than this start a new stroke
+
+
+@dataclass(slots=True)
+class Hand:
+    """How one person draws today. Lengths in frame units, the rest are shares in [0, 1]."""
+
+    wobble: float
+    width: float
+    ink: float
+    haste: float  # how much is left out
+    overshoot: float
+    doubling: float
+    hatching: bool
+
+
+def _someone(dice):
+    haste = dice.between(0, 1)
+    return Hand(
+        wobble=dice.between(0.002, 0.012),
+        width=dice.one_of((0.012, 0.016, 0.02, 0.026, 0.036)) * dice.between(0.9, 1.25),
+        ink=dice.between(0.5, 0.97),
+        haste=haste,
+        overshoot=dice.between(0, 0.05),
+        doubling=dice.between(0.15, 0.5) if dice.chance(0.3) else 0.02,
+        hatching=dice.chance(0.2),
+    )
+
+
+# Lines are complex numbers x + iy from here on: half the arithmetic, and turning left is * 1j.
+
+
+def _strokes(line, closed, dice):
+    """Split an outline, (P,) complex, at its corners, as a pen would. A list of (Q,)."""
+    if not closed:
+        return [line]
+    steps = np.append(line[1:], line[0]) - line
+    reach = np.abs(steps)
+    line, steps = line[reach > 3e-4], (steps / (reach + 1e-12))[reach > 3e-4]
+    turns = (steps[1:] * steps[:-1].conj()).real
+    turns = np.append((steps[0] * steps[-1].conj()).real, turns)
+    corners = np.flatnonzero(turns < CORNER)
+    if len(corners) == 0:
+        # A round line starts anywhere and is closed by running a little past its start.
+        start = dice.whole(0, len(line) - 1)
+        loop = np.concatenate([line[start:], line[:start]])
+        return [np.append(loop, loop[: dice.whole(1, 3)])]
+    ring = np.append(line, line[: corners[0] + 1])
+    ends = [*corners, len(line) + corners[0]]
+    return [ring[a : b + 1] for a, b in pairwise(ends)]
+
+
+def _shaky(line, dice, hand):
+    """The line as it comes out: resampled, overshooting, wobbling. (N,) complex."""
+    along = np.append(0, np.cumsum(np.abs(line[1:] - line[:-1])))
+    length = along[-1]
+    count = min(max(int(length / 0.022), 5), 48)
+    at = _unit(count)[0] * length
+    line = np.interp(at, along, line)
+    if length > 0.12:
+        early, late = (hand.overshoot * dice.between(-0.3, 1) for _ in range(2))
+        line[0] += (line[0] - line[1]) * (early / 0.022)
+        line[-1] += (line[-1] - line[-2]) * (late / 0.022)
+    size = hand.wobble * min(1.0, 0.3 + 2 * length)
+    slow, quick = 1j * dice.between(-3, 3), 1j * dice.between(-3, 3)
+    return line + size * (np.exp(10j * at + slow) + 0.5 * np.exp(-25j * at + quick))
+
+
+@lru_cache(maxsize=64)
+def _unit(count):
+    """Positions 0..1 along a stroke, and how a pen's pressure tapers at the ends, (count,)."""
+    t = np.linspace(0, 1, count)
+    return t, np.minimum(1, 0.45 + 4.0 * np.minimum(t + 0.04, 1.04 - t))
+
+
+def _ink(paper, line, dice, hand, faint=1.0):
+    """Lay one stroke on the paper, (side, side) uint8, with changing pressure, in place."""
+    count = len(line)
+    t, taper = _unit(count)
+    pressure = 0.82 + 0.22 * np.sin(dice.between(2, 7) * t + dice.between(0, 6.3))
+    along = np.empty_like(line)
+    along[1:-1] = line[2:] - line[:-2]
+    along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
+    normal = along * (0.5j * hand.width * pressure * taper / (np.abs(along) + 1e-9))
+    left, right, side = line + normal, line - normal, paper.shape[0]
+    edges = (0, count - 1) if count < 12 else (0, count // 3, 2 * count // 3, count - 1)
+    for a, b in pairwise(edges):
+        dark = hand.ink * faint * (0.55 + 0.45 * min(1.0, float(pressure[(a + b) // 2])))
+        outline = np.append(left[a : b + 1], right[a : b + 1][::-1])
+        fill(paper, [fixed(_plane(outline), side)], int(250 * (1 - dark)))
+
+
+def _plane(line):
+    """(P,) complex to (P, 2) floats."""
+    return line.view(np.float64).reshape(-1, 2)
+
+
+def _complex(points):
+    """(P, 2) floats to (P,) complex."""
+    return points[:, 0] + 1j * points[:, 1]
+
+
+def _draw_stroke(paper, stroke, dice, hand, loss):
+    """One stroke, (P,) complex, skipped with probability `loss`, perhaps broken or doubled."""
+    if dice.chance(loss):
+        return
+    line = _shaky(stroke, dice, hand)
+    if len(line) > 14 and dice.chance(0.14):
+        cut = dice.whole(4, len(line) - 7)
+        _ink(paper, line[:cut], dice, hand)
+        _ink(paper, line[cut + dice.whole(1, 2) :], dice, hand)
+    else:
+        _ink(paper, line, dice, hand)
+    if dice.chance(hand.doubling):
+        again = _shaky(stroke, dice, hand) + complex(*(0.012 * dice.grid(2)))
+        _ink(paper, again, dice, hand, 0.8)
+
+
+def _hatch(paper, points, dice, hand):
+    """A few slanting strokes in the lower middle of a closed outline, (P, 2) frame units."""
+    low, high = points.min(0), points.max(0)
+    if (high - low).min() < 0.2:
+        return
+    side = paper.shape[0]
+    inside = np.zeros_like(paper)
+    fill(inside, [fixed(points, side)])
+    layer = np.full_like(paper, 255)
+    span, count = high - low, dice.whole(4, 7)
+    for i in range(count):
+        start = low + span * (0.5 + 0.5 * (i + 0.3) / count, 0.35)
+        stroke = complex(*start) + span[1] * complex(-0.35, 0.55) * _unit(6)[0]
+        _ink(layer, stroke + complex(*(hand.wobble * dice.grid(2))), dice, hand, 0.6)
+    np.minimum(paper, np.where(inside > 127, layer, 255), out=paper)
+
+
+def _skips(part, dice, hand):
+    """Whether a hasty hand leaves this part out altogether."""
+    return part.detail > 0 and dice.chance((0, 0.6, 0.95)[part.detail] * hand.haste)
+
+
+def _memory(dice):
+    """Proportions drawn from memory: a slow, smooth displacement of frame points, (P, 2)."""
+    phase, size, pace = dice.grid(2, 2) * np.pi, dice.between(0.004, 0.04), dice.between(4.5, 8)
+
+    def warp(points):
+        across = np.sin(points[:, ::-1] * pace + phase[0])
+        return points + size * (across + 0.6 * np.sin(points * (pace - 1) + phase[1]))
+
+    return warp
+
+
+def _doodle(paper, dice, hand):
+    """A stray mark: a line, a squiggle, a small ring or a cross somewhere on the paper."""
+    kind, size = dice.whole(0, 3), dice.between(0.04, 0.14)
+    centre = complex(dice.between(0.08, 0.92), dice.between(0.08, 0.92))
+    t = np.linspace(-1, 1, 16)
+    turn = np.exp(1j * dice.between(0, 2 * np.pi))
+    if kind == 0:
+        lines = [2.5 * t * turn]
+    elif kind == 1:
+        lines = [1.6 * t + 0.4j * np.sin(dice.between(6, 14) * t)]
+    elif kind == 2:
+        lines = [0.6 * np.exp(3.3j * t) * turn]
+    else:
+        lines = [0.7 * t * turn, 0.7j * t * turn]
+    for line in lines:
+        _ink(paper, _shaky(centre + size * line, dice, hand), dice, hand)
+
+
+def _rub(paper, dice):
+    """A swipe of the eraser across the drawing, which leaves a trace of the lines."""
+    x, y, angle = dice.between(0.2, 0.8), dice.between(0.2, 0.8), dice.between(0, np.pi)
+    reach = 0.26 * np.array([np.cos(angle), np.sin(angle)])
+    swipe = np.array([x, y]) + np.outer((-1, 0, 1), reach)
+    gone = np.zeros_like(paper)
+    fill(gone, [fixed(ribbon(swipe, dice.between(0.08, 0.2)), paper.shape[0])])
+    paper[gone > 127] = 255 - (255 - paper[gone > 127]) // 6
+
+
+def scribble(parts, name, dice, size):
+    """Sketch the parts of an object of the named class: (size, size, 3) uint8, all grey."""
+    side = size * (2 if size < 96 else 1)
+    hand = _someone(dice)
+    parts = [part for part in parts if not _skips(part, dice, hand)]
+    tilt = 180 if name in LYING else 16 + 0.5 * TILT.get(name, 2)
+    angle = np.radians(dice.between(-tilt, tilt))
+    points = np.concatenate([part.points for part in parts])
+    pose, warp = aim(points, dice, angle, (0.4, 0.94), stray=0.3), _memory(dice)
+    paper = np.full((side, side), 255, np.uint8)
+    for part in parts:
+        _draw_part(paper, part, lambda points: warp(pose(points)), dice, hand)
+    if hand.hatching:
+        big = max(
+            (part for part in parts if not part.line), key=lambda p: np.ptp(p.points, 0).prod()
+        )
+        _hatch(paper, warp(pose(big.points)), dice, hand)
+    if dice.chance(0.4):
+        _rub(paper, dice)
+    for _ in range(dice.whole(1, 3) if dice.chance(0.35) else 0):
+        _doodle(paper, dice, hand)
+    return _scan(paper, dice, size)
+
+
+def _draw_part(paper, part, place, dice, hand):
+    """Strokes of one part; what lies behind a closed part is rubbed out first.
+
+    place: object units to frame units. A hasty hand draws a handle as a single line.
+    """
+    side = paper.shape[0]
+    thick = part.line > 0.06 and hand.haste < 0.7
+    outline = place(ribbon(part.points, part.line) if thick else part.points)
+    closed = thick or not part.line
+    if closed:
+        fill(paper, [fixed(outline, side)], 255)
+    for points in (outline, *(place(hole) for hole in part.holes)):
+        strokes = _strokes(_complex(points), closed, dice)
+        # One side of a wall may be forgotten, but not the one line that makes a fish.
+        loss = (0.1, 0.18, 0.22)[part.detail] if part.detail or len(strokes) > 2 else 0.0
+        for stroke in strokes:
+            _draw_stroke(paper, stroke, dice, hand, loss * (0.2 + hand.haste))
+
+
+def _scan(paper, dice, size):
+    """Paper tone and a little scanner noise: (side, side) to grey (size, size, 3) uint8."""
+    tone, noise = dice.between(0.955, 1.0), dice.between(0, 0.012)
+    if paper.shape[0] != size:
+        paper = cv2.resize(paper, (size, size), interpolation=cv2.INTER_AREA)
+    grey = paper * np.float32(tone) + 255 * noise * dice.normal(size, size)
+    grey = np.clip(grey + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)

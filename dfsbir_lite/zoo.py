@@ -1,0 +1,116 @@
+"""The trained networks that ship with the kit, by name: load one, or train it where it is missing."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dfsbir_lite import toybox
+from dfsbir_lite.baselines import evaluate
+from dfsbir_lite.data import ImageSet, together, toybox_set
+from dfsbir_lite.models import Encoders
+from dfsbir_lite.recipes import recipe
+from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+
+ASSETS = Path(__file__).parent / "assets"
+TEACHERS = ("photo", "sketch", "modality", "unified")
+NAMES = (*TEACHERS, "student")
+STUDENT_STEPS = {"laptop": 1200, "gpu": 2000}  # iterations of the shipped students
+
+
+def cache_folder() -> Path:
+    """Where networks trained on this machine are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
+    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+
+
+def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teacher | Encoders:
+    """The network `name` (see `NAMES`): the shipped one, else a cached one, else trained now.
+
+    Raises UserError for unknown names and for damaged files, naming the file.
+    """
+    if name not in NAMES:
+        raise UserError(f"no network {name!r}: choose one of {', '.join(NAMES)}")
+    sizes = profile(profile_name)
+    load = load_encoders if name == "student" else load_teacher
+    for folder in (ASSETS, cache_folder()):
+        if (path := folder / sizes.name / f"{name}.safetensors").is_file():
+            return load(path).to(device)
+    path = cache_folder() / sizes.name / f"{name}.safetensors"
+    build(name, sizes, path, device)
+    return load(path).to(device)
+
+
+def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = False) -> Teachers:
+    """The two teachers and the guidance network; `unified` puts one classifier in both places."""
+    names = ("unified", "unified") if unified else ("photo", "sketch")
+    return Teachers(*(load_or_train(n, profile_name, device) for n in (*names, "modality"))).to(device)
+
+
+def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) -> dict:
+    """Trains the network `name` on ToyBox, saves it at `path` and returns its model card."""
+    if name == "student":
+        return _build_student(sizes, path, device, seed)
+    train, test = (_teacher_data(name, sizes, split) for split in ("train", "test"))
+    epochs = 3 if name == "modality" else None  # paper or not paper is easy
+    teacher = train_teacher(
+        train.images, train.labels, train.classes, sizes, epochs=epochs, device=device, seed=seed, desc=name
+    )
+    save_teacher(path, teacher, {})  # scores are those of the rounded weights
+    card = {
+        "name": name,
+        "data": f"ToyBox train split, {len(train)} images, modality: {train.modality}",
+        "seed": seed,
+        "command": f"python data_scripts/train_teachers.py --profile {sizes.name}",
+        "test_accuracy": accuracy(load_teacher(path).to(device), test, device),
+    }
+    return save_teacher(path, teacher, card)
+
+
+def _teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
+    """What the teacher `name` is trained or tested on. Photos and sketches are never pairs."""
+    if name in ("photo", "sketch"):
+        return toybox_set(name, split, sizes)
+    photos, sketches = (toybox_set(m, split, sizes) for m in ("photo", "sketch"))
+    return together(photos, sketches, by_modality=name == "modality")
+
+
+def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
+    """The share of `data` that `teacher` classifies correctly."""
+    hits = [
+        (teacher.posteriors(images.to(device).float() / 255).argmax(1).cpu() == labels).sum()
+        for images, labels in zip(data.images.split(256), data.labels.split(256), strict=True)
+    ]
+    return float(sum(hits)) / len(data)
+
+
+def _build_student(sizes: Profile, path: Path, device, seed: int) -> dict:
+    teachers, settings = load_teachers(sizes.name, device), recipe("kit")
+    encoders = new_encoders(sizes, len(teachers.classes), seed)
+    steps = STUDENT_STEPS[sizes.name]
+    loop = distill(
+        teachers, settings, encoders, steps=steps, width=sizes.estimator_width, device=device, seed=seed
+    )
+    for step in progress(loop, desc=f"student ({sizes.name})", total=steps):
+        encoders = step.encoders
+    card = {
+        "name": "student",
+        "data": "none: learnt from the photo, sketch and modality teachers alone",
+        "recipe": "kit",
+        "steps": steps,
+        "seed": seed,
+        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
+        **test_scores(encoders.embed, sizes, device),
+    }
+    return save_encoders(path, encoders, card)
+
+
+def test_scores(readout: Callable, sizes: Profile, device="cpu", split: str = "test") -> dict[str, dict]:
+    """Retrieval scores of `readout` on ToyBox: {"seen": {...}, "unseen": {...}}."""
+    scores = {}
+    for protocol, classes in (("seen", toybox.SEEN), ("unseen", toybox.UNSEEN)):
+        photos, sketches = (toybox_set(m, split, sizes, classes) for m in ("photo", "sketch"))
+        scores[protocol] = evaluate(readout, photos, sketches, device).as_dict()
+    return scores
