@@ -32,7 +32,9 @@ def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
     return {
         "teacher features": lambda images, modality: reading(images, modality).features,
         "teacher logits": lambda images, modality: reading(images, modality).logits,
-        "teacher posteriors": lambda images, modality: F.softmax(reading(images, modality).logits, 1),
+        "teacher posteriors": lambda images, modality: F.softmax(
+            reading(images, modality).logits, 1
+        ),
     }
 
 

@@ -28,17 +28,24 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def write_json(path: str | Path, value) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")
+
+
 def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict) -> dict:
     """Saves `weights` and, beside them, `card` plus the file's sha256; returns that card.
 
     Matrices and convolutions are rounded to half precision, which halves the download and costs
     nothing measurable; biases and batch-norm statistics stay as they are.
     """
-    small = {k: (v.half() if v.is_floating_point() and v.dim() > 1 else v) for k, v in weights.items()}
+    small = {
+        k: (v.half() if v.is_floating_point() and v.dim() > 1 else v) for k, v in weights.items()
+    }
     data = to_bytes({k: v.detach().cpu().contiguous() for k, v in small.items()})
     card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     write_atomically(path, data)
-    write_atomically(Path(path).with_suffix(".json"), json.dumps(card, indent=2).encode() + b"\n")
+    write_json(Path(path).with_suffix(".json"), card)
     return card
 
 

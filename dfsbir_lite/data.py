@@ -45,7 +45,10 @@ def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
     """Both sets as one, labelled by class or, with `by_modality`, as "photo" and "sketch"."""
     labels, classes = torch.cat([a.labels, b.labels]), a.classes
     if by_modality:
-        labels, classes = torch.arange(2).repeat_interleave(torch.tensor([len(a), len(b)])), ("photo", "sketch")
+        labels, classes = (
+            torch.arange(2).repeat_interleave(torch.tensor([len(a), len(b)])),
+            ("photo", "sketch"),
+        )
     return ImageSet(torch.cat([a.images, b.images]), labels, classes, "both")
 
 
@@ -71,7 +74,9 @@ def toybox_set(
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
 
-def folder_pair(photos: str | Path, sketches: str | Path, split: str, size: int) -> tuple[ImageSet, ImageSet]:
+def folder_pair(
+    photos: str | Path, sketches: str | Path, split: str, size: int
+) -> tuple[ImageSet, ImageSet]:
     """The `split` part of two folders, `<folder>/<split>/<class>/<image>`, with one class list.
 
     Raises UserError if a folder is missing or empty, an image cannot be read, or the classes of
@@ -119,7 +124,9 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
 def _class_names(root: Path) -> tuple[str, ...]:
     """The names of the folders in `root`, sorted."""
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder (expected <folder>/train/<class>/ and <folder>/test/<class>/)")
+        raise UserError(
+            f"{root}: no such folder (expected <folder>/train/<class>/ and <folder>/test/<class>/)"
+        )
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(names) < 2:
         raise UserError(f"{root}: needs at least two class folders, found {len(names)}")
@@ -129,7 +136,9 @@ def _class_names(root: Path) -> tuple[str, ...]:
 def _image_files(folder: Path) -> list[Path]:
     """The image files of one class folder, sorted; hidden files are passed over."""
     files = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
     )
     if not files:
         raise UserError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")

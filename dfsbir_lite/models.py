@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional as F
 
 
-
 class Normalise(nn.Module):
     """Maps [0, 1] to about zero mean and unit spread, the same for both modalities."""
 
@@ -122,5 +121,3 @@ class Estimator(nn.Module):
         x = self.project(noise).view(-1, self.width, self.base, self.base)
         x = self.to_pixels(self.body(x.contiguous(memory_format=torch.channels_last)))
         return torch.sigmoid(F.pixel_shuffle(x, 2).float()).expand(-1, 3, -1, -1)
-
-

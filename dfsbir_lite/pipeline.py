@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfsbir_lite import toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
-from dfsbir_lite.checkpoint import write_atomically
+from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.data import ImageSet, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
@@ -22,14 +22,15 @@ from dfsbir_lite.students import (
     Distillation,
     distill,
     encoders_from_teachers,
-    load_encoders,
     new_encoders,
     save_encoders,
 )
 from dfsbir_lite.teachers import Teachers, load_teacher, save_teacher, train_teacher
 
 SAVE_EVERY = 60  # seconds between checkpoints of a running distillation
+STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
 STARTS = ("scratch", "teachers")
+PROTOCOLS = ("seen", "unseen")
 Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
 
@@ -47,8 +48,8 @@ class Benchmark:
 
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
         """Test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
-        parts = {"seen": self.seen, "unseen": self.unseen}
-        return {k: evaluate(readout, *pair, device).as_dict() for k, pair in parts.items() if pair}
+        pairs = {name: getattr(self, name) for name in PROTOCOLS}
+        return {k: evaluate(readout, *pair, device).as_dict() for k, pair in pairs.items() if pair}
 
 
 def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = True) -> Benchmark:
@@ -77,7 +78,13 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
 
 
 def get_teachers(
-    benchmark: Benchmark, sizes: Profile, folder: Path, *, train: bool = True, device="cpu", seed: int = 0
+    benchmark: Benchmark,
+    sizes: Profile,
+    folder: Path,
+    *,
+    train: bool = True,
+    device="cpu",
+    seed: int = 0,
 ) -> Teachers:
     """The benchmark's teachers: those in `folder`, the missing ones trained and saved there.
 
@@ -90,7 +97,13 @@ def get_teachers(
         path = Path(folder) / f"{name}.safetensors"
         if train and not path.is_file():
             teacher = train_teacher(
-                part.images, part.labels, part.classes, sizes, device=device, seed=seed, desc=f"teacher: {name}"
+                part.images,
+                part.labels,
+                part.classes,
+                sizes,
+                device=device,
+                seed=seed,
+                desc=f"teacher: {name}",
             )
             save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
         found.append(load_teacher(path, part.classes))
@@ -122,7 +135,9 @@ def run_distillation(loop: Distillation, state: Path, save_every: float = SAVE_E
                 saved = time.monotonic()
     except KeyboardInterrupt:
         loop.save(state)
-        raise UserError(f"stopped after {loop.index} of {len(loop)} steps; the same command goes on") from None
+        raise UserError(
+            f"stopped after {loop.index} of {len(loop)} steps; the same command goes on"
+        ) from None
     return loop.encoders
 
 
@@ -145,60 +160,71 @@ def run(
 
     Raises UserError if `folder` holds a run with other settings.
     """
-    facts = {"start": start, "steps": steps, "seed": seed, **_plain(settings), "classes": teachers.classes}
+    facts = {
+        "start": start,
+        "steps": steps,
+        "seed": seed,
+        **asdict(settings),
+        "classes": teachers.classes,
+    }
     rows = _open_run(folder, json.loads(json.dumps(facts)))
 
-    def finish(name: str, readout: Callable) -> None:
-        rows[name] = benchmark.scores(readout, device)
-        write_atomically(folder / "scores.json", _json(rows))
+    def finish(name: str, readout: Callable, began: float) -> None:
+        seconds = round(time.monotonic() - began, 1)
+        rows[name] = {**benchmark.scores(readout, device), "seconds": seconds}
+        write_json(folder / "scores.json", rows)
 
     for name, readout in teacher_readouts(teachers).items():
-        finish(name, readout)
+        finish(name, readout, time.monotonic())
     if "data-free student" not in rows:
+        began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
         options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
-        began = time.monotonic()
-        encoders = run_distillation(distill(teachers, settings, begin, **options), folder / "state.safetensors")
+        encoders = run_distillation(
+            distill(teachers, settings, begin, **options), folder / "state.safetensors"
+        )
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
-        rows.setdefault("seconds", {})["data-free student"] = round(time.monotonic() - began)
-        finish("data-free student", load_encoders(folder / "student.safetensors").to(device).embed)
+        finish("data-free student", encoders.embed, began)
     if "real-data student" not in rows:
+        began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
         upper = RealDataStudent(
-            *benchmark.train, settings, begin, steps=steps * settings.encoder_steps, device=device, seed=seed
+            *benchmark.train,
+            settings,
+            begin,
+            steps=steps * settings.encoder_steps,
+            device=device,
+            seed=seed,
         )
-        for encoders in progress(upper, desc="student on real data", unit="step"):
-            pass
-        finish("real-data student", encoders.embed)
+        for step in progress(upper, desc="student on real data", unit="step"):
+            encoders = step
+        finish("real-data student", encoders.embed, began)
     return rows
-
-
-def _plain(settings: Recipe) -> dict:
-    return {k: v for k, v in asdict(settings).items()}
-
-
-def _json(value) -> bytes:
-    return json.dumps(value, indent=2).encode() + b"\n"
 
 
 def _open_run(folder: Path, facts: dict) -> dict:
     """The rows that an earlier run with the same `facts` left in `folder`, else none."""
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
-        write_atomically(settings, _json(facts))
+        write_json(settings, facts)
     earlier = json.loads(settings.read_text())
     if differ := [k for k in facts if earlier.get(k) != facts[k]]:
-        raise UserError(f"{folder}: holds a run with another {differ[0]}; give another --out or delete it")
+        raise UserError(
+            f"{folder}: holds a run with another {differ[0]}; give another --out or delete it"
+        )
     return json.loads(scores.read_text()) if scores.is_file() else {}
 
 
 def table(rows: dict[str, dict]) -> pd.DataFrame:
-    """Rows of scores as a table: a line a method, the metrics for seen and unseen classes."""
+    """Scores as a table: a line a method below chance, a column a metric for each protocol."""
     flat = {
-        name: {(part, metric): value for part, scores in parts.items() for metric, value in scores.items()}
-        for name, parts in rows.items()
+        name: {
+            (p, metric): value for p in PROTOCOLS if p in row for metric, value in row[p].items()
+        }
+        for name, row in rows.items()
     }
-    frame = pd.DataFrame(flat).T.drop(columns="chance", level=1)
-    chance = {(part, m): s["chance"] for part, s in next(iter(rows.values())).items() for m in frame[part]}
-    frame.loc["chance"] = chance
-    return frame.loc[["chance", *rows]]
+    frame = pd.DataFrame.from_dict(flat, orient="index")
+    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
+    chance = [frame[p, "chance"].iloc[0] for p, _ in frame.columns]
+    top = pd.DataFrame([chance], index=["chance"], columns=frame.columns)
+    return pd.concat([top, frame]).drop(columns="chance", level=1)

@@ -18,9 +18,9 @@ class Recipe:
         estimator_lr, encoder_lr: learning rates (Adam, AdamW with a cosine schedule).
         labels: "noise" takes the wanted class from the noise itself, "teacher" takes the photo
             teacher's arg-max, as the paper does.
-        adv_after: iterations before the adversarial term counts.
+        adv_after: estimator steps before the adversarial term counts.
         adv_masked: whether it counts only samples of the wanted class.
-        refresh_every: iterations between new noise projections of the estimators; 0 is never.
+        refresh_every: estimator steps between new noise projections of the estimators; 0 is never.
         catch_up: estimator steps after such a refresh whose samples are not kept.
         replay: batches kept in memory; 1 means the newest only.
         relabel: augment and mix replayed samples and let the teachers label the result; else
@@ -72,9 +72,9 @@ def kit() -> Recipe:
         weights=Weights(
             one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, proxy=1, contrastive=0.25
         ),
-        adv_after=30,
+        adv_after=60,
         adv_masked=True,
-        refresh_every=25,
+        refresh_every=50,
         catch_up=8,
         replay=80,
         relabel=True,

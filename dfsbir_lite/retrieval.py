@@ -44,7 +44,9 @@ def embed(network, images: Tensor, batch: int = 256, device="cpu") -> Tensor:
             `lambda x: encoders.embed(x, "sketch")`.
     """
     with torch.no_grad():
-        parts = [network(part.to(device).float() / 255).float().cpu() for part in images.split(batch)]
+        parts = [
+            network(part.to(device).float() / 255).float().cpu() for part in images.split(batch)
+        ]
     return torch.cat(parts)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from dfsbir_lite import losses
 from dfsbir_lite.augment import scramble
@@ -47,9 +46,14 @@ def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) 
     for modality in ("photo", "sketch"):
         network = getattr(teachers, modality).network
         if not isinstance(network, SmallResNet):
-            raise UserError(f"the {modality} teacher is a {type(network).__name__}, not a SmallResNet")
+            raise UserError(
+                f"the {modality} teacher is a {type(network).__name__}, not a SmallResNet"
+            )
         weights = {k: v.cpu() for k, v in network.state_dict().items()}
-        weights["fc.weight"], weights["fc.bias"] = axes @ weights["fc.weight"], axes @ weights["fc.bias"]
+        weights["fc.weight"], weights["fc.bias"] = (
+            axes @ weights["fc.weight"],
+            axes @ weights["fc.bias"],
+        )
         getattr(encoders, modality).load_state_dict(weights)
     return encoders
 
@@ -88,11 +92,15 @@ class Learner:
             p = self.encoders.embed(photos, "photo")
             s = self.encoders.embed(sketches, "sketch")
         to_class = self.encoders.class_logits
-        by_proxy = losses.proxy(to_class(p), photo_posteriors) + losses.proxy(to_class(s), sketch_posteriors)
+        by_proxy = losses.proxy(to_class(p), photo_posteriors) + losses.proxy(
+            to_class(s), sketch_posteriors
+        )
         photo_keys = self._keys("photo", p, photo_posteriors)
         sketch_keys = self._keys("sketch", s, sketch_posteriors)
         by_contrast = losses.contrastive(s, photo_keys[0], sketch_posteriors, photo_keys[1])
-        by_contrast = by_contrast + losses.contrastive(p, sketch_keys[0], photo_posteriors, sketch_keys[1])
+        by_contrast = by_contrast + losses.contrastive(
+            p, sketch_keys[0], photo_posteriors, sketch_keys[1]
+        )
         self._descend(weights["proxy"] * by_proxy + weights["contrastive"] * by_contrast)
         return {"proxy": by_proxy.detach(), "contrastive": by_contrast.detach()}
 

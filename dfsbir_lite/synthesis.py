@@ -135,7 +135,9 @@ class Synthesis(Iterator[SynthesisStep]):
             total.backward()
             self.optimiser.step()
         detached = {name: term.detach() for name, term in terms.items()}
-        return SynthesisStep(self.index, detached, photos.detach(), sketches.detach(), labels, noise)
+        return SynthesisStep(
+            self.index, detached, photos.detach(), sketches.detach(), labels, noise
+        )
 
     def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
         """Every loss term of one batch, and the classes that were wanted."""
@@ -146,7 +148,8 @@ class Synthesis(Iterator[SynthesisStep]):
         else:
             photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
         terms = {
-            "one_hot": losses.one_hot(p.logits, photo_labels) + losses.one_hot(s.logits, sketch_labels),
+            "one_hot": losses.one_hot(p.logits, photo_labels)
+            + losses.one_hot(s.logits, sketch_labels),
             "entropy": losses.entropy(p.logits) + losses.entropy(s.logits),
             "activation": losses.activation(p.features) + losses.activation(s.features),
             "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
@@ -158,7 +161,9 @@ class Synthesis(Iterator[SynthesisStep]):
             terms["modal"] = losses.modality_guidance(*seen)
         if weights["adv"] and self.encoders is not None and self.index >= self.recipe.adv_after:
             terms["adv"] = self._adversarial("photo", photos, p.logits, photo_labels)
-            terms["adv"] = terms["adv"] + self._adversarial("sketch", sketches, s.logits, sketch_labels)
+            terms["adv"] = terms["adv"] + self._adversarial(
+                "sketch", sketches, s.logits, sketch_labels
+            )
         return terms, photo_labels
 
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -201,7 +206,9 @@ class Replay:
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` pairs made from the same noise each, drawn with replacement, as given to `add`."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
-        return self.photos[pick].float() / 255, self.sketches[pick].expand(-1, 3, -1, -1).float() / 255
+        return self.photos[pick].float() / 255, self.sketches[pick].expand(
+            -1, 3, -1, -1
+        ).float() / 255
 
     def state(self) -> dict:
         """All that `restore` needs."""

@@ -90,7 +90,9 @@ def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
     """The last linear layer of `network`; raises UserError unless it has `outputs` outputs."""
     layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
     if not layers:
-        raise UserError(f"{type(network).__name__} has no linear layer: not a classifier we can read")
+        raise UserError(
+            f"{type(network).__name__} has no linear layer: not a classifier we can read"
+        )
     if layers[-1].out_features != outputs:
         raise UserError(
             f"{type(network).__name__} ends in {layers[-1].out_features} outputs, "
@@ -116,9 +118,13 @@ class Teachers:
             told = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
             raise UserError(f"the classes of the photo teacher and the sketch teacher {told}")
         if self.guidance.classes != ("photo", "sketch"):
-            raise UserError('the guidance network must tell ("photo", "sketch") apart, in that order')
+            raise UserError(
+                'the guidance network must tell ("photo", "sketch") apart, in that order'
+            )
         if len({self.photo.size, self.sketch.size, self.guidance.size}) > 1:
-            raise UserError("the teachers and the guidance network expect images of different sizes")
+            raise UserError(
+                "the teachers and the guidance network expect images of different sizes"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -158,7 +164,9 @@ def train_teacher(
     """
     torch.manual_seed(seed)  # initial weights
     device, epochs = torch.device(device), epochs or profile.teacher_epochs
-    network = SmallResNet(profile.widths, len(classes)).to(device, memory_format=torch.channels_last)
+    network = SmallResNet(profile.widths, len(classes)).to(
+        device, memory_format=torch.channels_last
+    )
     steps = epochs * max(1, len(images) // batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
@@ -167,7 +175,9 @@ def train_teacher(
         pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
         batch_images = jitter(images[pick].to(device).float() / 255, views)
         with autocast(device):
-            loss = F.cross_entropy(network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05)
+            loss = F.cross_entropy(
+                network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
+            )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,24 +1,19 @@
-"""The trained networks that ship with the kit, by name: load one, or train it where it is missing."""
+"""The trained networks that ship with the kit, by name: load one, or train a missing one."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from dfsbir_lite import toybox
-from dfsbir_lite.baselines import evaluate
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
+from dfsbir_lite.pipeline import STEPS, run_distillation, toybox_benchmark
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
 ASSETS = Path(__file__).parent / "assets"
 TEACHERS = ("photo", "sketch", "modality", "unified")
 NAMES = (*TEACHERS, "student")
-STUDENT_STEPS = {"laptop": 1200, "gpu": 2000}  # iterations of the shipped students
 
 
 def cache_folder() -> Path:
@@ -46,17 +41,26 @@ def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teac
 def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = False) -> Teachers:
     """The two teachers and the guidance network; `unified` puts one classifier in both places."""
     names = ("unified", "unified") if unified else ("photo", "sketch")
-    return Teachers(*(load_or_train(n, profile_name, device) for n in (*names, "modality"))).to(device)
+    return Teachers(*(load_or_train(n, profile_name, device) for n in (*names, "modality"))).to(
+        device
+    )
 
 
 def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) -> dict:
     """Trains the network `name` on ToyBox, saves it at `path` and returns its model card."""
     if name == "student":
         return _build_student(sizes, path, device, seed)
-    train, test = (_teacher_data(name, sizes, split) for split in ("train", "test"))
+    train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     epochs = 3 if name == "modality" else None  # paper or not paper is easy
     teacher = train_teacher(
-        train.images, train.labels, train.classes, sizes, epochs=epochs, device=device, seed=seed, desc=name
+        train.images,
+        train.labels,
+        train.classes,
+        sizes,
+        epochs=epochs,
+        device=device,
+        seed=seed,
+        desc=name,
     )
     save_teacher(path, teacher, {})  # scores are those of the rounded weights
     card = {
@@ -69,7 +73,7 @@ def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) ->
     return save_teacher(path, teacher, card)
 
 
-def _teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
+def teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
     """What the teacher `name` is trained or tested on. Photos and sketches are never pairs."""
     if name in ("photo", "sketch"):
         return toybox_set(name, split, sizes)
@@ -86,15 +90,19 @@ def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
     return float(sum(hits)) / len(data)
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int) -> dict:
+def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3 * STEPS) -> dict:
     teachers, settings = load_teachers(sizes.name, device), recipe("kit")
     encoders = new_encoders(sizes, len(teachers.classes), seed)
-    steps = STUDENT_STEPS[sizes.name]
     loop = distill(
-        teachers, settings, encoders, steps=steps, width=sizes.estimator_width, device=device, seed=seed
+        teachers,
+        settings,
+        encoders,
+        steps=steps,
+        width=sizes.estimator_width,
+        device=device,
+        seed=seed,
     )
-    for step in progress(loop, desc=f"student ({sizes.name})", total=steps):
-        encoders = step.encoders
+    encoders = run_distillation(loop, path.with_suffix(".state"))
     card = {
         "name": "student",
         "data": "none: learnt from the photo, sketch and modality teachers alone",
@@ -102,15 +110,6 @@ def _build_student(sizes: Profile, path: Path, device, seed: int) -> dict:
         "steps": steps,
         "seed": seed,
         "command": f"python data_scripts/train_students.py --profile {sizes.name}",
-        **test_scores(encoders.embed, sizes, device),
+        **toybox_benchmark(sizes, with_train=False).scores(encoders.embed, device),
     }
     return save_encoders(path, encoders, card)
-
-
-def test_scores(readout: Callable, sizes: Profile, device="cpu", split: str = "test") -> dict[str, dict]:
-    """Retrieval scores of `readout` on ToyBox: {"seen": {...}, "unseen": {...}}."""
-    scores = {}
-    for protocol, classes in (("seen", toybox.SEEN), ("unseen", toybox.UNSEEN)):
-        photos, sketches = (toybox_set(m, split, sizes, classes) for m in ("photo", "sketch"))
-        scores[protocol] = evaluate(readout, photos, sketches, device).as_dict()
-    return scores

@@ -120,6 +120,8 @@ def fish(dice):
     parts += _fish_marks(dice, tall)
     gill = oval(0.3, 0.02, 0.13, tall * 0.62, -75, 75)
     parts.append(Part(gill, "seam", line=0.03, detail=1))
+    mouth = curve((nose - 0.01, 0.06), (nose - 0.08, 0.1), (nose - 0.16, 0.09))
+    parts.append(Part(mouth, "seam", line=0.03, detail=2))
     parts.append(
         Part(
             curve((0.12, 0.05), (-0.02, -0.02), (-0.16, 0.12), (0.0, 0.2), closed=True),

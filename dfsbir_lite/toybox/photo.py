@@ -5,7 +5,7 @@ the viewer).
 """
 
 from functools import lru_cache
-from math import cos, exp, hypot, radians, sin, tan
+from math import cos, exp, hypot, radians, sin, sqrt, tan
 
 import cv2
 import numpy as np
@@ -230,7 +230,8 @@ def _occluder(dice, outline, standing):
     """Something in front that hides a bit of the object's border: (part, paint)."""
     low, high = outline.min(0), outline.max(0)
     x, y = low + (high - low) * (dice.between(0, 1), dice.between(0, 1))
-    size = dice.between(0.08, 0.2)
+    # In proportion to the object, or a slender tower would vanish behind it.
+    size = dice.between(0.13, 0.28) * sqrt(np.prod(high - low))
     if standing:
         x = dice.one_of((low[0], high[0], x))
         thing = _thing(dice, x, high[1] + dice.between(0.0, 0.06), size, True)
@@ -277,7 +278,7 @@ def _develop(canvas, dice, size):
     """Exposure, warmth, vignette, blur, sensor noise: float32 canvas to uint8 (size, size, 3)."""
     warmth = dice.between(-0.1, 0.12)
     gain = exp(dice.between(-0.42, 0.3)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
-    contrast, vignette = dice.between(0.62, 1.15), dice.between(0, 0.4)
+    contrast, vignette = dice.between(0.7, 1.15), dice.between(0, 0.4)
     blur, noise = 0.009 * dice.between(0, 1) ** 2, dice.between(0.006, 0.03)
     if blur * canvas.shape[0] > 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), blur * canvas.shape[0])
@@ -324,7 +325,7 @@ def _view(parts, name, dice, roll):
     lying = name in LYING
     tilt = radians(180 if lying else TILT.get(name, 2))
     points = np.concatenate([part.points for part in parts])
-    share = (0.62, 1.0) if lying else (0.44, 0.94)
+    share = (0.62, 1.0) if lying else (0.48, 0.94)
     return aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
 
 

@@ -185,8 +185,9 @@ def _rub(paper, dice):
     reach = 0.26 * np.array([np.cos(angle), np.sin(angle)])
     swipe = np.array([x, y]) + np.outer((-1, 0, 1), reach)
     gone = np.zeros_like(paper)
-    fill(gone, [fixed(ribbon(swipe, dice.between(0.08, 0.2)), paper.shape[0])])
-    paper[gone > 127] = 255 - (255 - paper[gone > 127]) // 6
+    fill(gone, [fixed(ribbon(swipe, dice.between(0.1, 0.2)), paper.shape[0])])
+    gone = cv2.GaussianBlur(gone, (0, 0), 0.025 * paper.shape[0])
+    paper += ((255 - paper) * (gone * np.float32(0.86 / 255))).astype(np.uint8)
 
 
 def scribble(parts, name, dice, size):
@@ -206,7 +207,7 @@ def scribble(parts, name, dice, size):
             (part for part in parts if not part.line), key=lambda p: np.ptp(p.points, 0).prod()
         )
         _hatch(paper, warp(pose(big.points)), dice, hand)
-    if dice.chance(0.4):
+    if dice.chance(0.3):
         _rub(paper, dice)
     for _ in range(dice.whole(1, 3) if dice.chance(0.35) else 0):
         _doodle(paper, dice, hand)

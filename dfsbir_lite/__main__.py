@@ -1,0 +1,133 @@
+"""The pipeline without a notebook: `python -m dfsbir_lite run`, `python -m dfsbir_lite bench`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dfsbir_lite import bench, pipeline
+from dfsbir_lite.losses import Weights
+from dfsbir_lite.recipes import RECIPES, recipe
+from dfsbir_lite.runtime import PROFILES, UserError, pick_device, profile
+from dfsbir_lite.zoo import ASSETS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, or 2 after one line about what was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.device = pick_device(options.device)
+        options.command(options)
+    except UserError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_command(options) -> None:
+    """Teachers, student, scores: on ToyBox, or on the user's folders."""
+    sizes = profile(options.profile)
+    settings = recipe(options.recipe, **_changes(options.set))
+    if bool(options.photos) != bool(options.sketches):
+        raise UserError("give both --photos and --sketches, or neither for ToyBox")
+    if options.photos:
+        benchmark = pipeline.folder_benchmark(
+            options.photos, options.sketches, sizes, _names(options.unseen)
+        )
+    else:
+        benchmark = pipeline.toybox_benchmark(sizes)
+    folder = Path(options.out or f"runs/{'folders' if options.photos else 'toybox'}-{sizes.name}")
+    where, train = Path(options.teachers or folder), not options.teachers
+    if not options.photos and train:
+        where, train = ASSETS / sizes.name, False
+    shared = {"device": options.device, "seed": options.seed}
+    teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
+    rows = pipeline.run(
+        benchmark,
+        teachers,
+        sizes,
+        settings,
+        folder,
+        start=options.start,
+        steps=options.steps,
+        **shared,
+    )
+    print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
+    print(f"everything is in {folder}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _changes(pairs: list[str]) -> dict[str, float | int | str]:
+    """`["align=0", "batch=64"]` as keyword arguments for `recipe`."""
+    changes = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found:
+            raise UserError(f"--set {pair}: write it as name=value")
+        kind = float if hasattr(Weights(), name) else type(getattr(recipe("kit"), name, ""))
+        try:
+            changes[name] = value == "True" if kind is bool else kind(value)
+        except ValueError:
+            raise UserError(f"--set {pair}: {value!r} is not of type {kind.__name__}") from None
+    return changes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dfsbir_lite", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--profile", default="laptop", choices=PROFILES, help="sizes (default: laptop)"
+    )
+    shared.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
+
+    run = commands.add_parser(
+        "run", parents=[shared], help="learn a student without data, print its scores"
+    )
+    run.set_defaults(command=run_command)
+    run.add_argument(
+        "--photos", metavar="DIR", help="photos in DIR/train/<class>/ and DIR/test/<class>/"
+    )
+    run.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")
+    run.add_argument(
+        "--unseen", default="", metavar="A,B", help="classes kept from teachers and student"
+    )
+    run.add_argument(
+        "--teachers", metavar="DIR", help="use photo, sketch and modality.safetensors in DIR"
+    )
+    run.add_argument("--recipe", default="kit", choices=RECIPES, help="kit (default) or paper")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe"
+    )
+    run.add_argument(
+        "--start", default="scratch", choices=pipeline.STARTS, help="where encoders begin"
+    )
+    run.add_argument(
+        "--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)"
+    )
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--out", metavar="DIR", help="results, and the state to resume from (runs/...)"
+    )
+
+    measure = commands.add_parser("bench", parents=[shared], help="measure what the README claims")
+    measure.set_defaults(command=bench.command)
+    measure.add_argument("name", choices=bench.BENCHES)
+    measure.add_argument("--seeds", type=_positive, default=3)
+    measure.add_argument(
+        "--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)"
+    )
+    measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
