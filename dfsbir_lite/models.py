@@ -93,7 +93,8 @@ class Estimator(nn.Module):
     """A generator from noise (N, noise_dim) to images (N, 3, size, size) in [0, 1].
 
     The wide layers stay at a quarter and half of the resolution, and a sub-pixel layer makes the
-    last step: at full resolution they would cost several times the teacher. With `channels=1`
+    last step: at full resolution they would cost several times the teacher. A 3 × 3 binomial blur
+    behind it takes away the checkerboard that sub-pixel layers leave. With `channels=1`
     (sketches) the image is grey and starts white, as paper is: from mid-grey, finding white takes
     hundreds of steps.
     """
@@ -120,4 +121,7 @@ class Estimator(nn.Module):
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         x = self.project(noise).view(-1, self.width, self.base, self.base)
         x = self.to_pixels(self.body(x.contiguous(memory_format=torch.channels_last)))
-        return torch.sigmoid(F.pixel_shuffle(x, 2).float()).expand(-1, 3, -1, -1)
+        x = F.pixel_shuffle(x, 2).float()
+        for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
+            x = F.avg_pool2d(F.pad(x, pad, mode="replicate"), 2, 1)
+        return torch.sigmoid(x).expand(-1, 3, -1, -1)

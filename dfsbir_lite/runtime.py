@@ -101,18 +101,10 @@ def progress(iterable=None, *, desc: str, total: int | None = None, **options):
     return tqdm(iterable, desc=desc, total=total, disable=quiet or None, **options)
 
 
-class Approx(float):
-    """A measured number: prints as `≈0.83`, so that a reader and a test see it is not exact."""
+def approx(value, digits: int = 2) -> str:
+    """A measured number as text, `≈0.83`: the mark tells a reader and a test that it varies.
 
-    def __repr__(self) -> str:
-        return f"≈{float(self):.2g}" if abs(self) < 0.1 else f"≈{float(self):.2f}"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return f"≈{float(self):{spec}}" if spec else repr(self)
-
-
-def approx(value) -> Approx:
-    """Marks a measured `value` (a float or a one-element tensor) for printing."""
-    return Approx(float(value))
+    Args:
+        value: a float or a one-element tensor.
+    """
+    return f"≈{float(value):.{digits}f}"

@@ -15,6 +15,8 @@ from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError, autocast
 from dfsbir_lite.teachers import Teachers
 
+LOUDER = 3.0
+
 
 @dataclass
 class SynthesisStep:
@@ -86,9 +88,16 @@ class Synthesis(Iterator[SynthesisStep]):
             return self.estimators["photo"](noise), self.estimators["sketch"](noise)
 
     def noise(self, n: int | None = None) -> Tensor:
-        """A fresh batch of shared noise (n, noise_dim), standard normal."""
+        """A fresh batch of shared noise (n, noise_dim): standard normal, the wanted class louder.
+
+        One entry, the largest of the first C, is raised by `LOUDER`, so that even a projection
+        that has just been refreshed can tell what is wanted.
+        """
         shape = (n or self.recipe.batch, self.recipe.noise_dim)
-        return torch.randn(shape, generator=self.draw, device=self.device)
+        noise = torch.randn(shape, generator=self.draw, device=self.device)
+        if self.recipe.labels == "noise":
+            noise[torch.arange(len(noise)), self.wanted(noise)] += LOUDER
+        return noise
 
     def wanted(self, noise: Tensor) -> Tensor:
         """The classes that `noise` asks for: the largest of its first C entries.

@@ -24,6 +24,7 @@ MODALITIES = ("photo", "sketch")
 SPLITS = ("train", "val", "test")
 
 _SMALLEST = 16
+_CHUNK = 100  # images drawn by one job
 _SMALL_JOB = 600  # images at 32 px that are drawn before worker processes would have started
 
 
@@ -87,11 +88,10 @@ def render(modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, wor
     _check(modality, split, classes, size, seed)
     if per_class < 0:
         raise ValueError(f"per_class {per_class!r} is negative; ask for 0 images or more")
-    chunk = 100
     jobs = [
-        (modality, name, range(start, min(start + chunk, per_class)), split, size, seed)
+        (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
         for name in classes
-        for start in range(0, per_class, chunk)
+        for start in range(0, per_class, _CHUNK)
     ]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), per_class)
     batches = _run(jobs, _workers(workers, len(labels) * (size / 32) ** 2))

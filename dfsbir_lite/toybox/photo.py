@@ -277,7 +277,7 @@ def _radius2(side):
 def _develop(canvas, dice, size):
     """Exposure, warmth, vignette, blur, sensor noise: float32 canvas to uint8 (size, size, 3)."""
     warmth = dice.between(-0.1, 0.12)
-    gain = exp(dice.between(-0.42, 0.3)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
+    gain = exp(dice.between(-0.38, 0.32)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
     contrast, vignette = dice.between(0.7, 1.15), dice.between(0, 0.4)
     blur, noise = 0.009 * dice.between(0, 1) ** 2, dice.between(0.006, 0.03)
     if blur * canvas.shape[0] > 0.3:
@@ -286,6 +286,8 @@ def _develop(canvas, dice, size):
         canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     canvas = canvas * (1 - vignette * _radius2(size))[..., None] * gain
     canvas = 0.45 + (canvas - 0.45) * contrast
+    bright = np.maximum(canvas - 0.72, 0)
+    canvas += bright / (1 + bright / 0.28) - bright  # highlights roll off instead of burning out
     canvas += noise * dice.normal(size, size, 3)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 

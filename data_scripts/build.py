@@ -1,0 +1,28 @@
+"""What the two training scripts share: train networks by name, where they are missing."""
+
+import argparse
+import json
+from pathlib import Path
+
+from dfsbir_lite.runtime import PROFILES, pick_device, profile
+from dfsbir_lite.zoo import ASSETS, build
+
+
+def main(about: str, names: tuple[str, ...]) -> None:
+    """Builds the networks `names` into the chosen folder; those already there are kept."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--profile", choices=[*PROFILES, "all"], default="all")
+    parser.add_argument("--out", type=Path, default=ASSETS, help="default: the package's assets")
+    parser.add_argument("--again", action="store_true", help="train those too that are there")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    device = pick_device(options.device)
+    for sizes in PROFILES if options.profile == "all" else [options.profile]:
+        for name in names:
+            path = options.out / sizes / f"{name}.safetensors"
+            if path.is_file() and not options.again:
+                print(f"{path}: already there (--again trains it anew)")
+                continue
+            card = build(name, profile(sizes), path, device, options.seed)
+            print(json.dumps(card, indent=2))

@@ -1,0 +1,179 @@
+"""Controls for JupyterLab: sliders for the loss weights, and a panel that drives a running loop.
+
+A slider writes one float, a panel calls `next()`: whatever they do, a plain `for` loop can do.
+"""
+
+import threading
+import time
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from dfsbir_lite import plots
+from dfsbir_lite.losses import Weights
+from dfsbir_lite.runtime import progress
+
+LOWEST = -3  # the slider's left end, 10 ** LOWEST, means off: a log scale has no zero
+
+
+def weight_sliders(weights: Weights, names: tuple[str, ...] | None = None) -> ipywidgets.VBox:
+    """Log-scale sliders, one a loss term, that write into `weights`; far left is 0.
+
+    Args:
+        names: the terms to show; by default all.
+    """
+    sliders = [_weight_slider(weights, name) for name in names or weights.snapshot()]
+    return Sliders(sliders)
+
+
+class Sliders(ipywidgets.VBox):
+    """A column of sliders; prints as the weights that it shows."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{s.description} {_weight(s.value):g}" for s in self.children)
+        return f"weights: {shown}"
+
+
+def _weight(value: float) -> float:
+    """What a slider's position stands for."""
+    return 0.0 if value <= 1.001 * 10**LOWEST else float(f"{value:.3g}")
+
+
+def _weight_slider(weights: Weights, name: str) -> ipywidgets.FloatLogSlider:
+    slider = ipywidgets.FloatLogSlider(
+        value=max(getattr(weights, name), 10**LOWEST),
+        min=LOWEST,
+        max=2,
+        step=0.05,
+        description=name,
+        readout_format=".3g",
+        tooltip=f"weight of {name}; far left is off",
+    )
+    slider.observe(lambda change: setattr(weights, name, _weight(change["new"])), "value")
+    return slider
+
+
+class LivePanel(ipywidgets.VBox):
+    """Start, pause, step and stop a loop while its sliders steer it and its picture grows.
+
+    The loop runs in one daemon thread, so the page stays alive. `run` does the same in the
+    foreground for a number of steps, as a cell that waits for its result wants it.
+
+    Args:
+        loop: an iterator whose items have `index` and `terms`, such as `synthesize` or `distill`.
+        weights: what the sliders change; the loop reads them at each step.
+        names: the weights to show.
+        draw: makes the picture from an item; called a few times a second at most.
+
+    Attributes:
+        history: each term's values, step by step.
+        error: what stopped the loop, if anything did.
+    """
+
+    def __init__(
+        self,
+        loop: Iterator,
+        weights: Weights,
+        names: tuple[str, ...],
+        draw: Callable[[object], Figure],
+        redraw_seconds: float = 0.5,
+    ):
+        self.loop, self.draw, self.redraw_seconds = loop, draw, redraw_seconds
+        self.history: dict[str, list[float]] = defaultdict(list)
+        self.error: Exception | None = None
+        self.last = None
+        self._thread: threading.Thread | None = None
+        self._one_at_a_time = threading.Lock()
+        self._pause, self._stop = threading.Event(), threading.Event()
+        self.status = ipywidgets.Label("ready")
+        self.picture = ipywidgets.Image(format="png")
+        self.sliders = weight_sliders(weights, names)
+        actions = {"Start": self.start, "Pause": self.pause, "Step": self.step, "Stop": self.stop}
+        self.buttons = [ipywidgets.Button(description=name) for name in actions]
+        for button, action in zip(self.buttons, actions.values(), strict=True):
+            button.on_click(lambda _, action=action: action())
+        row = ipywidgets.HBox([*self.buttons, self.status])
+        super().__init__([row, ipywidgets.HBox([self.sliders, self.picture])])
+
+    def __repr__(self) -> str:
+        return f"LivePanel({repr(self.sliders) if hasattr(self, 'sliders') else ''})"
+
+    def _repr_mimebundle_(self, **options):
+        """Also a still picture, for places that show notebooks without running widgets."""
+        bundle = super()._repr_mimebundle_(**options)
+        if self.picture.value:
+            bundle["image/png"] = b64encode(self.picture.value).decode()
+        return bundle
+
+    def start(self) -> None:
+        """Runs in the background, or goes on after a pause."""
+        self._pause.clear()
+        if self._thread and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="dfsbir-panel")
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Halts the background run after the step that it is in; `start` goes on."""
+        self._pause.set()
+        self.status.value = self._told("paused")
+
+    def stop(self) -> None:
+        """Ends the background run and waits for its thread, so that the models can be used."""
+        self._stop.set()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join()
+        self.status.value = self._told("stopped")
+
+    def step(self) -> None:
+        """One step, here and now, with a new picture."""
+        if self._advance():
+            self._redraw()
+
+    def run(self, steps: int) -> None:
+        """`steps` steps in the foreground, with a progress bar."""
+        for _ in progress(range(steps), desc="steps"):
+            if not self._advance():
+                break
+        self._redraw()
+
+    def _work(self) -> None:
+        drawn = 0.0
+        while not self._stop.is_set():
+            if self._pause.is_set():
+                self._stop.wait(0.05)
+                continue
+            if not self._advance():
+                break
+            if time.monotonic() - drawn > self.redraw_seconds:
+                self._redraw()
+                drawn = time.monotonic()
+        self._redraw()
+
+    def _advance(self) -> bool:
+        """Takes one step; False once the loop has ended or failed."""
+        try:
+            with self._one_at_a_time:
+                self.last = next(self.loop)
+        except StopIteration:
+            self.status.value = self._told("finished")
+            return False
+        except Exception as reason:
+            self.error = reason  # raised in a thread it would be lost: show it where one looks
+            self.status.value = f"stopped by {type(reason).__name__}: {reason}"
+            return False
+        for name, value in self.last.terms.items():
+            self.history[name].append(float(value))
+        return True
+
+    def _redraw(self) -> None:
+        if self.last is not None and not self.error:
+            self.picture.value = plots.png(self.draw(self.last))
+            self.status.value = self._told("step")
+
+    def _told(self, state: str) -> str:
+        return f"{state} {self.last.index}" if self.last is not None else state
