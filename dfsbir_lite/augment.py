@@ -55,5 +55,6 @@ def scramble(images: Tensor, draw: torch.Generator, colour: bool = True) -> Tens
     if colour:
         images = recolour(images, draw)
     strength = _uniform((len(images), 1, 1, 1), 0, 0.08, draw)
-    noise = torch.randn(images.shape, generator=draw, device=draw.device)
+    shape = images.shape if colour else images[:, :1].shape  # grey stays grey
+    noise = torch.randn(shape, generator=draw, device=draw.device)
     return (images + strength * noise).clamp(0, 1)

@@ -7,6 +7,7 @@ so that an interruption leaves either the old file or the new one.
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -60,13 +61,24 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
         if not needed.is_file():
             raise UserError(f"{needed}: no such file")
     try:
-        card = json.loads(card_path.read_text())
+        card = json.loads(card_path.read_text(encoding="utf-8"))
     except ValueError as reason:
         raise UserError(f"{card_path}: not a model card ({reason})") from None
+    if not isinstance(card, dict):
+        raise UserError(f"{card_path}: not a model card")
     if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
         raise UserError(f"{path}: damaged, or not the file that {card_path.name} describes")
     tensors, _ = _read(path)
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card
+
+
+@contextmanager
+def rebuilding(path: str | Path):
+    """Around code that fills networks from `path`: UserError, naming it, if they do not fit."""
+    try:
+        yield
+    except (KeyError, TypeError, RuntimeError) as reason:
+        raise UserError(f"{path}: does not hold the networks that are wanted here") from reason
 
 
 def save_state(path: str | Path, state: dict) -> None:

@@ -60,7 +60,7 @@ def entropy(logits: Tensor) -> Tensor:
     Lowest when all classes appear equally often; DAFL, the paper.
     """
     mean = F.softmax(logits, dim=1).mean(0)
-    return torch.xlogy(mean, mean).sum()
+    return (mean * mean.clamp(min=1e-12).log()).sum()  # a class may be out of reach: no log of 0
 
 
 def activation(features: Tensor) -> Tensor:
@@ -75,8 +75,10 @@ def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Te
         moments: for each batch-norm layer its batch mean, batch variance, stored mean and
             stored variance, each (channels,).
 
-    Returns: the L2 distances of means and of variances, summed over layers.
+    Returns: the L2 distances of means and of variances, summed over layers; 0 without layers.
     """
+    if not moments:
+        return torch.zeros(())
     distances = [
         torch.linalg.vector_norm(mean - stored_mean) + torch.linalg.vector_norm(var - stored_var)
         for mean, var, stored_mean, stored_var in moments

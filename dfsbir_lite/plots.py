@@ -97,6 +97,18 @@ def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "ste
     return figure
 
 
+def lines(series: dict, xlabel: str, ylabel: str) -> Figure:
+    """Lines with markers in one plot: label → a pandas Series, whose index is the x axis."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axis = figure.subplots()
+    for (label, values), colour in zip(series.items(), (PHOTO, SKETCH, GOOD, BAD), strict=False):
+        axis.plot(values.index, values.values, "o-", color=colour, label=label, markersize=4)
+    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1))
+    axis.legend(frameon=False, fontsize=8)
+    sns.despine(ax=axis)
+    return figure
+
+
 def bars(values: dict[str, float], title: str = "", line: float | None = None) -> Figure:
     """Horizontal bars with their values, and a dashed `line` (chance, say)."""
     figure = Figure(figsize=(6, 0.36 * len(values) + 0.7), layout="constrained")

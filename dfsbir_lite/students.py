@@ -15,7 +15,13 @@ from torch import Tensor
 
 from dfsbir_lite import losses
 from dfsbir_lite.augment import scramble
-from dfsbir_lite.checkpoint import load_state, load_weights, save_state, save_weights
+from dfsbir_lite.checkpoint import (
+    load_state,
+    load_weights,
+    rebuilding,
+    save_state,
+    save_weights,
+)
 from dfsbir_lite.models import Encoders, SmallResNet
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, UserError, autocast
@@ -238,18 +244,20 @@ class Distillation(Iterator[DistillStep]):
     def resume(self, path: str | Path) -> None:
         """Continues from a file that `save` wrote.
 
-        Raises UserError, naming the file, if it belongs to other classes or another length.
+        Raises UserError, naming the file, if it belongs to other classes, another length or
+        other sizes.
         """
         state = load_state(path)
         if tuple(state["classes"]) != self.teachers.classes:
             raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
         if state["steps"] != self.steps:
             raise UserError(f"{path}: a run of {state['steps']} steps, this one has {self.steps}")
-        self.index = state["index"]
-        self.learner.restore(state["learner"])
-        self.synthesis.restore(state["synthesis"])
-        self.replay.restore(state["replay"])
-        self.draw.set_state(state["draw"])
+        with rebuilding(path):
+            self.index = state["index"]
+            self.learner.restore(state["learner"])
+            self.synthesis.restore(state["synthesis"])
+            self.replay.restore(state["replay"])
+            self.draw.set_state(state["draw"])
 
 
 def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -> Distillation:
@@ -276,7 +284,8 @@ def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
 def load_encoders(path: str | Path) -> Encoders:
     """Loads what `save_encoders` saved, frozen. Raises UserError, naming the file."""
     weights, card = load_weights(path)
-    encoders = Encoders(tuple(card["widths"]), card["embed_dim"], card["outputs"])
-    encoders.load_state_dict(weights)
+    with rebuilding(path):
+        encoders = Encoders(tuple(card["widths"]), card["embed_dim"], card["outputs"])
+        encoders.load_state_dict(weights)
     encoders = encoders.to(memory_format=torch.channels_last)
     return encoders.eval().requires_grad_(False)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
-from dfsbir_lite.checkpoint import load_weights, save_weights
+from dfsbir_lite.checkpoint import load_weights, rebuilding, save_weights
 from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.runtime import Profile, UserError, autocast, progress
 
@@ -202,9 +202,10 @@ def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Te
     and are not the ones that it was trained on.
     """
     weights, card = load_weights(path)
-    known = tuple(card["classes"])
+    with rebuilding(path):
+        known, size = tuple(card["classes"]), card["size"]
+        network = SmallResNet(tuple(card["widths"]), len(known))
+        network.load_state_dict(weights)
     if classes is not None and tuple(classes) != known:
         raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")
-    network = SmallResNet(tuple(card["widths"]), len(known))
-    network.load_state_dict(weights)
-    return Teacher(network.to(memory_format=torch.channels_last), known, card["size"])
+    return Teacher(network.to(memory_format=torch.channels_last), known, size)

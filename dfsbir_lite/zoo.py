@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from dfsbir_lite.checkpoint import load_weights
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import STEPS, run_distillation, toybox_benchmark
@@ -30,12 +31,21 @@ def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teac
         raise UserError(f"no network {name!r}: choose one of {', '.join(NAMES)}")
     sizes = profile(profile_name)
     load = load_encoders if name == "student" else load_teacher
-    for folder in (ASSETS, cache_folder()):
-        if (path := folder / sizes.name / f"{name}.safetensors").is_file():
-            return load(path).to(device)
-    path = cache_folder() / sizes.name / f"{name}.safetensors"
-    build(name, sizes, path, device)
+    path = find(name, profile_name)
+    if not path.is_file():
+        build(name, sizes, path, device)
     return load(path).to(device)
+
+
+def find(name: str, profile_name: str = "laptop") -> Path:
+    """The file of the network `name`: the shipped one, or the place of the cached one."""
+    shipped = ASSETS / profile_name / f"{name}.safetensors"
+    return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
+
+
+def card(name: str, profile_name: str = "laptop") -> dict:
+    """The model card of `name`: architecture, classes, seed, command, measured scores, sha256."""
+    return load_weights(find(name, profile_name))[1]
 
 
 def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = False) -> Teachers:

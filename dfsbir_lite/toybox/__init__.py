@@ -5,8 +5,6 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-import os
-
 import numpy as np
 
 from . import shapes
@@ -25,7 +23,7 @@ SPLITS = ("train", "val", "test")
 
 _SMALLEST = 16
 _CHUNK = 100  # images drawn by one job
-_SMALL_JOB = 600  # images at 32 px that are drawn before worker processes would have started
+_SMALL_JOB = 1000  # images at 32 px that are drawn before worker processes would have started
 
 
 def _check(modality, split, names, size, seed):
@@ -105,7 +103,11 @@ def _workers(workers, load):
         if workers < 1:
             raise ValueError(f"workers {workers!r} is too few; use 1 or more, or None")
         return workers
-    return (os.cpu_count() or 1) if load > _SMALL_JOB else 1
+    if load < _SMALL_JOB:
+        return 1
+    from joblib import cpu_count  # unlike os.cpu_count, it respects containers' limits
+
+    return cpu_count()
 
 
 def _run(jobs, workers):

@@ -9,33 +9,18 @@ import numpy as np
 from .geometry import Part, box, curve, mirrored, oval, path, ribbon
 
 
-def _ear(dice, x, top, bottom, reach):
-    """The centre line of a handle that leaves a vessel's right side at x."""
-    middle = (top + bottom) / 2
+def _ear(dice, start, end, reach):
+    """The centre line of a handle on the right, from one point of a vessel's wall to another."""
+    (x, top), (_, bottom) = start, end
+    middle, far = (top + bottom) / 2, x + reach
     kind = dice.whole(0, 2)
     if kind == 0:
-        return curve(
-            (x, top),
-            (x + reach * 0.8, top),
-            (x + reach, middle),
-            (x + 0.6 * reach, bottom),
-            (x, bottom),
-        )
+        upper, lower = (x + reach * 0.8, top), (x + reach * 0.6, bottom)
+        return curve(start, upper, (far, middle), lower, end)
     if kind == 1:
-        return curve(
-            (x, top), (x + reach, top + 0.05), (x + 0.8 * reach, middle + 0.1), (x, bottom)
-        )
-    corner = x + reach
-    return path(
-        (x, top),
-        curve(
-            (corner - 0.1, top),
-            (corner, top + 0.12),
-            (corner, bottom - 0.12),
-            (corner - 0.1, bottom),
-        ),
-        (x, bottom),
-    )
+        return curve(start, (far, top + 0.05), (x + 0.8 * reach, middle + 0.1), end)
+    corners = (far - 0.1, top), (far, top + 0.12), (far, bottom - 0.12), (far - 0.1, bottom)
+    return path(start, curve(*corners), end)
 
 
 def _mouth(dice, y, radius, tilt):
@@ -68,13 +53,9 @@ def mug(dice):
     half, tall = dice.between(0.46, 0.66), dice.between(0.52, 0.78)
     foot, tilt = half * dice.between(0.74, 1.0), dice.between(0.16, 0.3)
     dip = foot * tilt
-    handle = _ear(
-        dice,
-        half * 0.92,
-        -tall * dice.between(0.45, 0.65),
-        tall * dice.between(0.35, 0.6),
-        dice.between(0.34, 0.46),
-    )
+    top, low = -tall * dice.between(0.45, 0.65), tall * dice.between(0.35, 0.6)
+    low_x = half + (foot - half) * (low + tall) / (2 * tall) - 0.04
+    handle = _ear(dice, (half * 0.92, top), (low_x, low), dice.between(0.34, 0.46))
     body = path((half, -tall), oval(0, tall - dip, foot, dip, 0, 180), (-half, -tall))
     parts = [
         Part(handle, "body", "round", line=dice.between(0.11, 0.16)),
@@ -107,12 +88,11 @@ def teacup(dice):
     half, tall = dice.between(0.56, 0.72), dice.between(0.36, 0.54)
     foot, tilt = dice.between(0.24, 0.36), dice.between(0.16, 0.28)
     belly = half * dice.between(0.72, 0.95)
-    right = path(
-        curve((half, -tall), (belly + 0.03, 0.15 * tall), (foot + 0.08, 0.8 * tall), (foot, tall))
-    )
-    handle = _ear(
-        dice, half * 0.88, -tall * 0.65, tall * dice.between(0.2, 0.5), dice.between(0.3, 0.4)
-    )
+    wall = (half, -tall), (belly + 0.03, 0.15 * tall), (foot + 0.08, 0.8 * tall), (foot, tall)
+    right = curve(*wall)
+    low = tall * dice.between(0.1, 0.4)
+    low_x = np.interp(low, right[:, 1], right[:, 0]) - 0.03
+    handle = _ear(dice, (half * 0.9, -tall * 0.65), (low_x, low), dice.between(0.3, 0.4))
     parts = []
     if dice.chance(0.7):
         wide = dice.between(0.85, 1.0)
@@ -121,7 +101,7 @@ def teacup(dice):
             Part(oval(0, tall + 0.01, wide * 0.6, wide * 0.55 * tilt), "body", "hollow", detail=1)
         )
     parts.append(Part(handle, "body", "round", line=dice.between(0.07, 0.12)))
-    parts.append(Part(path(mirrored(right)), "body", "round"))
+    parts.append(Part(mirrored(right), "body", "round"))
     if dice.chance(0.4):
         rim = path(
             oval(0, -tall * 0.7, half * 0.97, half * tilt, 0, 180),
@@ -150,7 +130,9 @@ def teapot(dice):
         (-half - 0.45, high),
     )
     widths = np.linspace(0.3, dice.between(0.1, 0.14), len(spout))
-    handle = _ear(dice, half * 0.88, -tall * 0.62, tall * 0.5, dice.between(0.34, 0.44))
+    handle = _ear(
+        dice, (half * 0.84, -tall * 0.55), (half * 0.88, tall * 0.5), dice.between(0.34, 0.44)
+    )
     rise = dice.between(0.14, 0.26)
     parts = [
         Part(
@@ -244,8 +226,8 @@ def key(dice):
     """A bow with a hole, a shaft and a bit with teeth."""
     bow, shaft = dice.between(0.34, 0.44), dice.between(0.065, 0.09)
     centre = -1 + bow
-    head, hole = _bow(dice, bow, centre)
-    parts = [Part(box(-shaft, centre + bow * 0.8, shaft, 1.0, shaft * 0.6), "body", "round")]
+    head, hole, root = _bow(dice, bow, centre)
+    parts = [Part(box(-shaft, centre + root, shaft, 1.0, shaft * 0.6), "body", "round")]
     parts += _bit(dice, shaft)
     if dice.chance(0.5):
         y = centre + bow + 0.06
@@ -257,19 +239,21 @@ def key(dice):
 
 
 def _bow(dice, bow, centre):
-    """Outline and hole of a key's bow: ring, rounded square, heart-like trefoil or oval."""
+    """A key's bow, a ring, a rounded square, a trefoil or an oval: outline, hole, and how far
+    below its centre the shaft grows out of it."""
     kind = dice.whole(0, 3)
     if kind == 0:
-        return oval(0, centre, bow), oval(0, centre, bow * dice.between(0.5, 0.7))
+        return oval(0, centre, bow), oval(0, centre, bow * dice.between(0.5, 0.7)), bow * 0.8
     if kind == 1:
         head = box(-bow * 0.95, centre - bow * 0.9, bow * 0.95, centre + bow * 0.9, bow * 0.4)
-        return head, oval(0, centre - bow * 0.35, bow * 0.35, bow * 0.28)
+        return head, oval(0, centre - bow * 0.35, bow * 0.35, bow * 0.28), bow * 0.8
     if kind == 2:
         angles = np.radians(np.arange(0, 360, 10))
         radius = bow * (0.88 + 0.22 * np.cos(3 * angles))
         head = np.stack([radius * np.sin(angles), centre - radius * np.cos(angles)], 1)
-        return head, oval(0, centre, bow * 0.42)
-    return oval(0, centre, bow * 1.2, bow * 0.85), oval(0, centre, bow * 0.75, bow * 0.42)
+        return head, oval(0, centre, bow * 0.42), bow * 0.5
+    head = oval(0, centre, bow * 1.2, bow * 0.85)
+    return head, oval(0, centre, bow * 0.75, bow * 0.42), bow * 0.7
 
 
 def _bit(dice, shaft):

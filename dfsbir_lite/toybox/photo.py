@@ -279,7 +279,7 @@ def _develop(canvas, dice, size):
     warmth = dice.between(-0.1, 0.12)
     gain = exp(dice.between(-0.38, 0.32)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
     contrast, vignette = dice.between(0.7, 1.15), dice.between(0, 0.4)
-    blur, noise = 0.009 * dice.between(0, 1) ** 2, dice.between(0.006, 0.03)
+    blur, noise = 0.009 * dice.between(0, 1) ** 2, dice.between(0.006, 0.026)
     if blur * canvas.shape[0] > 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), blur * canvas.shape[0])
     if canvas.shape[0] != size:

@@ -1,0 +1,52 @@
+"""Draws the README's pictures from the shipped student: `python data_scripts/make_figures.py`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dfsbir_lite import plots, retrieval, toybox, zoo
+from dfsbir_lite.data import toybox_set
+from dfsbir_lite.runtime import profile
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
+QUERIES = {"mug": 3, "key": 6, "boat": 4, "umbrella": 0, "bus": 1, "lighthouse": 2}
+PER_CLASS = 50
+
+
+def sketch_finds_photos() -> bytes:
+    """Six sketches, four of seen and two of unseen classes, and the eight photos closest to each.
+
+    The student sees 32 px; ToyBox draws the same pictures at 96 px for us.
+    """
+    sizes = profile("laptop")
+    student = zoo.load_or_train("student")
+    photos, sketches = (
+        toybox_set(m, "test", sizes, toybox.CLASSES, PER_CLASS) for m in ("photo", "sketch")
+    )
+    rows = [toybox.CLASSES.index(name) * PER_CLASS + index for name, index in QUERIES.items()]
+    gallery = retrieval.embed(lambda x: student.embed(x, "photo"), photos.images)
+    queries = retrieval.embed(lambda x: student.embed(x, "sketch"), sketches.images[rows])
+    _, ranked = retrieval.search(queries, gallery, k=8)
+    relevant = photos.labels[ranked] == sketches.labels[rows, None]
+    figure = plots.retrievals(
+        torch.stack([large("sketch", row) for row in rows]),
+        torch.stack([large("photo", int(row)) for row in ranked.flatten()]),
+        torch.arange(ranked.numel()).view_as(ranked),
+        relevant,
+        [f"{name}\n(unseen)" if name in toybox.UNSEEN else name for name in QUERIES],
+    )
+    return plots.png(figure, dpi=130)
+
+
+def large(modality: str, row: int) -> torch.Tensor:
+    """Image number `row` of the test set, drawn at 96 px."""
+    name, index = toybox.CLASSES[row // PER_CLASS], row % PER_CLASS
+    picture = toybox.draw(modality, name, index, split="test", size=96)
+    return torch.from_numpy(np.moveaxis(picture, 2, 0).copy())
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "sketch_finds_photos.png").write_bytes(sketch_finds_photos())
+    print("wrote", FOLDER.name + "/sketch_finds_photos.png")

@@ -1,0 +1,106 @@
+"""Random views: one for each image, repeatable, and within [0, 1]."""
+
+import pytest
+import torch
+
+from dfsbir_lite.augment import jitter, mix, recolour, scramble
+
+ALL = [jitter, recolour, mix, scramble]
+
+
+def draw(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(16, 3, 12, 12, generator=draw(9))
+
+
+@pytest.fixture
+def same(images):
+    """One image sixteen times."""
+    return images[:1].expand(16, -1, -1, -1)
+
+
+@pytest.mark.parametrize("augment", ALL)
+def test_shape_and_range(augment, images):
+    extreme = images.round()  # black and white only
+    for batch in (images, extreme):
+        seen = augment(batch, draw())
+        assert seen.shape == batch.shape and seen.dtype == torch.float32
+        assert seen.min() >= -1e-6 and seen.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("augment", ALL)
+def test_the_generator_decides_alone(augment, images):
+    first = augment(images, draw(1))
+    torch.manual_seed(5)
+    assert torch.equal(first, augment(images, draw(1)))
+    assert not torch.equal(first, augment(images, draw(2)))
+
+
+@pytest.mark.parametrize("augment", [jitter, recolour, scramble])
+def test_every_image_gets_its_own_view(augment, same):
+    seen = augment(same, draw())
+    assert len({image.numpy().tobytes() for image in seen}) == 16
+
+
+def test_jitter_with_nothing_to_turn_or_zoom_shifts_and_mirrors_only():
+    # a plain vertical edge between columns 9 and 10 of 20: a shift by at most 1/10 is 2 columns
+    images = torch.zeros(64, 3, 20, 20)
+    images[..., 10:] = 1
+    seen = jitter(images, draw(), turn=0, zoom=0)
+    assert (seen - seen[:, :, :1]).abs().max() < 1e-4  # neither turned nor sheared: rows are alike
+    row = seen[:, 0, 0]
+    mirrored = row[:, 0] > 0.5
+    assert 20 < mirrored.sum() < 44
+    row[mirrored] = row[mirrored].flip(1)
+    edge = 20 - row.sum(1)  # where the edge is now
+    assert edge.min() >= 8 - 1e-3 and edge.max() <= 12 + 1e-3
+    assert edge.min() < 8.5 and edge.max() > 11.5
+
+
+def test_zoom_keeps_within_its_bounds():
+    images = torch.zeros(64, 3, 41, 41)
+    images[..., 10:31] = 1  # a bar 21 wide
+    widths = jitter(images, draw(), turn=0, zoom=0.15)[:, 0, 20].sum(1)
+    assert 21 / 1.15 - 0.3 < widths.min() < 19 and 23 < widths.max() < 21 / 0.85 + 0.3
+
+
+def test_a_turn_tilts_the_edge():
+    images = torch.zeros(64, 3, 40, 40)
+    images[..., 20:] = 1
+    edge = 40 - jitter(images, draw(), turn=10, zoom=0)[:, 0].sum(2)
+    slope = ((edge[:, 29] - edge[:, 10]) / 19).abs()
+    assert 0.13 < slope.max() < 0.178  # tan(10 degrees) is 0.176
+
+
+def test_mix_leaves_half_of_the_images_as_they_are():
+    images = torch.rand(400, 3, 2, 2, generator=draw(9))
+    seen = mix(images, draw())
+    kept = (seen == images).flatten(1).all(1)
+    assert 160 < kept.sum() < 240
+    share = ((seen - images) / (images.roll(1, 0) - images))[:, 0, 0, 0]
+    assert share.min() >= -1e-4 and 0.4 < share.max() <= 0.501
+
+
+def test_recolour_treats_the_whole_of_an_image_alike(images):
+    flat = images[:, :, :1, :1].expand(-1, -1, 4, 4)
+    seen = recolour(flat, draw())
+    assert torch.equal(seen, seen[:, :, :1, :1].expand_as(seen))
+    assert not torch.allclose(seen, flat, atol=0.05)
+
+
+def test_scramble_without_colour_keeps_grey_images_grey(images):
+    grey = images[:, :1].expand(-1, 3, -1, -1)
+    seen = scramble(grey, draw(), colour=False)
+    assert torch.equal(seen, seen[:, :1].expand_as(seen))
+    coloured = scramble(grey, draw())
+    assert not torch.equal(coloured, coloured[:, :1].expand_as(coloured))
+
+
+def test_scramble_adds_noise():
+    flat = torch.full((64, 3, 8, 8), 0.5)
+    spread = scramble(flat, draw(), colour=False).flatten(1).std(1)  # nothing but noise is left
+    assert spread.min() < 0.01 and 0.05 < spread.max() < 0.1

@@ -1,0 +1,166 @@
+"""Every loss term against a number worked out by hand, and against its own limits."""
+
+from dataclasses import fields
+from math import e, exp, log
+
+import pytest
+import torch
+from pytorch_metric_learning.losses import SupConLoss
+from torch.nn import functional as F
+
+from dfsbir_lite import losses
+from dfsbir_lite.losses import ENCODER_TERMS, ESTIMATOR_TERMS, Weights
+from dfsbir_lite.runtime import UserError
+
+# softmax([ln 3, 0]) = (3/4, 1/4): the logits that most cases below are made of
+A, B = [log(3), 0.0], [0.0, log(3)]
+EVEN = [0.0, 0.0]
+
+
+def near(value):
+    return pytest.approx(value, abs=1e-5)
+
+
+def test_one_hot():
+    # -(ln 3/4 + ln 1/2) / 2
+    assert losses.one_hot(torch.tensor([A, EVEN]), torch.tensor([0, 1])) == near(log(8 / 3) / 2)
+
+
+def test_entropy_is_that_of_the_mean_posterior():
+    # (3/4, 1/4) and (1/4, 3/4): the mean is even, although neither image is
+    assert losses.entropy(torch.tensor([A, B])) == near(-log(2))
+    assert losses.entropy(torch.tensor([A, A])) == near(0.75 * log(0.75) + 0.25 * log(0.25))
+
+
+def test_entropy_bounds():
+    assert losses.entropy(torch.zeros(5, 7)) == near(-log(7))
+    assert losses.entropy(torch.tensor([[50.0, 0, 0]] * 4)) == near(0)
+
+
+def test_entropy_has_a_gradient_where_a_class_is_impossible():
+    logits = torch.tensor([[1000.0, 0.0]], requires_grad=True)
+    losses.entropy(logits).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_activation():
+    # |1| + |-2| + |3| + |0| = 6, over 4 features
+    assert losses.activation(torch.tensor([[1.0, -2], [3, 0]])) == near(-1.5)
+
+
+def test_batch_statistics():
+    # means (3, 4) apart: 5; variances equal; second layer: variances 2 and 1/2 apart: 1.5
+    zero, one = torch.zeros(2), torch.ones(2)
+    first = (torch.tensor([3.0, 4]), one, zero, one)
+    second = (zero[:1], torch.tensor([2.0]), zero[:1], torch.tensor([0.5]))
+    assert losses.batch_statistics([first, second]) == near(6.5)
+
+
+def test_batch_statistics_that_match_cost_nothing():
+    mean, var = torch.randn(4), torch.rand(4)
+    assert losses.batch_statistics([(mean, var, mean, var)] * 3) == 0
+
+
+def test_a_network_without_batch_norm_has_no_statistics_to_match():
+    assert losses.batch_statistics([]) == 0
+
+
+def test_class_alignment():
+    # p = (3/4, 1/4), q = (1/2, 1/2)
+    # KL(p, q) = 3/4 ln 3/2 - 1/4 ln 2; KL(q, p) = -1/2 ln 3/2 + 1/2 ln 2; their sum is 1/4 ln 3
+    p, q = torch.tensor([A]), torch.tensor([EVEN])
+    assert losses.class_alignment(p, q) == near(log(3) / 8)
+    # a second pair that agrees halves the mean
+    p, q = torch.tensor([A, B]), torch.tensor([EVEN, B])
+    assert losses.class_alignment(p, q) == near(log(3) / 16)
+
+
+def test_class_alignment_is_symmetric_and_zero_for_equal_posteriors():
+    p, q = torch.randn(2, 6, 5)
+    assert losses.class_alignment(p, q) == near(losses.class_alignment(q, p).item())
+    assert losses.class_alignment(p, q) > 0.01
+    assert losses.class_alignment(p, p + 3) == near(0)  # the same posteriors
+
+
+def test_modality_guidance():
+    # photo read as (3/4, 1/4): ln 4/3; sketch read as (1/2, 1/2): ln 2
+    photo, sketch = torch.tensor([A]), torch.tensor([EVEN])
+    assert losses.modality_guidance(photo, sketch) == near(log(8 / 3) / 2)
+    # the photo read as (1/4, 3/4): ln 4; two sketches read as (1/4, 3/4): ln 4/3 each
+    photo, sketch = torch.tensor([B]), torch.tensor([B, B])
+    assert losses.modality_guidance(photo, sketch) == near((log(4) + 2 * log(4 / 3)) / 3)
+
+
+def test_adversarial():
+    # KL(teacher (3/4, 1/4), student (1/2, 1/2)) = 3/4 ln 3/2 + 1/4 ln 1/2
+    kl = 0.75 * log(1.5) + 0.25 * log(0.5)
+    student, teacher = torch.tensor([EVEN, EVEN]), torch.tensor([A, A])
+    assert losses.adversarial(student, teacher) == near(-kl)
+    # wanted were 0 and 1, the teacher sees 0 and 0: only the first counts
+    assert losses.adversarial(student, teacher, torch.tensor([0, 1])) == near(-kl / 2)
+
+
+def test_adversarial_clamps_each_image():
+    # the first image disagrees by about 100, the second not at all: (3 + 0) / 2, not min(50, 3)
+    student = torch.tensor([[0.0, 100], [0, 0]])
+    teacher = torch.tensor([[100.0, 0], [0, 0]])
+    assert losses.adversarial(student, teacher) == near(-1.5)
+    assert losses.adversarial(student, teacher, limit=1.0) == near(-0.5)
+
+
+def test_diversity():
+    # grey levels 0, 1, 1/2 in a ring differ by 1, 1/2 and 1/2
+    images = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 4, 4)
+    assert losses.diversity(images) == near(-2 / 3)
+    assert losses.diversity(images[:1].expand(5, -1, -1, -1)) == 0
+
+
+def test_proxy():
+    # -(1/2 ln 3/4 + 1/2 ln 1/4)
+    loss = losses.proxy(torch.tensor([A]), torch.tensor([[0.5, 0.5]]))
+    assert loss == near(-0.5 * log(3 / 16))
+
+
+def test_contrastive():
+    query, keys = torch.tensor([[1.0, 0]]), torch.eye(2)  # cosines 1 and 0
+    first, either = torch.tensor([[1.0, 0]]), torch.tensor([[0.5, 0.5]])
+    # -ln(e / (e + 1)), at temperature 1 and 1/2
+    assert losses.contrastive(query, keys, first, keys, 1.0) == near(log(e + 1) - 1)
+    assert losses.contrastive(query, keys, first, keys, 0.5) == near(log(exp(2) + 1) - 2)
+    # the targets are (1/2, 1/2): ln(e + 1) - (1 + 0) / 2
+    assert losses.contrastive(query, keys, either, keys, 1.0) == near(log(e + 1) - 0.5)
+    # two keys of the wanted class share the target
+    assert losses.contrastive(query, keys, first, first.expand(2, 2), 1.0) == near(log(e + 1) - 0.5)
+
+
+def test_contrastive_with_one_hot_posteriors_is_the_supervised_contrastive_loss():
+    torch.manual_seed(0)
+    queries, keys = F.normalize(torch.randn(12, 6)), F.normalize(torch.randn(20, 6))
+    labels, key_labels = torch.arange(12) % 4, torch.randint(4, (20,))
+    ours = losses.contrastive(
+        queries, keys, F.one_hot(labels, 4).float(), F.one_hot(key_labels, 4).float()
+    )
+    theirs = SupConLoss(temperature=0.1)(queries, labels, ref_emb=keys, ref_labels=key_labels)
+    assert ours == near(theirs.item())
+
+
+def test_contrastive_without_a_partner_is_zero_not_nan():
+    query, posterior = torch.tensor([[1.0, 0]]), torch.tensor([[1.0, 0]])
+    assert losses.contrastive(query, torch.eye(2), posterior, torch.tensor([[0.0, 1]] * 2)) == 0
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf")])
+def test_weights_reject(bad):
+    with pytest.raises(UserError, match="weight align"):
+        Weights(align=bad)
+
+
+def test_snapshot_is_a_copy_of_every_weight():
+    weights = Weights(align=2)
+    seen = weights.snapshot()
+    weights.align = 5
+    assert seen["align"] == 2 and seen.keys() == {f.name for f in fields(Weights)}
+
+
+def test_every_weight_belongs_to_one_side():
+    assert sorted(ENCODER_TERMS + ESTIMATOR_TERMS) == sorted(f.name for f in fields(Weights))

@@ -1,0 +1,51 @@
+"""Recipes: fresh copies with named changes."""
+
+from dataclasses import asdict
+
+import pytest
+
+from dfsbir_lite.recipes import RECIPES, recipe
+from dfsbir_lite.runtime import UserError
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_can_be_had_as_it_is(name):
+    assert recipe(name) == RECIPES[name]()
+
+
+def test_a_change_changes_that_one_thing():
+    plain, changed = asdict(recipe("kit")), asdict(recipe("kit", batch=9, adv=0.125))
+    assert plain["batch"] != 9 and plain["weights"]["adv"] != 0.125
+    assert changed.pop("batch") == 9 and plain.pop("batch")
+    assert changed["weights"].pop("adv") == 0.125 and plain["weights"].pop("adv")
+    assert changed == plain
+
+
+def test_each_call_gives_a_fresh_copy():
+    first = recipe("kit")
+    before = first.weights.align
+    first.weights.align = 99
+    assert recipe("kit").weights.align == before
+    assert RECIPES["kit"]().weights.align == before
+
+
+def test_unknown_names_and_bad_weights():
+    with pytest.raises(UserError, match="no recipe 'cake': choose one of kit, paper"):
+        recipe("cake")
+    with pytest.raises(UserError, match=r"a recipe has no 'sugar'; it has .*batch"):
+        recipe("kit", sugar=1)
+    with pytest.raises(UserError, match="weight bn is -1"):
+        recipe("kit", bn=-1)
+    with pytest.raises(UserError, match="'weights'"):
+        recipe("kit", weights=1)
+
+
+def test_the_paper_has_the_papers_terms_and_nothing_else():
+    weights = recipe("paper").weights
+    assert weights.bn == weights.diversity == 0
+    # DAFL's weights, in the authors' code
+    assert (weights.one_hot, weights.entropy, weights.activation) == (3, 5, 0.1)
+    assert min(weights.align, weights.modal, weights.adv) > 0
+    settings = recipe("paper")
+    assert settings.labels == "teacher" and not settings.relabel and settings.replay == 1
+    assert settings.ema == 0 and settings.refresh_every == 0 and not settings.adv_masked

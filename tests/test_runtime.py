@@ -1,0 +1,90 @@
+"""Devices, printed measurements, short errors."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from dfsbir_lite import runtime
+from dfsbir_lite.runtime import UserError, approx, pick_device, profile, progress, seed_everything
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def one_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+
+def test_device_without_a_gpu(no_gpu):
+    assert pick_device() == pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="sees no GPU"):
+        pick_device("cuda")
+
+
+def test_device_with_a_gpu(one_gpu):
+    assert pick_device() == torch.device("cuda")
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(UserError, match="no cuda:1: torch sees 1"):
+        pick_device("cuda:1")
+
+
+@pytest.mark.parametrize("wanted", ["toaster", "cuda:x", "cuda:-1", "meta", "mps"])
+def test_devices_that_are_none(wanted):
+    with pytest.raises(UserError, match=wanted):
+        pick_device(wanted)
+
+
+def test_profiles():
+    assert profile("laptop").size == 32 and profile("gpu").size == 64
+    assert all(name == p.name for name, p in runtime.PROFILES.items())
+    with pytest.raises(UserError, match="no profile 'watch': choose one of laptop, gpu"):
+        profile("watch")
+
+
+def test_a_measurement_prints_as_one():
+    assert approx(0.8349) == approx(torch.tensor([0.8349])) == "≈0.83"
+    assert approx(-2, digits=1) == "≈-2.0"
+    assert approx(1234.6, digits=0) == "≈1235"
+
+
+def test_a_user_error_shows_one_line_in_a_notebook():
+    IPython = pytest.importorskip("IPython")
+    shell = IPython.core.interactiveshell.InteractiveShell()
+    shown = []
+    shell._showtraceback = lambda kind, error, lines: shown.append(lines)
+    shell.run_cell("from dfsbir_lite.runtime import UserError\nraise UserError('no such folder')")
+    assert shown == [["UserError: no such folder"]]
+    assert issubclass(UserError, ValueError)
+
+
+def test_seeds_repeat():
+    def numbers():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    seed_everything(3)
+    first = numbers()
+    seed_everything(3)
+    assert numbers() == first
+    seed_everything(4)
+    assert not set(numbers()) & set(first)
+
+
+def test_autocast_follows_the_hardware(monkeypatch):
+    a = torch.rand(4, 4)
+    for native, kind in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(runtime, "has_bfloat16", lambda device, native=native: native)
+        with runtime.autocast("cpu"):
+            assert (a @ a).dtype == kind
+
+
+def test_a_quiet_progress_bar_still_counts(monkeypatch, capsys):
+    monkeypatch.setenv("DFSBIR_QUIET", "1")
+    assert list(progress(range(3), desc="loading")) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")

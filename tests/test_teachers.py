@@ -1,0 +1,255 @@
+"""Teachers: one reading, frozen for good, saved and loaded without surprises."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.transforms import Normalize
+
+from dfsbir_lite import losses
+from dfsbir_lite.checkpoint import save_weights
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import new_encoders, save_encoders
+from dfsbir_lite.synthesis import synthesize
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+
+CLASSES = ("ant", "bee", "cat")
+
+
+@pytest.fixture
+def teacher(make_teacher) -> Teacher:
+    return make_teacher(CLASSES)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_features_are_what_the_head_reads(teacher, images):
+    reading = teacher(images)
+    head = teacher.network.fc
+    torch.testing.assert_close(reading.logits, reading.features @ head.weight.T + head.bias)
+    torch.testing.assert_close(reading.features, teacher.network.features(images))
+    assert teacher.proxies is head.weight and reading.moments == []
+
+
+def test_moments_are_those_of_the_real_layer_inputs(teacher, images):
+    seen = []
+    layers = [m for m in teacher.network.modules() if isinstance(m, nn.BatchNorm2d)]
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, x, y: seen.append((layer, x[0].numpy())))
+    moments = teacher(images, moments=True).moments
+    assert len(moments) == len(seen) == len(layers) == 6
+    for (layer, x), (mean, var, stored_mean, stored_var) in zip(seen, moments):
+        np.testing.assert_allclose(mean, np.mean(x, (0, 2, 3)), atol=1e-6)
+        np.testing.assert_allclose(var, np.var(x, (0, 2, 3)), atol=1e-6)  # the biased one
+        assert torch.equal(stored_mean, layer.running_mean)
+        assert torch.equal(stored_var, layer.running_var)
+
+
+def test_matching_the_moments_is_possible(teacher, images):
+    """With the statistics of these very images stored, L_bn is zero, and was not before."""
+    before = teacher(images, moments=True).moments
+    assert losses.batch_statistics(before) > 1
+    for layer in teacher.network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            # from the stem on: what a layer gives changes what the next one gets
+            index = [id(m[2]) for m in before].index(id(layer.running_mean))
+            mean, var, _, _ = teacher(images, moments=True).moments[index]
+            layer.running_mean.copy_(mean)
+            layer.running_var.copy_(var)
+    assert losses.batch_statistics(teacher(images, moments=True).moments) < 1e-4
+
+
+def test_stays_in_eval_mode(teacher, images):
+    holder = nn.ModuleList([teacher]).train()
+    assert holder.training and not any(m.training for m in teacher.modules())
+    before = {k: v.clone() for k, v in teacher.state_dict().items()}
+    teacher.train()(images)
+    assert all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+def test_gradients_reach_the_images_and_not_the_parameters(teacher, images):
+    images.requires_grad_()
+    reading = teacher(images, moments=True)
+    (reading.logits.square().sum() + losses.batch_statistics(reading.moments)).backward()
+    assert (images.grad.abs().sum((1, 2, 3)) > 0).all()
+    assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
+
+
+def test_posteriors(teacher, images):
+    found = teacher.posteriors(images.requires_grad_())
+    torch.testing.assert_close(found.sum(1), torch.ones(5))
+    torch.testing.assert_close(found, teacher(images).logits.softmax(1).detach())
+    assert not found.requires_grad
+
+
+@pytest.fixture
+def torchvision_network():
+    """A ResNet-18 that expects images normalised in its own way."""
+    torch.manual_seed(0)
+    own = Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    return nn.Sequential(own, resnet18(weights=None, num_classes=3))
+
+
+def test_reads_a_torchvision_model(torchvision_network):
+    images = torch.rand(2, 3, 32, 32)
+    reading = Teacher(torchvision_network, CLASSES, 32)(images, moments=True)
+    assert reading.features.shape == (2, 512) and len(reading.moments) == 20
+    own = (images - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).view(3, 1, 1)
+    torch.testing.assert_close(reading.logits, torchvision_network[1](own))
+
+
+def test_a_network_without_batch_norm_can_be_a_teacher(make_teacher, tiny_recipe):
+    plain = Teacher(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), CLASSES, 16)
+    given = Teachers(plain, plain, make_teacher(("photo", "sketch")))
+    assert next(synthesize(given, tiny_recipe(), width=8)).terms["bn"] == 0
+    only_bn = tiny_recipe(one_hot=0, align=0, modal=0, diversity=0)
+    assert next(synthesize(given, only_bn, width=8)).terms["bn"] == 0
+
+
+def test_one_unified_teacher_may_be_both(teacher, make_teacher, tiny_recipe):
+    both = Teachers(teacher, teacher, make_teacher(("photo", "sketch")))
+    step = next(synthesize(both, tiny_recipe(), width=8))
+    photo, sketch = teacher(step.photos).logits, teacher(step.sketches).logits
+    assert step.terms["align"] == pytest.approx(losses.class_alignment(photo, sketch).item(), 1e-4)
+
+
+def test_a_network_that_is_no_such_classifier(make_network):
+    with pytest.raises(UserError, match="ends in 3 outputs, but 2 classes"):
+        Teacher(make_network(3, 0), ("ant", "bee"), 16)
+    with pytest.raises(UserError, match="Conv2d has no linear layer"):
+        Teacher(nn.Conv2d(3, 3, 1), CLASSES, 16)
+
+
+def test_teachers_must_fit_each_other(make_teacher, make_network, teacher):
+    guidance = make_teacher(("photo", "sketch"))
+    with pytest.raises(UserError, match="differ in cat, dog"):
+        Teachers(teacher, make_teacher(("ant", "bee", "dog")), guidance)
+    with pytest.raises(UserError, match="ordered differently"):
+        Teachers(teacher, make_teacher(("bee", "ant", "cat")), guidance)
+    with pytest.raises(UserError, match="guidance network"):
+        Teachers(teacher, teacher, make_teacher(("sketch", "photo")))
+    with pytest.raises(UserError, match="different sizes"):
+        Teachers(teacher, Teacher(make_network(3, 0), CLASSES, 32), guidance)
+    assert Teachers(teacher, teacher, guidance).classes == CLASSES
+
+
+@pytest.fixture
+def saved(teacher, tmp_path):
+    path = tmp_path / "some" / "photo.safetensors"
+    card = save_teacher(path, teacher, {"seed": 7})
+    assert json.loads(path.with_suffix(".json").read_text()) == card
+    return path
+
+
+def test_a_saved_teacher_comes_back_rounded_to_half_precision(teacher, saved, images):
+    loaded = load_teacher(saved, CLASSES)
+    assert loaded.classes == CLASSES and loaded.size == 16
+    was, now = teacher.state_dict(), loaded.state_dict()
+    assert was.keys() == now.keys()
+    for name, value in was.items():
+        rounded = value.half().float() if value.dim() > 1 else value
+        assert torch.equal(now[name], rounded) and now[name].dtype == value.dtype, name
+    torch.testing.assert_close(
+        loaded(images).logits, teacher(images).logits, atol=0.02, rtol=0.01
+    )
+
+
+def test_the_card_tells_what_the_file_is(saved):
+    card = json.loads(saved.with_suffix(".json").read_text())
+    assert card["architecture"] == "SmallResNet" and card["classes"] == list(CLASSES)
+    assert card["widths"] == [4, 8] and card["size"] == 16 and card["seed"] == 7
+    assert card["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+
+
+def garbage_with_a_right_sum(path):
+    path.write_bytes(b"no tensors here")
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(card))
+
+
+def other_widths(path):
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**card, "widths": [4, 4]}))
+
+
+SPOILT = {
+    flip_a_byte: r"photo\.safetensors: damaged",
+    garbage_with_a_right_sum: r"photo\.safetensors: not a readable safetensors file",
+    lambda path: path.unlink(): r"photo\.safetensors: no such file",
+    lambda path: path.with_suffix(".json").unlink(): r"photo\.json: no such file",
+    lambda path: path.with_suffix(".json").write_text("{"): r"photo\.json: not a model card",
+    lambda path: path.with_suffix(".json").write_text("[]"): r"photo\.json: not a model card",
+    other_widths: r"photo\.safetensors: ",
+    lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.safetensors: ",
+}
+
+
+@pytest.mark.parametrize("spoil, told", SPOILT.items())
+def test_a_file_that_is_not_a_saved_teacher(saved, spoil, told):
+    spoil(saved)
+    with pytest.raises(UserError, match=told):
+        load_teacher(saved)
+
+
+def test_encoders_are_no_teacher(tmp_path, tiny):
+    path = tmp_path / "student.safetensors"
+    save_encoders(path, new_encoders(tiny, 3), {"classes": list(CLASSES)})
+    with pytest.raises(UserError, match=r"student\.safetensors: "):
+        load_teacher(path)
+
+
+def test_a_saved_teacher_of_other_classes(saved):
+    with pytest.raises(UserError, match=r"photo\.safetensors: trained on ant, bee, cat"):
+        load_teacher(saved, ("ant", "bee", "dog"))
+
+
+def test_other_peoples_networks_are_not_saved(tmp_path):
+    plain = Teacher(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), CLASSES, 16)
+    with pytest.raises(UserError, match="SmallResNet"):
+        save_teacher(tmp_path / "x.safetensors", plain, {})
+
+
+@pytest.fixture
+def colours():
+    """Noisy images of one colour each, uint8 (45, 3, 16, 16), and their class."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(45) % 3
+    images = torch.randint(0, 80, (45, 3, 16, 16), generator=draw)
+    images[torch.arange(45), labels] += 150
+    return images.byte(), labels
+
+
+def train(colours, tiny, **options):
+    return train_teacher(*colours, ("red", "green", "blue"), tiny, batch=16, lr=0.02, **options)
+
+
+def test_training_learns_what_is_trivial(colours, tiny):
+    teacher = train(colours, tiny, epochs=15)
+    found = teacher.posteriors(colours[0].float() / 255).argmax(1)
+    assert torch.equal(found, colours[1])
+    assert teacher.classes == ("red", "green", "blue") and teacher.size == tiny.size
+    assert not teacher.network.training
+
+
+def test_training_depends_on_the_seed_alone(colours, tiny):
+    first, second, other = (
+        train(colours, tiny, epochs=1, seed=seed).state_dict() for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(v, second[k]) for k, v in first.items())
+    assert not torch.equal(first["network.fc.weight"], other["network.fc.weight"])
