@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command takes up what is finished", file=sys.stderr)
+        return 130
     return 0
 
 

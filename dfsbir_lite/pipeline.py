@@ -27,7 +27,7 @@ from dfsbir_lite.students import (
 )
 from dfsbir_lite.teachers import Teachers, load_teacher, save_teacher, train_teacher
 
-SAVE_EVERY = 60  # seconds between checkpoints of a running distillation
+SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
 STARTS = ("scratch", "teachers")
 PROTOCOLS = ("seen", "unseen")
@@ -38,6 +38,7 @@ Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 class Benchmark:
     """What teachers train on and students are tested on. `unseen` classes have no teacher."""
 
+    source: str
     train: Pair
     seen: Pair
     unseen: Pair | None
@@ -59,7 +60,7 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
         return tuple(toybox_set(m, part, sizes, classes, per_class) for m in ("photo", "sketch"))
 
     train = pair("train", toybox.SEEN, None if with_train else 1)
-    return Benchmark(train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
+    return Benchmark(f"ToyBox {split}", train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
 
 
 def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
@@ -74,7 +75,8 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     hidden = tuple(s.only(unseen) for s in test) if unseen else None
-    return Benchmark(tuple(s.only(seen) for s in train), tuple(s.only(seen) for s in test), hidden)
+    shown = (tuple(s.only(seen) for s in part) for part in (train, test))
+    return Benchmark(f"{photos} and {sketches}", *shown, hidden)
 
 
 def get_teachers(
@@ -120,23 +122,24 @@ def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0
 def run_distillation(loop: Distillation, state: Path, save_every: float = SAVE_EVERY) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
-    Saves to `state` every `save_every` seconds and when interrupted.
+    Saves to `state` every `save_every` seconds, between steps: one that was cut off in the middle
+    could not be resumed exactly. Raises UserError when interrupted.
     """
     if state.is_file():
         loop.resume(state)
-    bar = progress(loop, desc="student", initial=loop.index, total=len(loop), unit="step")
-    saved = time.monotonic()
+    kept, saved = loop.index, time.monotonic()
     try:
-        for step in bar:
-            if step.index % 10 == 0:
-                bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
-            if time.monotonic() - saved > save_every:
-                loop.save(state)
-                saved = time.monotonic()
+        with progress(desc="student", initial=loop.index, total=len(loop), unit="step") as bar:
+            for step in loop:
+                bar.update()
+                if step.index % 10 == 0:
+                    bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
+                if time.monotonic() - saved > save_every:
+                    loop.save(state)
+                    kept, saved = loop.index, time.monotonic()
     except KeyboardInterrupt:
-        loop.save(state)
         raise UserError(
-            f"stopped after {loop.index} of {len(loop)} steps; the same command goes on"
+            f"stopped; the same command goes on from step {kept} of {len(loop)}"
         ) from None
     return loop.encoders
 
@@ -149,7 +152,7 @@ def run(
     folder: Path,
     *,
     start: str = "scratch",
-    steps: int = 500,
+    steps: int = STEPS,
     device="cpu",
     seed: int = 0,
 ) -> dict[str, dict]:
@@ -161,6 +164,7 @@ def run(
     Raises UserError if `folder` holds a run with other settings.
     """
     facts = {
+        "source": benchmark.source,
         "start": start,
         "steps": steps,
         "seed": seed,
@@ -180,11 +184,11 @@ def run(
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
         options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
-        encoders = run_distillation(
-            distill(teachers, settings, begin, **options), folder / "state.safetensors"
-        )
+        state = folder / "state.safetensors"
+        encoders = run_distillation(distill(teachers, settings, begin, **options), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
+        state.unlink(missing_ok=True)
     if "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)

@@ -35,7 +35,7 @@ class Recipe:
     estimator_steps: int = 2
     encoder_steps: int = 4
     estimator_lr: float = 3e-3
-    encoder_lr: float = 2e-3
+    encoder_lr: float = 3e-3
     labels: str = "noise"
     adv_after: int = 0
     adv_masked: bool = False

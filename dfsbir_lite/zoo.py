@@ -112,7 +112,8 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3
         device=device,
         seed=seed,
     )
-    encoders = run_distillation(loop, path.with_suffix(".state"))
+    state = path.with_suffix(".state")
+    encoders = run_distillation(loop, state)
     card = {
         "name": "student",
         "data": "none: learnt from the photo, sketch and modality teachers alone",
@@ -122,4 +123,6 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3
         "command": f"python data_scripts/train_students.py --profile {sizes.name}",
         **toybox_benchmark(sizes, with_train=False).scores(encoders.embed, device),
     }
-    return save_encoders(path, encoders, card)
+    card = save_encoders(path, encoders, card)
+    state.unlink(missing_ok=True)
+    return card

@@ -1,0 +1,294 @@
+"""The estimators' loop, step by step, and the memory that keeps what it made."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dfsbir_lite import losses
+from dfsbir_lite.checkpoint import load_state, save_state
+from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
+from dfsbir_lite.recipes import Recipe
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import new_encoders
+from dfsbir_lite.synthesis import LOUDER, Replay, synthesize
+
+SMALL = Recipe(weights=Weights(one_hot=1), batch=8, noise_dim=6)
+
+
+def start(teachers, weights=None, **changes):
+    options = {k: changes.pop(k) for k in ("encoders", "seed") if k in changes}
+    weights = Weights(**(weights or {"one_hot": 1}))
+    return synthesize(teachers, replace(SMALL, weights=weights, **changes), width=8, **options)
+
+
+def snapshot(loop):
+    """A copy of every parameter of both estimators, by name."""
+    return {k: v.detach().clone() for k, v in loop.estimators.named_parameters()}
+
+
+def changed(before, loop):
+    """The names of the parameters that are no longer as they were."""
+    return {k for k, v in loop.estimators.named_parameters() if not torch.equal(v, before[k])}
+
+
+@pytest.fixture
+def encoders(tiny):
+    return new_encoders(tiny, 3).eval().requires_grad_(False)
+
+
+def test_a_step_shows_what_was_made(teachers):
+    loop = start(teachers)
+    for index, step in enumerate(itertools.islice(loop, 3)):
+        assert step.index == index
+        for images in (step.photos, step.sketches):
+            assert images.shape == (8, 3, 16, 16) and not images.requires_grad
+            assert images.min() >= 0 and images.max() <= 1
+        assert torch.equal(step.sketches[:, 0], step.sketches[:, 2])  # grey
+        assert not torch.equal(step.photos[:, 0], step.photos[:, 2])
+        assert step.noise.shape == (8, 6)
+        assert torch.equal(step.labels, step.noise[:, :3].argmax(1))
+        assert all(t.shape == () and not t.requires_grad for t in step.terms.values())
+    assert loop.index == 3
+
+
+def test_sketches_start_white(teachers):
+    assert next(start(teachers)).sketches.mean() > 0.9
+
+
+def test_terms_are_what_the_teachers_say_of_the_images(teachers, encoders):
+    loop = start(teachers, dict.fromkeys(ESTIMATOR_TERMS, 1.0), encoders=encoders)
+    step = next(loop)
+    p, s = (
+        teachers.photo(step.photos, moments=True),
+        teachers.sketch(step.sketches, moments=True),
+    )
+    seen = teachers.guidance(step.photos).logits, teachers.guidance(step.sketches).logits
+    read = [
+        encoders.class_logits(encoders.embed(images, modality))
+        for modality, images in (("photo", step.photos), ("sketch", step.sketches))
+    ]
+    expected = {
+        "one_hot": F.cross_entropy(p.logits, step.labels) + F.cross_entropy(s.logits, step.labels),
+        "entropy": losses.entropy(p.logits) + losses.entropy(s.logits),
+        "activation": losses.activation(p.features) + losses.activation(s.features),
+        "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
+        "align": losses.class_alignment(p.logits, s.logits),
+        "diversity": losses.diversity(step.photos) + losses.diversity(step.sketches),
+        "modal": losses.modality_guidance(*seen),
+        "adv": losses.adversarial(read[0], p.logits) + losses.adversarial(read[1], s.logits),
+    }
+    assert step.terms.keys() == expected.keys() == set(ESTIMATOR_TERMS)
+    for name, value in expected.items():
+        torch.testing.assert_close(step.terms[name], value, msg=name, atol=1e-4, rtol=1e-4)
+
+
+def test_the_adversarial_term_waits_and_can_be_masked(teachers, encoders):
+    loop = start(teachers, {"adv": 1}, encoders=encoders, adv_after=2, adv_masked=True)
+    first, second, third = itertools.islice(loop, 3)
+    assert "adv" not in first.terms and "adv" not in second.terms
+    expected = sum(
+        losses.adversarial(
+            encoders.class_logits(encoders.embed(images, modality)),
+            getattr(teachers, modality)(images).logits,
+            third.labels,
+        )
+        for modality, images in (("photo", third.photos), ("sketch", third.sketches))
+    )
+    torch.testing.assert_close(third.terms["adv"], expected, atol=1e-4, rtol=1e-4)
+    assert "adv" not in next(start(teachers, {"adv": 1})).terms  # no encoders, nothing to fool
+
+
+def test_labels_from_the_teachers(teachers):
+    step = next(start(teachers, labels="teacher"))
+    p, s = teachers.photo(step.photos).logits, teachers.sketch(step.sketches).logits
+    assert torch.equal(step.labels, p.argmax(1))
+    expected = F.cross_entropy(p, p.argmax(1)) + F.cross_entropy(s, s.argmax(1))
+    torch.testing.assert_close(step.terms["one_hot"], expected)
+
+
+def test_noise_is_normal_and_the_wanted_class_louder(teachers):
+    loop = start(teachers)
+    noise = loop.noise(2000)
+    labels = loop.wanted(noise)
+    assert noise.shape == (2000, 6) and labels.bincount(minlength=3).min() > 550
+    noise[torch.arange(2000), labels] -= LOUDER
+    assert torch.equal(noise[:, :3].argmax(1), labels)  # the largest one was raised
+    assert noise.mean().abs() < 0.05 and abs(noise.std() - 1) < 0.05
+    plain = start(teachers, labels="teacher").noise(2000)
+    assert plain.mean().abs() < 0.05 and abs(plain.std() - 1) < 0.05
+
+
+def test_weights_are_read_at_each_step(teachers):
+    loop = start(teachers)
+    weights, before = loop.recipe.weights, snapshot(loop)
+    weights.one_hot = 0.0  # everything is zero now: nothing is learnt
+    step = next(loop)
+    assert changed(before, loop) == set() and "modal" not in step.terms
+    weights.modal = 1.0
+    assert "modal" in next(loop).terms
+    assert len(changed(before, loop)) > 10
+    weights.modal, before = 0.0, snapshot(loop)
+    assert "modal" not in next(loop).terms and changed(before, loop) == set()
+
+
+@pytest.mark.parametrize("term", ESTIMATOR_TERMS)
+def test_every_term_teaches_the_estimators(teachers, encoders, term):
+    loop = start(teachers, {term: 1.0}, encoders=encoders)
+    before = snapshot(loop)
+    next(loop)
+    moved = changed(before, loop)
+    assert "photo.to_pixels.weight" in moved and "sketch.to_pixels.weight" in moved
+
+
+def test_only_the_estimators_learn(teachers, encoders):
+    networks = (teachers.photo, teachers.sketch, teachers.guidance, encoders)
+    before = [{k: v.clone() for k, v in n.state_dict().items()} for n in networks]
+    list(itertools.islice(start(teachers, {"adv": 1, "bn": 1}, encoders=encoders), 2))
+    for network, was in zip(networks, before):
+        assert all(torch.equal(v, was[k]) for k, v in network.state_dict().items())
+
+
+PROJECTIONS = {f"{m}.project.{k}" for m in ("photo", "sketch") for k in ("weight", "bias")}
+
+
+def test_a_refresh_forgets_the_projections_only(teachers):
+    loop = start(teachers, refresh_every=3)
+    list(itertools.islice(loop, 3))
+    named = dict(loop.estimators.named_parameters())
+    assert all(p in loop.optimiser.state for p in named.values())
+    before = snapshot(loop)
+    loop.recipe.weights.one_hot = 0.0  # so that the next step refreshes and learns nothing
+    next(loop)
+    assert changed(before, loop) == PROJECTIONS
+    forgotten = {k for k, p in named.items() if p not in loop.optimiser.state}
+    assert forgotten == PROJECTIONS
+    before = snapshot(loop)
+    list(itertools.islice(loop, 2))
+    assert changed(before, loop) == set()  # no refresh before step 6
+    next(loop)
+    assert changed(before, loop) == PROJECTIONS
+
+
+def test_a_refreshed_projection_is_as_wide_as_a_new_one(teachers):
+    loop = start(teachers, refresh_every=1)
+    loop.recipe.weights.one_hot = 0.0
+    list(itertools.islice(loop, 2))
+    values = torch.cat([loop.estimators[m].project.weight.flatten() for m in ("photo", "sketch")])
+    bound = 6**-0.5  # noise_dim inputs
+    assert values.abs().max() <= bound and values.abs().max() > 0.9 * bound
+
+
+def test_steps_that_catch_up_are_not_handed_out(teachers):
+    loop = start(teachers, refresh_every=2, catch_up=3)
+    indices = [step.index for step in itertools.islice(loop, 5)]
+    assert indices == [0, 1, 2, 3, 4]
+    # 5 steps, and 3 more after each refresh, before steps 2 and 4
+    assert loop.optimiser.state[loop.estimators["photo"].to_pixels.bias]["step"] == 5 + 2 * 3
+
+
+def test_the_loss_goes_down(teachers):
+    values = [
+        step.terms["one_hot"].item() for step in itertools.islice(start(teachers, batch=32), 40)
+    ]
+    assert sum(values[-5:]) < 0.6 * sum(values[:5])
+
+
+def test_a_seed_repeats_a_run_and_sampling_does_not_disturb_it(teachers):
+    first, second, other = (start(teachers, seed=seed) for seed in (0, 0, 1))
+    torch.manual_seed(9)
+    for loop in (first, second, other):
+        next(loop)
+    second.sample(torch.randn(4, 6))
+    images = [next(loop).photos for loop in (first, second, other)]
+    assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
+
+
+def test_a_sample_is_what_a_step_makes(teachers):
+    loop = start(teachers, {})  # no weights: the estimators stay as they are
+    step = next(loop)
+    photos, sketches = loop.sample(step.noise)
+    assert torch.equal(photos, step.photos) and torch.equal(sketches, step.sketches)
+
+
+def test_a_restored_run_goes_on_exactly(teachers, tmp_path):
+    changes = {"refresh_every": 3, "catch_up": 1}
+    loop = start(teachers, **changes)
+    list(itertools.islice(loop, 4))
+    save_state(tmp_path / "state", loop.state())
+    expected = list(itertools.islice(loop, 4))
+    again = start(teachers, seed=7, **changes)
+    next(again)
+    again.restore(load_state(tmp_path / "state"))
+    for was, now in zip(expected, itertools.islice(again, 4)):
+        assert was.index == now.index and torch.equal(was.noise, now.noise)
+        assert torch.equal(was.photos, now.photos) and torch.equal(was.sketches, now.sketches)
+    assert changed(snapshot(loop), again) == set()
+
+
+def test_settings_that_make_no_sense(teachers):
+    with pytest.raises(UserError, match="'noise' or 'teacher', not 'me'"):
+        start(teachers, labels="me")
+    with pytest.raises(UserError, match="noise_dim must be at least the 3 classes"):
+        start(teachers, noise_dim=2)
+    assert next(start(teachers, noise_dim=2, labels="teacher")).noise.shape == (8, 2)
+
+
+def test_sizes_that_an_estimator_cannot_paint(teachers):
+    for teacher in (teachers.photo, teachers.sketch, teachers.guidance):
+        teacher.size = 20
+    with pytest.raises(UserError, match="20 px"):
+        start(teachers)
+
+
+# --- the replay memory ------------------------------------------------------------------------
+
+
+def pairs(*levels):
+    """Photos of the given grey levels, and sketches of half of each level."""
+    photos = torch.tensor(levels, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    return photos, photos / 2
+
+
+def levels(replay, n=200):
+    """The levels that can be drawn, in hundredths, after checking that pairs are kept."""
+    photos, sketches = replay.sample(n, torch.Generator().manual_seed(0))
+    assert photos.shape == sketches.shape == (n, 3, 4, 4)
+    torch.testing.assert_close(sketches, photos / 2, atol=1 / 255, rtol=0)
+    return sorted({round(100 * x) for x in photos[:, 0, 0, 0].tolist()})
+
+
+def test_replay_keeps_the_newest_pairs():
+    replay = Replay(capacity=2, batch=2, size=4)
+    replay.add(*pairs(0.1, 0.2))
+    assert len(replay) == 2 and levels(replay) == [10, 20]
+    replay.add(*pairs(0.3, 0.4))
+    assert len(replay) == 4 and levels(replay) == [10, 20, 30, 40]
+    replay.add(*pairs(0.5, 0.6))
+    assert len(replay) == 4 and levels(replay) == [30, 40, 50, 60]
+    replay.add(*pairs(0.7))  # a smaller batch takes the place of one
+    assert levels(replay) == [40, 50, 60, 70]
+    replay.add(*pairs(0.8, 0.9))
+    assert levels(replay) == [60, 70, 80, 90]
+
+
+def test_replay_rounds_to_the_nearest_byte():
+    photos, sketches = torch.rand(2, 50, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    replay = Replay(capacity=1, batch=50, size=4)
+    replay.add(photos, sketches)
+    kept = replay.photos.float() / 255
+    assert (kept - photos).abs().max() <= 1 / 510 + 1e-6
+    assert (replay.sketches.float() / 255 - sketches[:, :1]).abs().max() <= 1 / 510 + 1e-6
+
+
+def test_replay_comes_back(tmp_path):
+    replay, again = Replay(2, 2, 4), Replay(2, 2, 4)
+    for batch in (pairs(0.1, 0.2), pairs(0.3, 0.4), pairs(0.5, 0.6)):
+        replay.add(*batch)
+    save_state(tmp_path / "state", replay.state())
+    again.restore(load_state(tmp_path / "state"))
+    for memory in (replay, again):
+        memory.add(*pairs(0.7, 0.8))
+        assert levels(memory) == [50, 60, 70, 80]
