@@ -25,8 +25,8 @@ def sketch_finds_photos() -> bytes:
         toybox_set(m, "test", sizes, toybox.CLASSES, PER_CLASS) for m in ("photo", "sketch")
     )
     rows = [toybox.CLASSES.index(name) * PER_CLASS + index for name, index in QUERIES.items()]
-    gallery = retrieval.embed(lambda x: student.embed(x, "photo"), photos.images)
-    queries = retrieval.embed(lambda x: student.embed(x, "sketch"), sketches.images[rows])
+    gallery = retrieval.embed(student.embed, photos.images, "photo")
+    queries = retrieval.embed(student.embed, sketches.images[rows], "sketch")
     _, ranked = retrieval.search(queries, gallery, k=8)
     relevant = photos.labels[ranked] == sketches.labels[rows, None]
     figure = plots.retrievals(

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.device = pick_device(options.device)
         options.command(options)
-    except UserError as mistake:
+    except (UserError, OSError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -64,15 +64,16 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _changes(pairs: list[str]) -> dict[str, float | int | str]:
     """`["align=0", "batch=64"]` as keyword arguments for `recipe`."""
-    changes = {}
+    changes, truth = {}, {"true": True, "false": False}
+    defaults = {**vars(recipe("kit")), **vars(Weights()), "weights": ""}
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found:
             raise UserError(f"--set {pair}: write it as name=value")
-        kind = float if hasattr(Weights(), name) else type(getattr(recipe("kit"), name, ""))
+        kind = type(defaults.get(name, ""))
         try:
-            changes[name] = value == "True" if kind is bool else kind(value)
-        except ValueError:
+            changes[name] = truth[value.lower()] if kind is bool else kind(value)
+        except (ValueError, KeyError):
             raise UserError(f"--set {pair}: {value!r} is not of type {kind.__name__}") from None
     return changes
 

@@ -40,8 +40,8 @@ def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
 
 def evaluate(readout: ReadOut, photos: ImageSet, sketches: ImageSet, device="cpu") -> Scores:
     """Scores sketches as queries against photos as the gallery."""
-    gallery = embed(lambda x: readout(x, "photo"), photos.images, device=device)
-    queries = embed(lambda x: readout(x, "sketch"), sketches.images, device=device)
+    gallery = embed(readout, photos.images, "photo", device=device)
+    queries = embed(readout, sketches.images, "sketch", device=device)
     return score(queries, sketches.labels, gallery, photos.labels)
 
 

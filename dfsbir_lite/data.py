@@ -43,12 +43,12 @@ class ImageSet:
 
 def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
     """Both sets as one, labelled by class or, with `by_modality`, as "photo" and "sketch"."""
-    labels, classes = torch.cat([a.labels, b.labels]), a.classes
     if by_modality:
-        labels, classes = (
-            torch.arange(2).repeat_interleave(torch.tensor([len(a), len(b)])),
-            ("photo", "sketch"),
-        )
+        labels, classes = torch.tensor([0] * len(a) + [1] * len(b)), ("photo", "sketch")
+    elif a.classes != b.classes:
+        raise UserError("only sets with one list of classes can be put together")
+    else:
+        labels, classes = torch.cat([a.labels, b.labels]), a.classes
     return ImageSet(torch.cat([a.images, b.images]), labels, classes, "both")
 
 
@@ -68,8 +68,20 @@ def toybox_set(
     """
     if per_class is None:
         per_class = profile.train_per_class if split == "train" else profile.test_per_class
+    # a bar for what takes seconds: decided by size, not by time, so that notebooks stay the same
+    large = len(classes) * per_class * (profile.size / 32) ** 2 >= 2000
+
+    def watch(batches, total):
+        return progress(batches, desc=f"drawing {modality}s", total=total)
+
     images, labels = toybox.render(
-        modality, split, classes=classes, per_class=per_class, size=profile.size, seed=seed
+        modality,
+        split,
+        classes=classes,
+        per_class=per_class,
+        size=profile.size,
+        seed=seed,
+        watch=watch if large else None,
     )
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
@@ -110,7 +122,7 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
     """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGBA")
+            image = _eight_bits(ImageOps.exif_transpose(file)).convert("RGBA")
     except UnidentifiedImageError:
         raise UserError(f"{path}: not an image that can be read") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
@@ -119,6 +131,15 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
     image = Image.alpha_composite(paper, image).convert("RGB")
     image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey images of 16 bits scaled to 8, where Pillow would cut them off; others as they are."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    if image.mode[0] != "I":
+        return image
+    return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def _class_names(root: Path) -> tuple[str, ...]:

@@ -56,6 +56,11 @@ class SmallResNet(nn.Module):
         self.stages = nn.Sequential(*map(Block, inputs, widths, strides))
         self.fc = nn.Linear(widths[-1], outputs)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stage."""
+        return tuple(stage.conv1.out_channels for stage in self.stages)
+
     def features(self, images: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn(self.stem(self.normalise(images))))
         return self.stages(x).mean((2, 3))

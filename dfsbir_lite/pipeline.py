@@ -95,7 +95,8 @@ def get_teachers(
     photos, sketches = benchmark.train
     both = together(photos, sketches, by_modality=True)
     found = []
-    for name, part in (("photo", photos), ("sketch", sketches), ("modality", both)):
+    parts = {"photo": photos, "sketch": sketches, "modality": both}
+    for n, (name, part) in enumerate(parts.items()):
         path = Path(folder) / f"{name}.safetensors"
         if train and not path.is_file():
             teacher = train_teacher(
@@ -104,12 +105,17 @@ def get_teachers(
                 part.classes,
                 sizes,
                 device=device,
-                seed=seed,
+                seed=seed + n,  # trained apart: no two may start from the same weights
                 desc=f"teacher: {name}",
             )
             save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
         found.append(load_teacher(path, part.classes))
-    return Teachers(*found).to(device)
+    teachers = Teachers(*found)
+    if teachers.size != sizes.size:
+        raise UserError(
+            f"{folder}: teachers of {teachers.size} px; profile {sizes.name} has {sizes.size} px"
+        )
+    return teachers.to(device)
 
 
 def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
@@ -165,6 +171,7 @@ def run(
     """
     facts = {
         "source": benchmark.source,
+        "profile": sizes.name,
         "start": start,
         "steps": steps,
         "seed": seed,

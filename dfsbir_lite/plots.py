@@ -6,12 +6,14 @@ Nothing here touches pyplot's global state, so figures can be drawn from any thr
 from io import BytesIO
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-PHOTO, SKETCH, GOOD, BAD = "#d1652b", "#2b5ea8", "#2a9d3a", "#c23b3b"
+PHOTO, SKETCH, GOOD, BAD, GREY = "#d1652b", "#2b5ea8", "#2a9d3a", "#c23b3b", "#8a8a8a"
 
 
 def _pixels(images) -> np.ndarray:
@@ -24,27 +26,40 @@ def _array(values) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _grid(rows: int, columns: int, size: float = 0.9, **options):
-    """A figure with rows × columns axes without ticks or frames."""
-    figure = Figure(figsize=(columns * size, rows * size), layout="constrained", **options)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        sns.despine(ax=axis, left=True, bottom=True)
-    return figure, axes
+def _sheet(rows: int, columns: int, size: float, labels=(), titles=()):
+    """A figure with one axis that has room for rows × columns pictures, `size` inches each.
+
+    One axis for them all, because a figure with a hundred axes takes minutes to lay out.
+
+    Args:
+        labels: a name for each row. titles: a name for each column.
+    """
+    lines = [line for name in labels for line in str(name).splitlines()]
+    margin = 0.08 * max(map(len, lines), default=0) + 0.1
+    figure = Figure(figsize=(columns * size + margin, rows * size + 0.25), layout="constrained")
+    axis = figure.subplots()
+    axis.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
+    axis.set_xticks(np.arange(len(titles)) + 0.5, titles, fontsize=9)
+    axis.set_yticks(np.arange(len(labels)) + 0.5, labels, fontsize=9)
+    axis.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    sns.despine(ax=axis, left=True, bottom=True)
+    return figure, axis
 
 
-def _show(axis, pixels: np.ndarray) -> None:
-    axis.imshow(pixels, interpolation="nearest", vmin=0, vmax=1)
+def _place(axis, pixels: np.ndarray, row: int, column: float, frame: str | None = None) -> None:
+    """Puts one picture (H, W, 3) in its place on a sheet, in a coloured `frame` if wanted."""
+    gap = 0.06 if frame else 0.03
+    left, right, top, bottom = column + gap, column + 1 - gap, row + gap, row + 1 - gap
+    axis.imshow(pixels, extent=(left, right, bottom, top), interpolation="nearest")
+    if frame:
+        style = {"fill": False, "edgecolor": frame, "linewidth": 2.5}
+        axis.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
 
 
 def png(figure: Figure, dpi: int = 80) -> bytes:
     """`figure` as a PNG file, for an ipywidgets Image."""
     buffer = BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer) if dpi == figure.dpi else figure.savefig(
-        buffer, dpi=dpi
-    )
+    figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
@@ -57,13 +72,10 @@ def image_rows(rows: dict[str, Tensor], titles=None, size: float = 0.9) -> Figur
         titles: one above each column.
     """
     columns = max(len(images) for images in rows.values())
-    figure, axes = _grid(len(rows), columns, size)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, pixels in zip(line, _pixels(images), strict=False):
-            _show(axis, pixels)
-    for axis, title in zip(axes[0], titles if titles is not None else (), strict=False):
-        axis.set_title(title, fontsize=8)
+    figure, axis = _sheet(len(rows), columns, size, list(rows), () if titles is None else titles)
+    for row, images in enumerate(rows.values()):
+        for column, pixels in enumerate(_pixels(images)):
+            _place(axis, pixels, row, column)
     return figure
 
 
@@ -71,12 +83,14 @@ def class_sheet(images, labels, classes, per_class: int = 6, size: float = 0.8) 
     """`per_class` images of each class, a row a class, in two columns of rows."""
     pixels, labels = _pixels(images), _array(labels)
     half = -(-len(classes) // 2)
-    figure, axes = _grid(half, 2 * per_class, size)
+    second = per_class + 1.4  # where the right-hand rows begin: their names need room
+    figure, axis = _sheet(half, second + per_class, size, classes[:half])
     for i, name in enumerate(classes):
-        line = axes[i % half, (i // half) * per_class :][:per_class]
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, picture in zip(line, pixels[labels == i], strict=False):
-            _show(axis, picture)
+        row, start = i % half, second * (i // half)
+        if start:
+            axis.text(start - 0.06, row + 0.5, name, ha="right", va="center", fontsize=9)
+        for n, picture in enumerate(pixels[labels == i][:per_class]):
+            _place(axis, picture, row, start + n)
     return figure
 
 
@@ -85,15 +99,15 @@ def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "ste
     columns = min(columns, len(history))
     rows = -(-len(history) // columns)
     figure = Figure(figsize=(2.6 * columns, 1.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[len(history) :]:
+        axis.axis("off")
     for axis, (name, values) in zip(axes, history.items(), strict=False):
         axis.plot(_array(values), color=SKETCH, linewidth=1.2)
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.set_xlabel(xlabel, fontsize=7)
         sns.despine(ax=axis)
-    for axis in list(axes):
-        axis.axis("off")
     return figure
 
 
@@ -111,16 +125,34 @@ def lines(series: dict, xlabel: str, ylabel: str) -> Figure:
 
 def bars(values: dict[str, float], title: str = "", line: float | None = None) -> Figure:
     """Horizontal bars with their values, and a dashed `line` (chance, say)."""
-    figure = Figure(figsize=(6, 0.36 * len(values) + 0.7), layout="constrained")
-    axis = figure.subplots()
-    sns.barplot(x=list(values.values()), y=list(values), ax=axis, color="#7d9cc4", orient="h")
-    for place, value in enumerate(values.values()):
-        axis.text(value, place, f" {value:.2f}", va="center", fontsize=8)
-    if line is not None:
-        axis.axvline(line, color="black", linestyle="--", linewidth=1)
-    axis.set_title(title, fontsize=10)
-    axis.set_xlim(0, max(1, *values.values()) * 1.08)
-    sns.despine(ax=axis)
+    return score_bars(pd.DataFrame({title: values}), None if line is None else {title: line})
+
+
+def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Figure:
+    """Horizontal bars with their values, a panel for each column of `table`, a bar for each row.
+
+    Args:
+        lines: column → where to draw a dashed line (chance, say).
+    """
+    panels = len(table.columns)
+    size = (2.4 + 3.6 * panels, 0.34 * len(table) + 0.7)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
+    places = np.arange(len(table))
+    for axis, (name, values) in zip(axes, table.items(), strict=True):
+        largest = max(1.0, values.max())
+        axis.barh(places, values, height=0.72, color="#8fabcf")
+        for place, value in enumerate(values):
+            axis.text(value + 0.01 * largest, place, f"{value:.2f}", va="center", fontsize=9)
+        if lines is not None:
+            axis.axvline(lines[name], color="black", linestyle="--", linewidth=1)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlim(0, 1.12 * largest)
+        axis.set_yticks(places, table.index, fontsize=10)
+        axis.set_ylim(len(table) - 0.5, -0.5)
+        axis.tick_params(axis="y", length=0)
+        axis.tick_params(axis="x", labelsize=8)
+        sns.despine(ax=axis)
     return figure
 
 
@@ -128,16 +160,39 @@ def confusion(counts, classes, title: str = "") -> Figure:
     """A confusion matrix (C, C), rows are true classes, each row scaled to shares."""
     counts = _array(counts).astype(float)
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
-    figure = Figure(figsize=(0.42 * len(classes) + 1.6,) * 2, layout="constrained")
+    figure = Figure(figsize=(0.42 * len(classes) + 1.2,) * 2, layout="constrained")
     axis = figure.subplots()
-    names = {"xticklabels": classes, "yticklabels": classes}
-    text = np.where(shares >= 0.02, np.char.mod("%.0f", 100 * shares), "")
+    text = np.where(shares >= 0.005, np.char.mod("%.0f", 100 * shares), "")
     sns.heatmap(
         shares, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
-        ax=axis, annot_kws={"fontsize": 7}, **names,
+        ax=axis, annot_kws={"fontsize": 8}, xticklabels=classes, yticklabels=classes,
     )  # fmt: skip
+    axis.tick_params(length=0, labelsize=9)
     axis.set(xlabel="predicted", ylabel="true")
     axis.set_title(title or "% of each true class", fontsize=10)
+    return figure
+
+
+def cosine_matrices(matrices: dict[str, Tensor], rows, columns, limit: float = 1.0) -> Figure:
+    """Matrices of cosines side by side, from blue (-`limit`) over white (0) to red (`limit`).
+
+    Args:
+        matrices: title → (R, C). rows, columns: the names of their rows and columns.
+    """
+    height, width = 0.27 * len(rows), 0.27 * len(columns)
+    shape = (width * len(matrices) + 2, height + 1.7)
+    figure = Figure(figsize=shape, layout="constrained")
+    axes = figure.subplots(1, len(matrices), squeeze=False, sharey=True)[0]
+    for axis, (title, values) in zip(axes, matrices.items(), strict=True):
+        image = axis.imshow(_array(values), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axis.set_title(title, fontsize=10)
+        axis.set_xticks(np.arange(len(columns)), columns, rotation=90)
+        axis.set_yticks(np.arange(len(rows)), rows)
+        axis.tick_params(length=0, labelsize=9)
+        sns.despine(ax=axis, left=True, bottom=True)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, ticks=(-limit, 0, limit), pad=0.01)
+    bar.outline.set_visible(False)
+    bar.ax.set_yticklabels([f"{tick:.2g}" for tick in (-limit, 0, limit)])
     return figure
 
 
@@ -151,18 +206,14 @@ def retrievals(queries, gallery, ranked, relevant, titles=None, size: float = 0.
         titles: a name for each query.
     """
     ranked, relevant = _array(ranked), _array(relevant)
-    figure, axes = _grid(len(ranked), ranked.shape[1] + 1, size)
-    photos = _pixels(gallery)
+    photos, k = _pixels(gallery), ranked.shape[1]
+    labels, ranks = () if titles is None else titles, [str(rank) for rank in range(1, k + 1)]
+    figure, axis = _sheet(len(ranked), k + 1.2, size, labels, ["sketch"])
+    axis.set_xticks([0.5, *np.arange(k) + 1.7], ["sketch", *ranks])
     for row, sketch in enumerate(_pixels(queries)):
-        _show(axes[row, 0], sketch)
-        if titles is not None:
-            axes[row, 0].set_ylabel(titles[row], rotation=0, ha="right", va="center", fontsize=9)
-        for axis, index, right in zip(axes[row, 1:], ranked[row], relevant[row], strict=True):
-            _show(axis, photos[index])
-            axis.spines[:].set(visible=True, color=GOOD if right else BAD, linewidth=2.5)
-    axes[0, 0].set_title("sketch", fontsize=9)
-    for rank, axis in enumerate(axes[0, 1:], start=1):
-        axis.set_title(str(rank), fontsize=9)
+        _place(axis, sketch, row, 0)
+        for place, (index, right) in enumerate(zip(ranked[row], relevant[row], strict=True)):
+            _place(axis, photos[index], row, place + 1.2, GOOD if right else BAD)
     return figure
 
 
@@ -172,58 +223,73 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     Args:
         images: (N, 3, H, W). scores: reader's name → probabilities (N, C).
     """
-    pixels = _pixels(images)
-    figure = Figure(figsize=(1.35 * size * len(pixels), 2.6 * size), layout="constrained")
-    axes = figure.subplots(2, len(pixels), squeeze=False, height_ratios=(1, 1.3))
-    ticks = np.arange(len(classes))
+    pixels, ticks = _pixels(images), np.arange(len(classes))
+    shape = (1.2 * size * len(pixels) + 0.8, size + 0.18 * len(classes) + 0.5)
+    figure = Figure(figsize=shape, layout="constrained")
+    axes = figure.subplots(2, len(pixels), squeeze=False, height_ratios=(size, 0.18 * len(classes)))
     height = 0.8 / len(scores)
-    for top, bottom, n in zip(axes[0], axes[1], range(len(pixels)), strict=True):
-        _show(top, pixels[n])
+    for n, (top, bottom) in enumerate(axes.T):
+        top.imshow(pixels[n], interpolation="nearest")
         top.axis("off")
         for k, (name, values) in enumerate(scores.items()):
-            colour = (PHOTO, SKETCH, "#888888")[k % 3]
-            bottom.barh(
-                ticks + (k - (len(scores) - 1) / 2) * height,
-                _array(values)[n],
-                height,
-                color=colour,
-                label=name,
-            )
-        bottom.set(xlim=(0, 1), yticks=ticks, xticks=(0, 1))
-        bottom.set_yticklabels(classes if n == 0 else [], fontsize=8)
-        bottom.invert_yaxis()
+            place = ticks + (k - (len(scores) - 1) / 2) * height
+            colour = (PHOTO, SKETCH, GREY)[k % 3]
+            bottom.barh(place, _array(values)[n], height, color=colour, label=name)
+        bottom.set(xlim=(0, 1), yticks=ticks, xticks=(0, 1), ylim=(len(ticks) - 0.5, -0.5))
+        bottom.set_yticklabels(classes if n == 0 else [], fontsize=9)
+        bottom.tick_params(axis="y", length=0)
+        bottom.tick_params(axis="x", labelsize=8)
         sns.despine(ax=bottom)
-    if len(scores) > 1:
-        axes[1, -1].legend(fontsize=7, frameon=False)
+    figure.legend(
+        *axes[1, 0].get_legend_handles_labels(),
+        loc="outside lower center", ncols=len(scores), fontsize=9, frameon=False,
+    )  # fmt: skip
     return figure
 
 
 def embedding_map(maps: dict[str, np.ndarray], labels, sketches, classes) -> Figure:
     """2-D maps side by side: colour is the class, the mark is the modality.
 
+    A class has its name on its photos and, where they lie elsewhere, on its sketches.
+
     Args:
         maps: title → points (N, 2).
         labels: (N,), indices into `classes`. sketches: bool (N,), drawn as crosses.
     """
     labels, sketches = _array(labels), _array(sketches).astype(bool)
-    size = (4.6 * len(maps), 4.4 + 0.22 * -(-len(classes) // 6))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(5 * len(maps), 5.1), layout="constrained")
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
-    colours = np.array(sns.husl_palette(len(classes), l=0.55))
+    hues, third = sns.husl_palette(len(classes), l=0.55), range(3)
+    # neighbours in the list of classes are easily confused: keep their hues apart
+    places = np.concatenate([np.arange(len(classes))[start::3] for start in third])
+    colours = np.array(hues)[np.argsort(places)]
     for axis, (title, points) in zip(axes, maps.items(), strict=True):
-        for mask, mark, area in ((~sketches, "o", 14), (sketches, "x", 20)):
-            style = {"marker": mark, "s": area, "linewidths": 1, "alpha": 0.75}
+        for mask, mark, area in ((~sketches, "o", 12), (sketches, "x", 16)):
+            style = {"marker": mark, "s": area, "linewidths": 0.9, "alpha": 0.7}
             axis.scatter(*points[mask].T, c=colours[labels[mask]], **style)
+        for i, name in enumerate(classes):
+            _name_class(axis, points, labels == i, sketches, name, colours[i])
         axis.set(xticks=[], yticks=[])
         axis.set_title(title, fontsize=11)
-    legend = [(name, "s", colour) for name, colour in zip(classes, colours, strict=True)]
-    legend += [("photo", "o", "black"), ("sketch", "x", "black")]
-    marks = [axes[0].scatter([], [], color=c, marker=m, label=name) for name, m, c in legend]
-    columns = min(len(marks), 7)
-    figure.legend(
-        handles=marks, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
-    )
+        sns.despine(ax=axis, left=True, bottom=True)
+    marks = [
+        axes[0].scatter([], [], color=GREY, marker=mark, label=name)
+        for name, mark in (("photo", "o"), ("sketch", "x"))
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _name_class(axis, points, members, sketches, name: str, colour) -> None:
+    """Writes `name` over the middle of its photos, and of its sketches if they are elsewhere."""
+    middles = [np.median(points[members & part], axis=0) for part in (~sketches, sketches)]
+    apart = np.linalg.norm(middles[0] - middles[1]) > 0.12 * np.linalg.norm(np.ptp(points, axis=0))
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    for middle in middles[: 1 + apart]:
+        axis.text(
+            *middle, name, color=colour * 0.6, fontsize=9, weight="bold",
+            ha="center", va="center", path_effects=outline,
+        )  # fmt: skip
 
 
 def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
@@ -233,14 +299,16 @@ def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figu
         cosines: title → (same, different), each 1-D. The less they overlap, the better a
             threshold, or a ranking, can tell them apart.
     """
-    figure = Figure(figsize=(3.6 * len(cosines), 2.6), layout="constrained")
+    figure = Figure(figsize=(3.3 * len(cosines), 2.7), layout="constrained")
     axes = figure.subplots(1, len(cosines), squeeze=False)[0]
     for axis, (title, (same, different)) in zip(axes, cosines.items(), strict=True):
         shared = {"bins": np.linspace(-1, 1, 41), "stat": "density", "element": "step", "ax": axis}
-        sns.histplot(x=_array(different), color="#888888", label="different class", **shared)
+        sns.histplot(x=_array(different), color=GREY, label="different class", **shared)
         sns.histplot(x=_array(same), color=GOOD, label="same class", **shared)
-        axis.set(xlabel="cosine", ylabel="", yticks=[])
+        axis.set(xlabel="cosine", ylabel="", yticks=[], xticks=(-1, -0.5, 0, 0.5, 1))
+        axis.tick_params(labelsize=8)
         axis.set_title(title, fontsize=10)
         sns.despine(ax=axis, left=True)
-    axes[0].legend(fontsize=8, frameon=False)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     return figure

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field, fields, replace
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.runtime import UserError
 
+POSITIVE = (
+    *("batch", "noise_dim", "replay"),
+    *("estimator_steps", "encoder_steps", "estimator_lr", "encoder_lr"),
+)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -45,6 +50,13 @@ class Recipe:
     relabel: bool = False
     ema: float = 0.0
     queue: int = 0
+
+    def __post_init__(self):
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}: it must be more than 0")
+        if self.labels not in ("noise", "teacher"):
+            raise UserError(f"labels must be 'noise' or 'teacher', not {self.labels!r}")
 
 
 def paper() -> Recipe:

@@ -36,18 +36,18 @@ class Scores:
         return asdict(self)
 
 
-def embed(network, images: Tensor, batch: int = 256, device="cpu") -> Tensor:
-    """`network` applied to uint8 `images` (N, 3, H, W), batch by batch: (N, E) on the CPU.
+def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
+    """`readout` applied to uint8 `images` (N, 3, H, W), batch by batch: (N, E) on the CPU.
 
     Args:
-        network: any callable from float images in [0, 1] to rows, for example
-            `lambda x: encoders.embed(x, "sketch")`.
+        readout: maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
     """
+
+    def rows(part):
+        return readout(part.to(device).float() / 255, modality).float().cpu()
+
     with torch.no_grad():
-        parts = [
-            network(part.to(device).float() / 255).float().cpu() for part in images.split(batch)
-        ]
-    return torch.cat(parts)
+        return torch.cat([rows(part) for part in images.split(batch)])
 
 
 def similarities(queries: Tensor, gallery: Tensor) -> Tensor:

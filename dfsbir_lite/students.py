@@ -55,6 +55,11 @@ def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) 
             raise UserError(
                 f"the {modality} teacher is a {type(network).__name__}, not a SmallResNet"
             )
+        if network.widths != profile.widths:
+            has, needs = (
+                ", ".join(map(str, widths)) for widths in (network.widths, profile.widths)
+            )
+            raise UserError(f"the {modality} teacher has widths {has}; the encoders have {needs}")
         weights = {k: v.cpu() for k, v in network.state_dict().items()}
         weights["fc.weight"], weights["fc.bias"] = (
             axes @ weights["fc.weight"],
@@ -275,8 +280,8 @@ def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -
 
 def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
     """Saves encoders and their model card beside them; returns the card."""
-    widths = [stage.conv1.out_channels for stage in encoders.photo.stages]
     classes, dim = encoders.proxies.shape
+    widths = list(encoders.photo.widths)
     facts = {"architecture": "Encoders", "widths": widths, "embed_dim": dim, "outputs": classes}
     return save_weights(path, encoders.state_dict(), {**facts, **card})
 

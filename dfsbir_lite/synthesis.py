@@ -52,10 +52,12 @@ class Synthesis(Iterator[SynthesisStep]):
         device: torch.device | str = "cpu",
         seed: int = 0,
     ):
-        if recipe.labels not in ("noise", "teacher"):
-            raise UserError(f"labels must be 'noise' or 'teacher', not {recipe.labels!r}")
         if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
             raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
+        if teachers.size % 8:
+            raise UserError(
+                f"estimators paint multiples of 8 px, the teachers want {teachers.size} px"
+            )
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
         self.draw = torch.Generator(self.device).manual_seed(seed)

@@ -162,11 +162,11 @@ def train_teacher(
 
     AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
     """
-    torch.manual_seed(seed)  # initial weights
     device, epochs = torch.device(device), epochs or profile.teacher_epochs
-    network = SmallResNet(profile.widths, len(classes)).to(
-        device, memory_format=torch.channels_last
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the same initial weights on every device
+        network = SmallResNet(profile.widths, len(classes))
+    network.to(device, memory_format=torch.channels_last)
     steps = epochs * max(1, len(images) // batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
@@ -189,7 +189,7 @@ def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
     """Saves a teacher built on SmallResNet and its model card beside it; returns the card."""
     if not isinstance(teacher.network, SmallResNet):
         raise UserError("only teachers built on SmallResNet can be saved: save your own weights")
-    widths = [stage.conv1.out_channels for stage in teacher.network.stages]
+    widths = list(teacher.network.widths)
     facts = {"architecture": "SmallResNet", "widths": widths, "size": teacher.size}
     card = {**facts, "classes": list(teacher.classes), **card}
     return save_weights(path, teacher.network.state_dict(), card)

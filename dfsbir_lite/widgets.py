@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import ipywidgets
 from matplotlib.figure import Figure
 
-from dfsbir_lite import plots
+from dfsbir_lite import maps, plots
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.runtime import progress
 
@@ -120,26 +120,28 @@ class LivePanel(ipywidgets.VBox):
     def pause(self) -> None:
         """Halts the background run after the step that it is in; `start` goes on."""
         self._pause.set()
-        self.status.value = self._told("paused")
+        if not self.error:
+            self.status.value = self._told("paused")
 
     def stop(self) -> None:
         """Ends the background run and waits for its thread, so that the models can be used."""
         self._stop.set()
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join()
-        self.status.value = self._told("stopped")
+        if not self.error:
+            self.status.value = self._told("stopped")
 
     def step(self) -> None:
         """One step, here and now, with a new picture."""
         if self._advance():
-            self._redraw()
+            self._redraw("step")
 
     def run(self, steps: int) -> None:
         """`steps` steps in the foreground, with a progress bar."""
         for _ in progress(range(steps), desc="steps"):
             if not self._advance():
-                break
-        self._redraw()
+                return self._redraw()
+        self._redraw("step")
 
     def _work(self) -> None:
         drawn = 0.0
@@ -150,7 +152,7 @@ class LivePanel(ipywidgets.VBox):
             if not self._advance():
                 break
             if time.monotonic() - drawn > self.redraw_seconds:
-                self._redraw()
+                self._redraw("paused" if self._pause.is_set() else "step")
                 drawn = time.monotonic()
         self._redraw()
 
@@ -163,17 +165,71 @@ class LivePanel(ipywidgets.VBox):
             self.status.value = self._told("finished")
             return False
         except Exception as reason:
-            self.error = reason  # raised in a thread it would be lost: show it where one looks
-            self.status.value = f"stopped by {type(reason).__name__}: {reason}"
+            self._fail(reason)
             return False
         for name, value in self.last.terms.items():
             self.history[name].append(float(value))
         return True
 
-    def _redraw(self) -> None:
-        if self.last is not None and not self.error:
+    def _redraw(self, state: str | None = None) -> None:
+        """A new picture of the last step; tells `state`, or leaves what the status says."""
+        if self.last is None or self.error:
+            return
+        try:
             self.picture.value = plots.png(self.draw(self.last))
-            self.status.value = self._told("step")
+        except Exception as reason:
+            return self._fail(reason)
+        if state:
+            self.status.value = self._told(state)
+
+    def _fail(self, reason: Exception) -> None:
+        """Raised in a thread, an error would be lost: shows it where one looks, and stops."""
+        self.error = reason
+        self.status.value = f"stopped by {type(reason).__name__}: {reason}"
+        self._stop.set()
 
     def _told(self, state: str) -> str:
         return f"{state} {self.last.index}" if self.last is not None else state
+
+
+class UmapExplorer(ipywidgets.VBox):
+    """A UMAP that is drawn again with as many neighbours as its slider says.
+
+    Args:
+        rows: embeddings (N, E).
+        labels: (N,), indices into `classes`. sketches: bool (N,).
+        neighbours: where the slider starts; one of `CHOICES`.
+    """
+
+    CHOICES = (3, 5, 10, 15, 30, 60, 120)
+
+    def __init__(self, rows, labels, sketches, classes, neighbours: int = 15):
+        self.rows, self.known = rows, {}
+        self.about = (labels, sketches, classes)
+        self.picture = ipywidgets.Image(format="png")
+        self.slider = ipywidgets.SelectionSlider(
+            options=self.CHOICES,
+            value=neighbours,
+            description="neighbours",
+            continuous_update=False,  # a map takes a second or more
+        )
+        super().__init__([self.slider, self.picture])
+        self.slider.observe(lambda change: self.draw(), "value")
+        self.draw()
+
+    def __repr__(self) -> str:
+        return f"UmapExplorer({len(self.rows)} points, {self.slider.value} neighbours)"
+
+    def _repr_mimebundle_(self, **options):
+        """Also a still picture, for places that show notebooks without running widgets."""
+        still = {"image/png": b64encode(self.picture.value).decode()}
+        return {**super()._repr_mimebundle_(**options), **still}
+
+    def draw(self) -> None:
+        """Shows the map for the slider's value; one drawn before is not computed again."""
+        neighbours = self.slider.value
+        if neighbours not in self.known:
+            title = f"UMAP, {neighbours} neighbours"
+            points = maps.flatten(self.rows, neighbours)
+            self.known[neighbours] = plots.png(plots.embedding_map({title: points}, *self.about))
+        self.picture.value = self.known[neighbours]

@@ -62,6 +62,7 @@ def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) ->
         return _build_student(sizes, path, device, seed)
     train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     epochs = 3 if name == "modality" else None  # paper or not paper is easy
+    seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
     teacher = train_teacher(
         train.images,
         train.labels,

@@ -25,7 +25,7 @@ def _network(outputs: int, seed: int) -> SmallResNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SmallResNet((4, 8), outputs)
-        nn.init.normal_(network.fc.weight)  # clearly different classes
+        nn.init.normal_(network.fc.weight, std=0.3)  # clearly different classes
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 nn.init.normal_(layer.running_mean, std=0.3)

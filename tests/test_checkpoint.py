@@ -49,7 +49,10 @@ def test_real_optimiser_states_come_back(tmp_path):
     save_state(tmp_path / "x", optimiser.state_dict())
     fresh = torch.optim.Adam(layer.parameters())
     fresh.load_state_dict(load_state(tmp_path / "x"))
-    assert fresh.param_groups[0]["lr"] == 0.1 and tuple(fresh.param_groups[0]["betas"]) == (0.5, 0.9)
+    assert fresh.param_groups[0]["lr"] == 0.1 and tuple(fresh.param_groups[0]["betas"]) == (
+        0.5,
+        0.9,
+    )
     for parameter in layer.parameters():
         was, now = optimiser.state[parameter], fresh.state[parameter]
         assert all(torch.equal(was[k], now[k]) for k in ("step", "exp_avg", "exp_avg_sq"))

@@ -98,6 +98,9 @@ def test_adversarial():
     assert losses.adversarial(student, teacher) == near(-kl)
     # wanted were 0 and 1, the teacher sees 0 and 0: only the first counts
     assert losses.adversarial(student, teacher, torch.tensor([0, 1])) == near(-kl / 2)
+    # what the student sees does not matter: 3/4 ln 3 - 1/4 ln 3
+    student = torch.tensor([B, B])
+    assert losses.adversarial(student, teacher, torch.tensor([0, 0])) == near(-log(3) / 2)
 
 
 def test_adversarial_clamps_each_image():

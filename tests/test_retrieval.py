@@ -24,7 +24,12 @@ def ranked(relevant: list[int]):
     angles = torch.linspace(0.01, 1.5, len(relevant)).tolist()
     gallery = torch.tensor([[cos(a), sin(a)] for a in angles])
     mixed = torch.randperm(len(relevant), generator=torch.Generator().manual_seed(0))
-    return torch.tensor([[1.0, 0]]), torch.tensor([1]), gallery[mixed], torch.tensor(relevant)[mixed]
+    return (
+        torch.tensor([[1.0, 0]]),
+        torch.tensor([1]),
+        gallery[mixed],
+        torch.tensor(relevant)[mixed],
+    )
 
 
 def near(value):
@@ -56,6 +61,7 @@ def test_average_precision_by_hand():
     [
         ([1] * 250 + [0] * 50, 1.0),  # 200 of 250 found: divided by 200
         ([0, 0, 0, 1] + [0] * 296, 1 / 4),  # one item: divided by 1
+        ([0] * 199 + [1] + [0] * 100, 1 / 200),  # the last rank that counts
         ([1] + [0] * 199 + [1] * 2, 1 / 3),  # three items, two of them out of reach
     ],
 )

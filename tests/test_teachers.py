@@ -158,9 +158,7 @@ def test_a_saved_teacher_comes_back_rounded_to_half_precision(teacher, saved, im
     for name, value in was.items():
         rounded = value.half().float() if value.dim() > 1 else value
         assert torch.equal(now[name], rounded) and now[name].dtype == value.dtype, name
-    torch.testing.assert_close(
-        loaded(images).logits, teacher(images).logits, atol=0.02, rtol=0.01
-    )
+    torch.testing.assert_close(loaded(images).logits, teacher(images).logits, atol=0.02, rtol=0.01)
 
 
 def test_the_card_tells_what_the_file_is(saved):
@@ -240,7 +238,7 @@ def train(colours, tiny, **options):
 
 
 def test_training_learns_what_is_trivial(colours, tiny):
-    teacher = train(colours, tiny, epochs=15)
+    teacher = train(colours, tiny, epochs=30)
     found = teacher.posteriors(colours[0].float() / 255).argmax(1)
     assert torch.equal(found, colours[1])
     assert teacher.classes == ("red", "green", "blue") and teacher.size == tiny.size

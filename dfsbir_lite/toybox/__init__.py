@@ -72,13 +72,15 @@ def _batch_in_worker(*job):
     return _batch(*job)
 
 
-def render(modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, workers=None):
+def render(modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, workers=None, watch=None):
     """Draw a labelled set, ordered class by class.
 
     Returns images (N, 3, size, size) uint8 and labels (N,) int64 that index into `classes`,
     with N = len(classes) * per_class. workers: number of processes; None uses every core for
     big jobs and stays in this process for small ones. Image i of a class does not depend on
-    per_class, on the other classes, or on workers. Raises ValueError as `draw` does.
+    per_class, on the other classes, or on workers. watch: called with an iterable of finished
+    batches and their number, returns an iterable over them; for a progress bar. Raises ValueError
+    as `draw` does.
     """
     if isinstance(classes, str):
         raise ValueError(f"classes {classes!r} is one name; pass a sequence such as ({classes!r},)")
@@ -93,6 +95,8 @@ def render(modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, wor
     ]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), per_class)
     batches = _run(jobs, _workers(workers, len(labels) * (size / 32) ** 2))
+    if watch is not None:
+        batches = watch(batches, len(jobs))
     empty = np.empty((0, 3, size, size), np.uint8)
     return np.concatenate([empty, *batches]), labels
 
@@ -111,9 +115,9 @@ def _workers(workers, load):
 
 
 def _run(jobs, workers):
-    """The batches of all jobs, in order."""
+    """The batches of all jobs, in order, as they are finished."""
     if workers == 1:
-        return [_batch(*job) for job in jobs]
+        return (_batch(*job) for job in jobs)
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=workers)(delayed(_batch_in_worker)(*job) for job in jobs)
+    return Parallel(n_jobs=workers, return_as="generator")(delayed(_batch_in_worker)(*job) for job in jobs)

@@ -1,0 +1,251 @@
+"""`python -m dfsbir_lite`: one line for every mistake, and a run that goes on where it stopped."""
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dfsbir_lite import pipeline
+from dfsbir_lite.__main__ import main
+from dfsbir_lite.runtime import PROFILES, Profile
+
+METHODS = ("teacher features", "teacher logits", "teacher posteriors")
+ROWS = (*METHODS, "data-free student", "real-data student")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch, tiny):
+    """A profile that takes a second, in a folder of its own, on the CPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DFSBIR_QUIET", "1")
+    monkeypatch.setitem(PROFILES, "tiny", tiny)
+
+
+@pytest.fixture
+def folders(write_folders, tmp_path):
+    return write_folders(tmp_path)
+
+
+def run(*arguments, folders=None, recipe=("batch=8", "noise_dim=8")):
+    """`main` with the tiny profile; returns the exit status."""
+    given = ["run", "--profile", "tiny", "--device", "cpu", "--steps", "2", *arguments]
+    for change in recipe:
+        given += ["--set", change]
+    if folders:
+        given += ["--photos", str(folders[0]), "--sketches", str(folders[1])]
+    return main(given)
+
+
+def complaint(capsys) -> str:
+    """The one line on stderr; nothing may be on stdout."""
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("error: ")
+    return err
+
+
+# --- mistakes ---------------------------------------------------------------------------------
+
+
+def test_folders_that_are_missing_or_empty(folders, capsys, tmp_path):
+    assert run(folders=(folders[0], tmp_path / "nowhere")) == 2
+    assert "nowhere/train: no such folder" in complaint(capsys)
+    (tmp_path / "empty" / "train").mkdir(parents=True)
+    assert run(folders=(tmp_path / "empty", folders[1])) == 2
+    assert "empty/train: needs at least two class folders" in complaint(capsys)
+
+
+def test_an_image_that_cannot_be_read(folders, capsys):
+    (folders[1] / "test" / "top" / "bad.jpg").write_bytes(b"no picture")
+    assert run(folders=folders) == 2
+    assert "sketches/test/top/bad.jpg: not an image" in complaint(capsys)
+
+
+def test_classes_that_differ(folders, capsys):
+    for kind in folders:
+        (kind / "test" / "down").mkdir()
+        Image.new("L", (9, 9)).save(kind / "test" / "down" / "x.png")
+    assert run(folders=folders) == 2
+    assert "train and test folders differ in down" in complaint(capsys)
+    (folders[0] / "train" / "up").mkdir()
+    assert run(folders=folders) == 2
+    assert "up (only photos)" in complaint(capsys)
+
+
+@pytest.mark.parametrize("option", ["--photos", "--sketches"])
+def test_one_folder_of_two(option, folders, capsys):
+    assert run(option, str(folders[0])) == 2
+    assert "give both --photos and --sketches" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "unseen, told", [("right,cow", "unseen class 'cow'"), ("right,top", "at least two classes")]
+)
+def test_unseen_classes_that_do_not_work(unseen, told, folders, capsys):
+    assert run("--unseen", unseen, folders=folders) == 2
+    assert told in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ("batch", "write it as name=value"),
+        ("sugar=1", "a recipe has no 'sugar'"),
+        ("weights=1", "a recipe has no 'weights'"),
+        ("batch=many", "'many' is not of type int"),
+        ("batch=0", "batch is 0"),
+        ("encoder_lr=nan", "encoder_lr is nan"),
+        ("relabel=perhaps", "'perhaps' is not of type bool"),
+        ("adv=-1", "weight adv is -1"),
+        ("adv=nan", "weight adv is nan"),
+    ],
+)
+def test_settings_that_are_none(change, told, capsys):
+    assert run(recipe=[change]) == 2
+    assert told in complaint(capsys)
+
+
+@pytest.mark.parametrize("text, value", [("True", True), ("true", True), ("False", False)])
+def test_settings_that_are_switches(text, value, monkeypatch, folders):
+    seen = []
+    monkeypatch.setattr(pipeline, "run", lambda *args, **options: seen.append(args[3]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(folders=folders, recipe=[f"relabel={text}", "adv=0.5", "batch=4", "labels=teacher"])
+    settings = seen[0]
+    assert settings.relabel is value and settings.weights.adv == 0.5
+    assert settings.batch == 4 and settings.labels == "teacher"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_where_there_is_none(capsys):
+    assert main(["run", "--device", "cuda"]) == 2
+    assert "torch sees no GPU" in complaint(capsys)
+
+
+def test_a_place_that_cannot_be_written_to(folders, capsys, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert run("--out", "file", folders=folders) == 2
+    assert "file" in complaint(capsys)
+
+
+@pytest.mark.parametrize("arguments", [["--steps", "0"], ["--steps", "x"], ["--profile", "huge"]])
+def test_values_that_the_parser_refuses(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", *arguments])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m dfsbir_lite run: error:")
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def times(folder: Path) -> dict[str, int]:
+    """When each network in `folder` was written."""
+    return {p.name: p.stat().st_mtime_ns for p in folder.glob("*.safetensors")}
+
+
+def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    assert run("--out", "out", folders=folders) == 0
+    printed = capsys.readouterr().out
+    assert all(row in printed for row in ("chance", *ROWS)) and "everything is in out" in printed
+    rows = json.loads((out / "scores.json").read_text())
+    assert tuple(rows) == ROWS
+    for row in rows.values():
+        assert row.keys() == {"seen", "seconds"}
+        assert all(0 <= value <= 1 for value in row["seen"].values())
+        assert row["seen"]["chance"] == pytest.approx(1 / 3)
+    written = times(out)
+    networks = {"photo", "sketch", "modality", "student"}
+    assert {f"{name}.safetensors" for name in networks} <= written.keys()
+    card = json.loads((out / "student.json").read_text())
+    assert card["data"] == "none" and card["steps"] == 2 and card["batch"] == 8
+
+    # the same command again: nothing is trained, the scores stay
+    def trains(*args, **options):
+        raise AssertionError("trained again")
+
+    with monkeypatch.context() as second:
+        for name in ("train_teacher", "distill", "RealDataStudent"):
+            second.setattr(pipeline, name, trains)
+        assert run("--out", "out", folders=folders) == 0
+    again = json.loads((out / "scores.json").read_text())
+    assert [r["seen"] for r in again.values()] == [r["seen"] for r in rows.values()]
+    assert times(out) == written
+    capsys.readouterr()
+
+    # another setting, another profile, other classes: not in this folder
+    assert run("--out", "out", "--seed", "1", folders=folders) == 2
+    assert "out: holds a run with another seed" in complaint(capsys)
+    assert run("--out", "out", folders=folders, recipe=("batch=8", "noise_dim=8", "adv=0")) == 2
+    assert "another weights" in complaint(capsys)
+    monkeypatch.setitem(PROFILES, "other", Profile("other", 16, (4, 8), 8, 8, 1, 1, 1))
+    assert run("--out", "out", "--profile", "other", folders=folders) == 2
+    assert "another profile" in complaint(capsys)
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (4, 8), 8, 8, 1, 1, 1))
+    assert run("--out", "out", folders=folders) == 2
+    assert "teachers of 16 px; profile tiny has 24 px" in complaint(capsys)
+    assert times(out) == written
+
+
+def test_given_teachers_must_know_the_classes(folders, write_folders, capsys, tmp_path):
+    assert run("--out", "first", "--unseen", "right", folders=folders) == 0
+    rows = json.loads(Path("first/scores.json").read_text())
+    assert all({"seen", "unseen"} <= row.keys() for row in rows.values())
+    assert rows["teacher logits"]["unseen"]["chance"] == 1  # one class only
+    capsys.readouterr()
+    assert run("--out", "second", "--teachers", "first", folders=folders) == 2
+    told = complaint(capsys)
+    assert "first/photo.safetensors: trained on left, top; needed left, right, top" in told
+    assert run("--out", "second", "--teachers", "nowhere", folders=folders) == 2
+    assert "nowhere/photo.safetensors: no such file" in complaint(capsys)
+    assert not Path("second").exists()
+    given = ("--teachers", "first", "--unseen", "right", "--start", "teachers")
+    assert run("--out", "second", *given, folders=folders) == 0
+    assert not Path("second/photo.safetensors").exists()
+
+
+def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
+    """Stopped at the second step, and begun again: the student of an uninterrupted run."""
+    assert run("--out", "whole", "--steps", "4", folders=folders) == 0
+    capsys.readouterr()
+    advance, pressed, taken = pipeline.Distillation.__next__, [True], []
+
+    def take(loop):
+        if loop.index == 2 and pressed:
+            raise KeyboardInterrupt(pressed.pop())
+        taken.append(loop.index)
+        return advance(loop)
+
+    monkeypatch.setattr(pipeline.Distillation, "__next__", take)
+    saving = partial(pipeline.run_distillation, save_every=0)  # after every step
+    monkeypatch.setattr(pipeline, "run_distillation", saving)
+    assert run("--out", "parts", "--steps", "4", folders=folders) == 2
+    assert "stopped; the same command goes on from step 2 of 4" in complaint(capsys)
+    assert run("--out", "parts", "--steps", "4", folders=folders) == 0
+    assert taken == [0, 1, 2, 3, 4]  # the last call finds that it is done
+    whole, parts = (Path(p, "student.safetensors").read_bytes() for p in ("whole", "parts"))
+    assert whole == parts
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "DFSBIR_DATA_ROOT" not in os.environ,
+    reason="DFSBIR_DATA_ROOT does not name a folder with pacs/photo and pacs/sketch",
+)
+def test_a_run_on_real_data(capsys, monkeypatch):
+    root = Path(os.environ["DFSBIR_DATA_ROOT"]) / "pacs"
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (8, 16, 32), 32, 16, 3, 1, 1))
+    folders = root / "photo", root / "sketch"
+    assert (
+        run("--out", "out", "--unseen", "horse,person", folders=folders, recipe=("batch=32",)) == 0
+    )
+    rows = json.loads(Path("out/scores.json").read_text())
+    assert tuple(rows) == ROWS
+    for protocol in ("seen", "unseen"):
+        best = max(row[protocol]["map_all"] for row in rows.values())
+        assert best > rows["teacher logits"][protocol]["chance"]
+    assert rows["teacher posteriors"]["seen"]["map_all"] > 0.3  # chance is a fifth

@@ -1,0 +1,228 @@
+"""Image sets: from ToyBox, and from folders that people really have."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dfsbir_lite import toybox
+from dfsbir_lite.data import ImageSet, folder_pair, folder_set, read_image, together, toybox_set
+from dfsbir_lite.runtime import UserError
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.fixture
+def save(tmp_path):
+    """`save(image, name)` writes a Pillow image or plain bytes and gives the path."""
+
+    def write(content, name="x.png", **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content.save(path, **options)
+        return path
+
+    return write
+
+
+def colour(pixels, x=0.5, y=0.5):
+    """The colour of (3, size, size) at a place in 0..1."""
+    size = pixels.shape[1]
+    return tuple(int(v) for v in pixels[:, int(y * size), int(x * size)])
+
+
+def halves(left, right, size=(20, 20), mode="RGB"):
+    image = Image.new(mode, size, left)
+    image.paste(right, (size[0] // 2, 0, *size))
+    return image
+
+
+# --- one image --------------------------------------------------------------------------------
+
+
+def test_an_image_becomes_rgb_bytes(save):
+    pixels = read_image(save(halves(RED, BLUE)), 20)
+    assert pixels.shape == (3, 20, 20) and pixels.dtype == np.uint8
+    assert colour(pixels, 0.2) == RED and colour(pixels, 0.8) == BLUE
+
+
+def test_it_is_resized(save):
+    for size in (8, 50):
+        pixels = read_image(save(halves(RED, BLUE)), size)
+        assert pixels.shape == (3, size, size)
+        assert colour(pixels, 0.1) == RED and colour(pixels, 0.9) == BLUE
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_middle_of_a_long_image_is_kept(save, wide):
+    image = Image.new("RGB", (60, 20), RED)
+    image.paste(GREEN, (20, 0, 40, 20))
+    image.paste(BLUE, (40, 0, 60, 20))
+    image = image if wide else image.transpose(Image.Transpose.ROTATE_90)
+    assert (read_image(save(image), 20) == np.array(GREEN)[:, None, None]).all()
+
+
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        (Image.new("L", (9, 9), 100), (100, 100, 100)),
+        (Image.new("1", (9, 9), 1), WHITE),
+        (Image.new("RGBA", (9, 9), (255, 0, 0, 0)), WHITE),
+        (Image.new("RGBA", (9, 9), (255, 0, 0, 255)), RED),
+        (Image.new("RGBA", (9, 9), (0, 0, 0, 51)), (204, 204, 204)),  # 255 * (1 - 51 / 255)
+        (Image.new("LA", (9, 9), (0, 0)), WHITE),
+        (halves(BLUE, BLUE).convert("P", palette=Image.Palette.ADAPTIVE), BLUE),
+        (Image.fromarray(np.full((9, 9), 100 * 257, np.uint16)), (100, 100, 100)),
+    ],
+    ids=lambda x: getattr(x, "mode", ""),
+)
+def test_kinds_of_png(save, image, expected):
+    assert colour(read_image(save(image), 9)) == expected
+
+
+def test_a_transparent_palette_colour_becomes_white_paper(save):
+    image = Image.new("P", (9, 9), 1)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    assert colour(read_image(save(image), 9)) == RED
+    for name in ("x.png", "x.gif"):
+        assert colour(read_image(save(image, name, transparency=1), 9)) == WHITE
+
+
+def test_cmyk_and_rotated_photos(save):
+    path = save(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "x.jpg", quality=95)
+    assert colour(read_image(path, 16)) == pytest.approx(RED, abs=4)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn clockwise to see it as it was
+    path = save(halves(RED, BLUE, (32, 32)), "x.jpg", exif=exif, quality=95)
+    pixels = read_image(path, 32)
+    assert colour(pixels, 0.5, 0.1) == pytest.approx(RED, abs=4)
+    assert colour(pixels, 0.5, 0.9) == pytest.approx(BLUE, abs=4)
+
+
+def test_images_that_cannot_be_read(save, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    whole = save(Image.fromarray(noise)).read_bytes()
+    bad = {
+        "garbage.jpg": (b"this is no picture", "not an image"),
+        "empty.png": (b"", "not an image"),
+        "half.png": (whole[: len(whole) // 2], "cannot be read"),
+        "folder.png/x": (b"", None),
+    }
+    for name, (content, told) in bad.items():
+        path = save(content, name)
+        if told:
+            with pytest.raises(UserError, match=rf"{path.name}: {told}"):
+                read_image(path, 8)
+    with pytest.raises(UserError, match=r"folder\.png: cannot be read"):
+        read_image(path.parent, 8)
+    path = save(Image.fromarray(np.ones((9, 9), np.float32)), "float.tif")
+    with pytest.raises(UserError, match=r"float\.tif: cannot be read .*floating-point"):
+        read_image(path, 8)
+    path = save(Image.new("L", (30, 30)), "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(UserError, match=r"bomb\.png: cannot be read"):
+        read_image(path, 8)
+
+
+# --- folders ----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_classes(save, tmp_path):
+    save(Image.new("RGB", (9, 9), BLUE), "root/sea/b.png")
+    save(Image.new("RGB", (9, 9), RED), "root/rose/2.JPEG", quality=95)
+    save(Image.new("RGB", (9, 9), GREEN), "root/rose/1.png")
+    for ignored in ("rose/notes.txt", "rose/.hidden.png", ".git/x.png", "list.csv"):
+        save(b"no image", f"root/{ignored}")
+    data = folder_set(tmp_path / "root", 8, "photo")
+    assert data.classes == ("rose", "sea") and data.modality == "photo" and len(data) == 3
+    assert data.labels.tolist() == [0, 0, 1] and data.labels.dtype == torch.int64
+    assert data.images.shape == (3, 3, 8, 8) and data.images.dtype == torch.uint8
+    centres = data.images[:, :, 4, 4].tolist()
+    assert centres[0] == list(GREEN) and centres[2] == list(BLUE)
+    assert centres[1] == pytest.approx(RED, abs=4)
+
+
+def test_folders_that_are_not_as_expected(save, tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        folder_set(tmp_path / "nowhere", 8, "photo")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(UserError, match="root: needs at least two class folders, found 0"):
+        folder_set(tmp_path / "root", 8, "photo")
+    save(Image.new("L", (9, 9)), "root/ant/x.png")
+    with pytest.raises(UserError, match="found 1"):
+        folder_set(tmp_path / "root", 8, "photo")
+    save(b"hello", "root/bee/readme.txt")
+    with pytest.raises(UserError, match=r"bee: holds no images"):
+        folder_set(tmp_path / "root", 8, "photo")
+    save(b"hello", "root/bee/bad.jpg")
+    with pytest.raises(UserError, match=r"bee/bad\.jpg: not an image"):
+        folder_set(tmp_path / "root", 8, "photo")
+
+
+def test_a_pair_of_folders(write_folders, tmp_path):
+    photos, sketches = write_folders(tmp_path, ("ant", "bee"), each=2)
+    pair = folder_pair(photos, sketches, "test", 8)
+    assert [p.modality for p in pair] == ["photo", "sketch"]
+    assert pair[0].classes == pair[1].classes == ("ant", "bee")
+    assert [p.labels.tolist() for p in pair] == [[0, 0, 1, 1]] * 2
+    grey = [(p.images.float().std(1).mean() < 20).item() for p in pair]
+    assert grey == [False, True]  # each from its own folder
+    with pytest.raises(UserError, match="val: no such folder"):
+        folder_pair(photos, sketches, "val", 8)
+
+
+def test_photos_and_sketches_of_different_classes(write_folders, save, tmp_path):
+    photos, sketches = write_folders(tmp_path, ("ant", "bee"), each=1)
+    save(Image.new("L", (9, 9)), "photos/train/cat/x.png")
+    save(Image.new("L", (9, 9)), "sketches/train/dog/x.png")
+    with pytest.raises(UserError, match=r"cat \(only photos\), dog \(only sketches\)"):
+        folder_pair(photos, sketches, "train", 8)
+    assert folder_pair(photos, sketches, "test", 8)[0].classes == ("ant", "bee")
+
+
+# --- ToyBox, and parts of sets ----------------------------------------------------------------
+
+
+def test_toybox_sets_have_the_profiles_sizes(tiny):
+    data = toybox_set("sketch", "train", tiny)
+    assert data.images.shape == (12 * tiny.train_per_class, 3, 16, 16)
+    assert data.classes == toybox.SEEN and data.modality == "sketch"
+    assert data.labels.bincount().tolist() == [tiny.train_per_class] * 12
+    test = toybox_set("photo", "test", tiny, toybox.UNSEEN)
+    assert len(test) == 4 * tiny.test_per_class and test.classes == toybox.UNSEEN
+    few = toybox_set("photo", "val", tiny, ("car", "bus"), per_class=2, seed=3)
+    images, labels = toybox.render(
+        "photo", "val", classes=("car", "bus"), per_class=2, size=16, seed=3
+    )
+    assert np.array_equal(few.images, images) and few.labels.tolist() == labels.tolist()
+
+
+@pytest.fixture
+def numbered():
+    """Six images whose pixels are their number, of classes ant, bee, cat."""
+    images = torch.arange(6).byte().view(6, 1, 1, 1).expand(6, 3, 2, 2)
+    return ImageSet(images, torch.tensor([0, 1, 2, 2, 1, 0]), ("ant", "bee", "cat"), "photo")
+
+
+def test_only_some_classes(numbered):
+    part = numbered.only(("cat", "ant"))
+    assert part.classes == ("cat", "ant") and part.modality == "photo"
+    assert part.images[:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    assert part.labels.tolist() == [1, 0, 0, 1]
+    with pytest.raises(UserError, match="no class 'dog': there are ant, bee, cat"):
+        numbered.only(("ant", "dog"))
+
+
+def test_together(numbered):
+    sketches = ImageSet(numbered.images[:2] + 100, torch.tensor([2, 0]), numbered.classes, "sketch")
+    both = together(numbered, sketches)
+    assert both.classes == numbered.classes and both.modality == "both"
+    assert both.labels.tolist() == [0, 1, 2, 2, 1, 0, 2, 0]
+    assert both.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 100, 101]
+    told = together(numbered, sketches, by_modality=True)
+    assert told.classes == ("photo", "sketch")
+    assert told.labels.tolist() == [0] * 6 + [1] * 2
+    assert torch.equal(told.images, both.images)

@@ -1,0 +1,170 @@
+"""Figures have the parts that their callers count on, and leave pyplot alone."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from dfsbir_lite import plots
+
+CLASSES = ("ant", "bee", "cat", "dog")
+IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(4).repeat_interleave(2)
+POSTERIORS = torch.full((8, 4), 0.25)
+
+
+def draw_all() -> dict[str, Figure]:
+    """Every kind of figure, each from a small example."""
+    points = np.random.default_rng(0).normal(size=(16, 2))
+    marks = (LABELS.repeat(2), torch.arange(16) >= 8, CLASSES)
+    return {
+        "image_rows": plots.image_rows({"photo": IMAGES[:4], "sketch": IMAGES[4:]}, CLASSES),
+        "class_sheet": plots.class_sheet(IMAGES, LABELS, CLASSES, per_class=2),
+        "curves": plots.curves({"bn": [3.0, 2.0], "align": [1.0, 0.5]}),
+        "lines": plots.lines({"seen": pd.Series([0.1, 0.5], index=[10, 20])}, "steps", "mAP@all"),
+        "bars": plots.bars({"chance": 0.1, "student": 0.6}, "mAP@all", line=0.1),
+        "confusion": plots.confusion(torch.eye(4), CLASSES),
+        "cosine_matrices": plots.cosine_matrices({"a": torch.eye(4)}, CLASSES, CLASSES),
+        "retrievals": plots.retrievals(
+            IMAGES[:2], IMAGES, torch.tensor([[0, 1], [5, 4]]), torch.eye(2).bool(), ["ant", "bee"]
+        ),
+        "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
+        "embedding_map": plots.embedding_map({"features": points}, *marks),
+        "cosine_histograms": plots.cosine_histograms(
+            {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
+        ),
+    }
+
+
+FIGURES = draw_all()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_can_be_stored_as_png(name):
+    assert plots.png(FIGURES[name]).startswith(b"\x89PNG\r\n")
+
+
+def test_pyplot_knows_of_no_figure():
+    """Figures that pyplot holds are never freed, and are drawn by a backend of its choice."""
+    pyplot = sys.modules.get("matplotlib.pyplot")  # seaborn imports it
+    assert pyplot is None or pyplot.get_fignums() == []
+
+
+def names(axis, of: str) -> list[str]:
+    """The tick labels of an axis."""
+    return [label.get_text() for label in getattr(axis, f"get_{of}ticklabels")()]
+
+
+def test_image_rows_names_rows_and_columns():
+    (axis,) = FIGURES["image_rows"].axes
+    assert names(axis, "y") == ["photo", "sketch"]
+    assert names(axis, "x") == list(CLASSES)
+    assert len(axis.images) == 8
+
+
+def test_image_rows_may_differ_in_length():
+    (axis,) = plots.image_rows({"a": IMAGES[:1], "b": IMAGES[:3]}).axes
+    assert len(axis.images) == 4
+    assert axis.get_xlim() == (0, 3)
+
+
+def test_images_lie_in_reading_order_and_keep_their_pixels():
+    (axis,) = FIGURES["image_rows"].axes
+    first, *_, last = axis.images
+    assert np.array_equal(first.get_array(), IMAGES[0].permute(1, 2, 0))
+    left, right, bottom, top = last.get_extent()
+    assert 3 < left < right < 4 and 1 < top < bottom < 2  # fourth column, second row
+
+
+def test_class_sheet_shows_each_class_once():
+    (axis,) = FIGURES["class_sheet"].axes
+    shown = names(axis, "y") + [text.get_text() for text in axis.texts]
+    assert shown == list(CLASSES)
+    assert len(axis.images) == 8
+
+
+def test_curves_hides_panels_that_are_left_over():
+    axes = plots.curves({name: [1.0, 2.0] for name in "abcde"}, columns=3).axes
+    assert [axis.get_title() for axis in axes] == [*"abcde", ""]
+    assert [axis.axison for axis in axes] == [True] * 5 + [False]
+
+
+def test_bars_shows_values_and_chance():
+    (axis,) = FIGURES["bars"].axes
+    assert axis.get_title() == "mAP@all"
+    assert names(axis, "y") == ["chance", "student"]
+    assert [text.get_text() for text in axis.texts] == ["0.10", "0.60"]
+    assert list(axis.lines[0].get_xdata()) == [0.1, 0.1]
+
+
+def test_bars_make_room_for_large_values():
+    (axis,) = plots.bars({"noise": 117.0, "photos": 10.0}).axes
+    assert axis.get_xlim()[1] > 117
+
+
+def test_score_bars_has_a_panel_a_column_with_its_own_line():
+    table = pd.DataFrame({"seen": [0.1, 0.5], "unseen": [0.3, 0.7]}, index=["features", "student"])
+    axes = plots.score_bars(table, {"seen": 0.08, "unseen": 0.25}).axes
+    assert [axis.get_title() for axis in axes] == ["seen", "unseen"]
+    assert [axis.lines[0].get_xdata()[0] for axis in axes] == [0.08, 0.25]
+    assert [bar.get_width() for bar in axes[1].patches] == [0.3, 0.7]
+
+
+def test_confusion_shows_per_cent_of_each_true_class():
+    (axis,) = plots.confusion(torch.tensor([[3, 1], [0, 2]]), ("ant", "bee"), "teacher").axes
+    assert [text.get_text() for text in axis.texts] == ["75", "25", "", "100"]
+    assert (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) == (
+        "teacher", "predicted", "true",
+    )  # fmt: skip
+
+
+def test_cosine_matrices_share_one_symmetric_scale():
+    matrices = {"a": torch.eye(2), "b": -torch.eye(2)}
+    first, second, bar = plots.cosine_matrices(matrices, "rs", "cd", limit=0.5).axes
+    assert [axis.images[0].get_clim() for axis in (first, second)] == [(-0.5, 0.5)] * 2
+    assert names(first, "x") == ["c", "d"] and names(first, "y") == ["r", "s"]
+    assert names(bar, "y") == ["-0.5", "0", "0.5"]
+
+
+def test_retrievals_frames_hits_green_and_misses_red():
+    (axis,) = FIGURES["retrievals"].axes
+    assert names(axis, "x") == ["sketch", "1", "2"]
+    assert names(axis, "y") == ["ant", "bee"]
+    frames = [to_hex(frame.get_edgecolor()) for frame in axis.patches]
+    assert frames == [plots.GOOD, plots.BAD, plots.BAD, plots.GOOD]
+    shown = [image.get_array() for image in axis.images]
+    assert np.array_equal(shown[4], IMAGES[5].permute(1, 2, 0))  # second row, rank 1
+
+
+def test_class_scores_names_readers_and_classes():
+    figure = FIGURES["class_scores"]
+    assert names(figure.axes[3], "y") == list(CLASSES)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["teacher"]
+    assert [bar.get_width() for bar in figure.axes[3].patches] == [0.25] * 4
+
+
+def test_embedding_map_names_sketches_only_where_they_are_elsewhere():
+    """One class whose sketches lie on its photos, one whose sketches are far away."""
+    points = np.array([[0, 0], [0, 0.1], [10, 0], [0, 10]], float)
+    labels, sketches = [0, 0, 1, 1], [False, True, False, True]
+    figure = plots.embedding_map({"map": points}, np.array(labels), np.array(sketches), "ab")
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.texts] == ["a", "b", "b"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["photo", "sketch"]
+
+
+def test_embedding_map_gives_each_class_its_own_colour():
+    labels = np.arange(12).repeat(2)
+    points, sketches = np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 2 == 1
+    (axis,) = plots.embedding_map({"map": points}, labels, sketches, tuple("abcdefghijkl")).axes
+    assert len({text.get_color().tobytes() for text in axis.texts}) == 12
+
+
+def test_cosine_histograms_cover_all_cosines():
+    (axis,) = FIGURES["cosine_histograms"].axes
+    assert axis.get_xlim()[0] <= -1 and axis.get_xlim()[1] >= 1
+    assert axis.get_xlabel() == "cosine" and axis.get_title() == "student"
