@@ -8,7 +8,7 @@ import pandas as pd
 from dfsbir_lite import pipeline, toybox
 from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, profile, seed_everything
+from dfsbir_lite.runtime import Profile, profile
 from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
 
 
@@ -35,30 +35,24 @@ def teacher_accuracy(sizes: Profile, options) -> dict:
 
 
 def from_scratch(sizes: Profile, options) -> dict:
-    """The whole path on ToyBox's test split, once a seed: scores and seconds."""
+    """The whole path on ToyBox's test split, once a seed: scores and seconds.
+
+    A bench that was interrupted goes on where it stopped.
+    """
     benchmark = pipeline.toybox_benchmark(sizes)
     teachers = pipeline.get_teachers(
         benchmark, sizes, ASSETS / sizes.name, train=False, device=options.device
     )
     runs = []
     for seed in range(options.seeds):
-        seed_everything(seed)
         folder = Path(options.out) / f"path-{sizes.name}-seed{seed}"
-        runs.append(
-            pipeline.run(
-                benchmark, teachers, sizes, recipe("kit"), folder,
-                steps=options.steps, device=options.device, seed=seed,
-            )
-        )  # fmt: skip
-    tables = [pipeline.table(rows) for rows in runs]
-    print(
-        pd.concat(tables)
-        .groupby(level=0, sort=False)
-        .agg(["mean", "std"])
-        .T.unstack()
-        .round(3)
-        .to_string()
-    )
+        shared = {"steps": options.steps, "device": options.device, "seed": seed}
+        runs.append(pipeline.run(benchmark, teachers, sizes, recipe("kit"), folder, **shared))
+    by_row = pd.concat(map(pipeline.table, runs)).groupby(level=0, sort=False)
+    for title, frame in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
+        print(f"{title} over {options.seeds} seeds\n{frame.round(3).to_string()}\n")
+    for name in ("data-free student", "real-data student"):
+        print(f"{name}: {[rows[name]['seconds'] for rows in runs]} seconds")
     return {"runs": runs}
 
 

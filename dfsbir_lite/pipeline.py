@@ -28,7 +28,7 @@ from dfsbir_lite.students import (
 from dfsbir_lite.teachers import Teachers, load_teacher, save_teacher, train_teacher
 
 SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
-STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
+STEPS = 300  # iterations of a student: under five minutes for the laptop profile on two cores
 STARTS = ("scratch", "teachers")
 PROTOCOLS = ("seen", "unseen")
 Pair = tuple[ImageSet, ImageSet]  # photos, sketches

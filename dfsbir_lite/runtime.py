@@ -1,10 +1,8 @@
-"""Device, seeds, profiles, progress, printed measurements: whatever knows nothing about images."""
+"""Device, profiles, progress, printed measurements: whatever knows nothing about images."""
 
 import os
-import random
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -86,13 +84,6 @@ def autocast(device: torch.device):
     """bfloat16 autocast where the hardware has it, and nothing elsewhere."""
     device = torch.device(device)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
-
-
-def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and torch, for the code that takes no generator of its own."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def progress(iterable=None, *, desc: str, total: int | None = None, **options):

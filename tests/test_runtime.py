@@ -1,13 +1,10 @@
 """Devices, printed measurements, short errors."""
 
-import random
-
-import numpy as np
 import pytest
 import torch
 
 from dfsbir_lite import runtime
-from dfsbir_lite.runtime import UserError, approx, pick_device, profile, progress, seed_everything
+from dfsbir_lite.runtime import UserError, approx, pick_device, profile, progress
 
 
 @pytest.fixture
@@ -62,18 +59,6 @@ def test_a_user_error_shows_one_line_in_a_notebook():
     shell.run_cell("from dfsbir_lite.runtime import UserError\nraise UserError('no such folder')")
     assert shown == [["UserError: no such folder"]]
     assert issubclass(UserError, ValueError)
-
-
-def test_seeds_repeat():
-    def numbers():
-        return random.random(), np.random.rand(), torch.rand(1).item()
-
-    seed_everything(3)
-    first = numbers()
-    seed_everything(3)
-    assert numbers() == first
-    seed_everything(4)
-    assert not set(numbers()) & set(first)
 
 
 def test_autocast_follows_the_hardware(monkeypatch):

@@ -72,7 +72,9 @@ def _batch_in_worker(*job):
     return _batch(*job)
 
 
-def render(modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, workers=None, watch=None):
+def render(
+    modality, split, *, classes=SEEN, per_class=100, size=32, seed=0, workers=None, watch=None
+):
     """Draw a labelled set, ordered class by class.
 
     Returns images (N, 3, size, size) uint8 and labels (N,) int64 that index into `classes`,
@@ -120,4 +122,6 @@ def _run(jobs, workers):
         return (_batch(*job) for job in jobs)
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=workers, return_as="generator")(delayed(_batch_in_worker)(*job) for job in jobs)
+    return Parallel(n_jobs=workers, return_as="generator")(
+        delayed(_batch_in_worker)(*job) for job in jobs
+    )
