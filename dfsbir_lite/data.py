@@ -72,7 +72,7 @@ def toybox_set(
     large = len(classes) * per_class * (profile.size / 32) ** 2 >= 2000
 
     def watch(batches, total):
-        return progress(batches, desc=f"drawing {modality}s", total=total)
+        return progress(batches, desc=f"drawing {modality} images", total=total)
 
     images, labels = toybox.render(
         modality,

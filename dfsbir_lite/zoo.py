@@ -101,7 +101,7 @@ def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
     return float(sum(hits)) / len(data)
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 4 * STEPS) -> dict:
+def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3 * STEPS) -> dict:
     teachers, settings = load_teachers(sizes.name, device), recipe("kit")
     encoders = new_encoders(sizes, len(teachers.classes), seed)
     loop = distill(
