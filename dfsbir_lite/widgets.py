@@ -26,7 +26,8 @@ def weight_sliders(weights: Weights, names: tuple[str, ...] | None = None) -> ip
         names: the terms to show; by default all.
     """
     sliders = [_weight_slider(weights, name) for name in names or weights.snapshot()]
-    return Sliders(sliders)
+    # beside a picture the column must not shrink, or its numbers are cut off
+    return Sliders(sliders, layout=ipywidgets.Layout(flex="0 0 auto", width="25em"))
 
 
 class Sliders(ipywidgets.VBox):
@@ -47,9 +48,10 @@ def _weight_slider(weights: Weights, name: str) -> ipywidgets.FloatLogSlider:
         value=max(getattr(weights, name), 10**LOWEST),
         min=LOWEST,
         max=2,
-        step=0.05,
+        step=0.01,
         description=name,
-        readout_format=".3g",
+        readout_format=".2g",
+        layout=ipywidgets.Layout(width="24em"),
         tooltip=f"weight of {name}; far left is off",
     )
     slider.observe(lambda change: setattr(weights, name, _weight(change["new"])), "value")
@@ -89,14 +91,16 @@ class LivePanel(ipywidgets.VBox):
         self._one_at_a_time = threading.Lock()
         self._pause, self._stop = threading.Event(), threading.Event()
         self.status = ipywidgets.Label("ready")
-        self.picture = ipywidgets.Image(format="png")
+        whole = ipywidgets.Layout(object_fit="contain", min_width="0")  # shrinks with the page
+        self.picture = ipywidgets.Image(format="png", layout=whole)
         self.sliders = weight_sliders(weights, names)
         actions = {"Start": self.start, "Pause": self.pause, "Step": self.step, "Stop": self.stop}
         self.buttons = [ipywidgets.Button(description=name) for name in actions]
         for button, action in zip(self.buttons, actions.values(), strict=True):
             button.on_click(lambda _, action=action: action())
         row = ipywidgets.HBox([*self.buttons, self.status])
-        super().__init__([row, ipywidgets.HBox([self.sliders, self.picture])])
+        beside = ipywidgets.Layout(align_items="flex-start")  # or the picture would be stretched
+        super().__init__([row, ipywidgets.HBox([self.sliders, self.picture], layout=beside)])
 
     def __repr__(self) -> str:
         return f"LivePanel({repr(self.sliders) if hasattr(self, 'sliders') else ''})"

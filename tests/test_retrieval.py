@@ -137,10 +137,10 @@ def test_embed_feeds_images_in_0_1_batch_by_batch():
     images = torch.arange(0, 250, 50).byte().view(5, 1, 1, 1).expand(5, 3, 2, 2)
     sizes = []
 
-    def network(batch):
-        sizes.append(len(batch))
+    def readout(batch, modality):
+        sizes.append((len(batch), modality))
         return batch.mean((2, 3))
 
-    rows = embed(network, images, batch=2)
-    assert sizes == [2, 2, 1]
+    rows = embed(readout, images, "sketch", batch=2)
+    assert sizes == [(2, "sketch"), (2, "sketch"), (1, "sketch")]
     assert rows.shape == (5, 3) and rows[:, 0].tolist() == near([i * 50 / 255 for i in range(5)])
