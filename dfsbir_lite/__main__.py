@@ -38,7 +38,7 @@ def run_command(options) -> None:
         )
     else:
         benchmark = pipeline.toybox_benchmark(sizes)
-    folder = Path(options.out or f"runs/{'folders' if options.photos else 'toybox'}-{sizes.name}")
+    folder = Path(options.out or _default_folder(options))
     where, train = Path(options.teachers or folder), not options.teachers
     if not options.photos and train:
         where, train = ASSETS / sizes.name, False
@@ -56,6 +56,14 @@ def run_command(options) -> None:
     )
     print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
     print(f"everything is in {folder}")
+
+
+def _default_folder(options) -> str:
+    """A place of its own for each kind of run, so that a second one does not meet the first."""
+    source = "folders" if options.photos else "toybox"
+    facts = (options.profile, options.recipe, options.start, options.steps, f"seed{options.seed}")
+    hidden = [f"without-{name}" for name in _names(options.unseen)]
+    return "runs/" + "-".join(map(str, (source, *facts, *hidden, *options.set)))
 
 
 def _names(text: str) -> tuple[str, ...]:

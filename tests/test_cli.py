@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dfsbir_lite import __main__ as cli
 from dfsbir_lite import pipeline
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import PROFILES, Profile
@@ -250,3 +251,15 @@ def test_a_run_on_real_data(capsys, monkeypatch):
         assert best > rows["teacher logits"][protocol]["chance"]
     posteriors = rows["teacher posteriors"]["seen"]
     assert posteriors["map_all"] > 1.25 * posteriors["chance"]  # eight epochs of small teachers
+
+
+def test_runs_of_different_kinds_get_places_of_their_own():
+    kinds = (
+        [],
+        ["--start", "teachers"],
+        ["--set", "align=0"],
+        ["--unseen", "dog"],
+        ["--seed", "1"],
+    )
+    places = {cli._default_folder(cli._parser().parse_args(["run", *kind])) for kind in kinds}
+    assert len(places) == len(kinds)
