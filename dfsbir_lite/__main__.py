@@ -128,8 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     measure.set_defaults(command=bench.command)
     measure.add_argument("name", choices=bench.BENCHES)
     measure.add_argument("--seeds", type=_positive, default=3)
+    measure.add_argument("--first-seed", type=int, default=0, metavar="N", help="(%(default)s)")
     measure.add_argument(
-        "--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)"
+        "--steps",
+        type=_positive,
+        help=f"iterations ({pipeline.STEPS}; quality: {bench.LONG})",
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
     return parser

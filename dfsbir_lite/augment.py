@@ -30,31 +30,7 @@ def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: floa
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def recolour(images: Tensor, draw: torch.Generator) -> Tensor:
-    """Permutes the channels and changes gain, bias and, at times, sign of each."""
-    n = len(images)
-    order = _uniform((n, 3), 0, 1, draw).argsort(1)[:, :, None, None].expand_as(images)
-    gain = _uniform((n, 3, 1, 1), 0.5, 1.5, draw)
-    gain = torch.where(_uniform((n, 3, 1, 1), 0, 1, draw) < 0.15, -gain, gain)
-    bias = _uniform((n, 3, 1, 1), -0.2, 0.2, draw)
-    return ((images.gather(1, order) - 0.5) * gain + 0.5 + bias).clamp(0, 1)
-
-
 def mix(images: Tensor, draw: torch.Generator) -> Tensor:
     """Blends each image with its neighbour in the batch, half of them by a share below one half."""
     share = _uniform((len(images), 1, 1, 1), -0.5, 0.5, draw).clamp(min=0)
     return images.lerp(images.roll(1, 0), share)
-
-
-def scramble(images: Tensor, draw: torch.Generator, colour: bool = True) -> Tensor:
-    """The strong augmentation for relabelling: jitter, colours (if `colour`), mixing and noise.
-
-    The result needs no label of its own: the teacher says what it sees there.
-    """
-    images = mix(jitter(images, draw), draw)
-    if colour:
-        images = recolour(images, draw)
-    strength = _uniform((len(images), 1, 1, 1), 0, 0.08, draw)
-    shape = images.shape if colour else images[:, :1].shape  # grey stays grey
-    noise = torch.randn(shape, generator=draw, device=draw.device)
-    return (images + strength * noise).clamp(0, 1)

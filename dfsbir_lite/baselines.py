@@ -1,6 +1,8 @@
 """What a student is compared with: the teachers as they are, and a student that saw real data."""
 
+import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,14 +10,19 @@ from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
 from dfsbir_lite.data import ImageSet
+from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import Scores, embed, score
-from dfsbir_lite.students import Learner
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import Learner, teach
 from dfsbir_lite.teachers import Teachers
 
 # a read-out maps (images in [0, 1], modality) to rows that are compared by cosine
 ReadOut = Callable[[Tensor, str], Tensor]
+
+SURE = 20.0  # the logit of a label: its softmax is one-hot
+SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
 
 
 def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
@@ -36,6 +43,80 @@ def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
             reading(images, modality).logits, 1
         ),
     }
+
+
+def averaged_weights(teachers: Teachers) -> ReadOut:
+    """The paper's baseline "averaging weights" (our reading): one network, for both modalities.
+
+    Its weights are the means of the two teachers' weights; its features are compared. Raises
+    UserError for teachers of different architectures.
+    """
+    mean = copy.deepcopy(teachers.photo)
+    mine, other = mean.network.state_dict(), teachers.sketch.network.state_dict()
+    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in other.items()}:
+        raise UserError("weights of teachers of different architectures cannot be averaged")
+    for name, value in mine.items():
+        if value.is_floating_point():
+            value.add_(other[name]).div_(2)
+    return lambda images, modality: mean(images).features
+
+
+def gaussian(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images of Gaussian noise, colour and grey, each (n, 3, size, size) in [0, 1]."""
+    shape = {"generator": draw, "device": draw.device}
+    photos = torch.randn(n, 3, size, size, **shape)
+    sketches = torch.randn(n, 1, size, size, **shape).expand(-1, 3, -1, -1)
+    return tuple((x / 4 + 0.5).clamp(0, 1) for x in (photos, sketches))
+
+
+def textures(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Simple random textures, each (n, 3, size, size) in [0, 1].
+
+    For photos coloured clouds, noise of several scales; for sketches dark contours on white.
+    """
+
+    def cloud(channels, cells):
+        noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
+        return F.interpolate(noise, size=size, mode="bicubic")
+
+    photos = sum(cloud(3, cells) / cells**0.5 for cells in (2, 4, 8, 16, size))
+    low, high = photos.amin((1, 2, 3), keepdim=True), photos.amax((1, 2, 3), keepdim=True)
+    sketches = (12 * (cloud(1, 6) - 0.5).abs()).clamp(0, 1)
+    return (photos - low) / (high - low), sketches.expand(-1, 3, -1, -1)
+
+
+class FedStudent(Iterator[Encoders]):
+    """The same encoders, losses, views and steps, taught on images that no estimator made.
+
+    With `gaussian` images the paper's baseline "Gaussian prior" (our reading); with `textures`
+    the control for what synthesis adds. An iterator over optimisation steps; each gives the
+    averaged encoders.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]],
+        teachers: Teachers,
+        recipe: Recipe,
+        encoders: Encoders,
+        *,
+        steps: int,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ):
+        self.source, self.teachers, self.steps = source, teachers, steps
+        self.learner = Learner(encoders, recipe, steps, torch.device(device))
+        self.draw = torch.Generator(device).manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __next__(self) -> Encoders:
+        if self.learner.index >= self.steps:
+            raise StopIteration
+        images = self.source(self.learner.recipe.batch, self.teachers.size, self.draw)
+        teach(self.learner, self.teachers, *images, self.draw)
+        return self.learner.averaged
 
 
 def evaluate(readout: ReadOut, photos: ImageSet, sketches: ImageSet, device="cpu") -> Scores:
@@ -64,7 +145,8 @@ class RealDataStudent(Iterator[Encoders]):
     ):
         self.sets, self.recipe, self.steps = {"photo": photos, "sketch": sketches}, recipe, steps
         self.device = torch.device(device)
-        self.learner = Learner(encoders, recipe, steps, self.device)
+        supervised = replace(recipe, weights=replace(SUPERVISED))
+        self.learner = Learner(encoders, supervised, steps, self.device)
         self.draw = torch.Generator().manual_seed(seed)
         self.views = torch.Generator(self.device).manual_seed(seed + 1)
 
@@ -80,9 +162,9 @@ class RealDataStudent(Iterator[Encoders]):
         return self.learner.averaged
 
     def _batch(self, modality: str) -> tuple[Tensor, Tensor]:
-        """Random views (N, 3, H, W) and one-hot labels (N, C)."""
+        """Random views (N, 3, H, W) and logits of their labels (N, C)."""
         data = self.sets[modality]
         pick = torch.randint(len(data), (self.recipe.batch,), generator=self.draw)
         images = data.images[pick].to(self.device).float() / 255
-        labels = F.one_hot(data.labels[pick], len(data.classes)).float()
+        labels = SURE * F.one_hot(data.labels[pick], len(data.classes)).float()
         return jitter(images, self.views), labels.to(self.device)

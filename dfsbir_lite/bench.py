@@ -1,15 +1,29 @@
 """Measurements behind the README's figures: `python -m dfsbir_lite bench NAME`, stored as JSON."""
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from dfsbir_lite import pipeline, toybox
+from dfsbir_lite.baselines import (
+    FedStudent,
+    RealDataStudent,
+    averaged_weights,
+    gaussian,
+    teacher_readouts,
+    textures,
+)
 from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, profile
+from dfsbir_lite.runtime import Profile, profile, progress
+from dfsbir_lite.students import distill
 from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
+
+LONG = 600  # iterations of the students whose quality is compared
 
 
 def toybox_speed(sizes: Profile, options) -> dict:
@@ -56,15 +70,126 @@ def from_scratch(sizes: Profile, options) -> dict:
     return {"runs": runs}
 
 
-BENCHES = {"toybox": toybox_speed, "teachers": teacher_accuracy, "path": from_scratch}
+def quality(sizes: Profile, options) -> dict:
+    """How close the data-free student comes to one trained on real data, on the test split.
+
+    Every row is scored as it is finished, once a seed; a bench that was interrupted goes on where
+    it stopped. Prints means, the ratios to the student trained on real data and seconds.
+    """
+    benchmark = pipeline.toybox_benchmark(sizes)
+    teachers = pipeline.get_teachers(
+        benchmark, sizes, ASSETS / sizes.name, train=False, device=options.device
+    )
+    runs, rivals = {}, {}
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        folder = Path(options.out) / f"quality-{sizes.name}-{options.steps}" / f"seed{seed}"
+        facts = {"profile": sizes.name, "steps": options.steps, "seed": seed}
+        path = folder / "scores.json"
+        runs[path] = pipeline.open_run(folder, {**facts, **asdict(recipe("kit"))})
+        rivals[path] = _contestants(benchmark, teachers, sizes, options, seed)
+    for name in next(iter(rivals.values())):  # a row for all seeds, then the next row
+        for path, rows in runs.items():
+            if name not in rows:
+                rows[name] = rivals[path][name]()
+                write_json(path, rows)
+    return {"runs": list(runs.values()), **_verdicts(list(runs.values()))}
+
+
+def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
+    """What competes: for each row a function that learns it and returns its scores."""
+    device, settings = options.device, recipe("kit")
+    shared = {"device": device, "seed": seed}
+    steps = options.steps * settings.encoder_steps
+
+    def begin():
+        return pipeline.start_encoders("scratch", teachers, sizes, seed)
+
+    def fed(source):
+        return FedStudent(source, teachers, settings, begin(), steps=steps, **shared)
+
+    def distilled(start):
+        encoders = pipeline.start_encoders(start, teachers, sizes, seed)
+        length = {"steps": options.steps, "width": sizes.estimator_width}
+        suited = pipeline.suited(settings, start)
+        return distill(teachers, suited, encoders, **length, **shared)
+
+    still = {**teacher_readouts(teachers), "averaged weights": averaged_weights(teachers)}
+    learners = {
+        "data-free student": lambda: distilled("scratch"),
+        "real-data student": lambda: RealDataStudent(
+            *benchmark.train, settings, begin(), steps=steps, **shared
+        ),
+        "textures instead of synthesis": lambda: fed(textures),
+        "Gaussian noise instead of synthesis": lambda: fed(gaussian),
+        "data-free student, from teachers": lambda: distilled("teachers"),
+    }
+    return {
+        **{name: partial(benchmark.scores, read, device) for name, read in still.items()},
+        **{
+            name: partial(_watched, make, name, benchmark, device)
+            for name, make in learners.items()
+        },
+    }
+
+
+def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> dict:
+    """Runs a learner to its end and scores it; looks at it on the way, with the clock stopped.
+
+    Returns its scores, its seconds, and `course`: (seconds, seen mAP@all) at each look.
+    """
+    loop, course, seconds, began = make(), [], 0.0, time.perf_counter()
+    for n, step in enumerate(progress(loop, desc=name, unit="step"), 1):
+        if n % max(1, len(loop) // looks) == 0 or n == len(loop):
+            seconds += time.perf_counter() - began
+            scores = benchmark.scores(getattr(step, "encoders", step).embed, device)
+            course.append((round(seconds, 1), scores["seen"]["map_all"]))
+            began = time.perf_counter()
+    return {"seconds": round(seconds, 1), "course": course, **scores}
+
+
+def _verdicts(runs: list[dict]) -> dict:
+    """Prints the table and the ratios; returns the ratios."""
+    by_row = pd.concat(map(pipeline.table, runs)).groupby(level=0, sort=False)
+    for title, frame in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
+        print(f"{title} over {len(runs)} seeds\n{frame.round(3).to_string()}\n")
+
+    def value(rows, name, part):
+        return rows[name][part]["map_all"]
+
+    ours, real = "data-free student", "real-data student"
+    ratios = {
+        part: [value(r, ours, part) / value(r, real, part) for r in runs]
+        for part in pipeline.PROTOCOLS
+    }
+    for part, each in ratios.items():
+        print(f"{ours} / {real}, {part}: {sum(each) / len(each):.3f} {[round(x, 3) for x in each]}")
+    reached = {}
+    for share in (0.5, 0.8):
+        reached[share] = [
+            next((s for s, got in r[ours]["course"] if got >= share * value(r, real, "seen")), None)
+            for r in runs
+        ]
+        print(f"seconds until {share:.0%} of the {real}'s seen score: {reached[share]}")
+    for name in (n for n, row in runs[0].items() if "seconds" in row):
+        print(f"{name}: {[rows[name]['seconds'] for rows in runs]} seconds")
+    return {"ratios": ratios, "seconds_to_share": reached}
+
+
+BENCHES = {
+    "quality": quality,
+    "toybox": toybox_speed,
+    "teachers": teacher_accuracy,
+    "path": from_scratch,
+}
 
 
 def command(options) -> None:
     """Runs the bench `options.name`, prints its result and stores it under `options.out`."""
     sizes = profile(options.profile)
+    options.steps = options.steps or (LONG if options.name == "quality" else pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"
     write_json(path, {"bench": options.name, "profile": sizes.name, **result})
-    if options.name != "path":
+    if options.name not in ("path", "quality"):
         print(result)
     print(f"stored in {path}")

@@ -17,7 +17,7 @@ from dfsbir_lite.runtime import UserError
 class Weights:
     """One float per loss term. Mutable on purpose: a slider writes, each step reads a snapshot.
 
-    The first group trains the estimators, the last two terms train the encoders.
+    The first eight train the estimators, the last three the encoders.
     """
 
     one_hot: float = 0.0
@@ -28,6 +28,7 @@ class Weights:
     modal: float = 0.0
     adv: float = 0.0
     diversity: float = 0.0
+    match: float = 0.0
     proxy: float = 0.0
     contrastive: float = 0.0
 
@@ -42,7 +43,7 @@ class Weights:
         return asdict(self)
 
 
-ENCODER_TERMS = ("proxy", "contrastive")
+ENCODER_TERMS = ("match", "proxy", "contrastive")
 ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER_TERMS)
 
 
@@ -135,10 +136,20 @@ def diversity(images: Tensor) -> Tensor:
 # --- terms of the encoders (L_metric) ---------------------------------------------------------
 
 
-def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:
-    """Class-proxy loss: cross-entropy of cosines to the proxies (N, C) to `posteriors` (N, C).
+def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Mean squared distance of class scores (N, C) to the teacher's, up to a constant a sample.
 
-    `posteriors` are a teacher's, or one-hot rows.
+    Asks for the whole answer of the teacher, the unlikely classes too, where a cross-entropy to
+    its posteriors soon has nothing more to say (Ba and Caruana, 2014; Kim et al., 2021).
+    """
+    student = student_logits - student_logits.mean(1, keepdim=True)
+    return F.mse_loss(student, teacher_logits - teacher_logits.mean(1, keepdim=True))
+
+
+def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:
+    """Class-proxy loss: cross-entropy of inner products with the proxies (N, C) to `posteriors`.
+
+    `posteriors` (N, C) are a teacher's, or one-hot rows.
     """
     return F.cross_entropy(class_logits, posteriors)
 

@@ -72,41 +72,55 @@ class SmallResNet(nn.Module):
 class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
-    Each encoder is a SmallResNet whose last layer gives the embedding. The proxies are one
-    learnt direction a class in the embedding space; they exist for training, retrieval does not
-    need them.
+    Each encoder is a SmallResNet whose last layer gives a point in the embedding space; its inner
+    products with the proxies, one direction a class, are its class scores. The embedding is the
+    proxy that those scores let one expect: all proxies, weighted by how likely the encoder thinks
+    each class. `temperature` says how much of the unlikely classes stays in it. Near 0 only the
+    likeliest counts, and classes that nobody taught look alike; large, and the differences between
+    scores count as they are, as in retrieval by logits.
     """
 
-    def __init__(self, widths: tuple[int, ...], embed_dim: int, classes: int, scale: float = 12.0):
+    def __init__(
+        self, widths: tuple[int, ...], embed_dim: int, classes: int, temperature: float = 2.5
+    ):
         super().__init__()
         self.photo = SmallResNet(widths, embed_dim)
         self.sketch = SmallResNet(widths, embed_dim)
-        self.proxies = nn.Parameter(torch.randn(classes, embed_dim))
-        self.scale = scale
+        self.proxies = nn.Parameter(nn.init.orthogonal_(torch.empty(classes, embed_dim)))
+        self.temperature = temperature
+
+    def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
+        """Class scores (N, C) of `images`, from `modality` "photo" or "sketch"."""
+        encoder = {"photo": self.photo, "sketch": self.sketch}[modality]
+        return (encoder(images) @ self.proxies.T).float()
+
+    def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
+        """The embeddings (N, E), of unit length, that belong to class scores (N, C)."""
+        share = (class_logits / self.temperature).softmax(1) - 1 / class_logits.shape[1]
+        return F.normalize((share @ self.proxies).float(), dim=1)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Embeddings (N, E) of unit length, from `modality` "photo" or "sketch"."""
-        encoder = {"photo": self.photo, "sketch": self.sketch}[modality]
-        return F.normalize(encoder(images).float(), dim=1)
-
-    def class_logits(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Cosine to each class proxy times `scale`: how an embedding reads as a class (N, C)."""
-        return self.scale * embeddings @ F.normalize(self.proxies, dim=1).T
+        return self.expected_proxy(self.class_logits(images, modality))
 
 
 class Estimator(nn.Module):
     """A generator from noise (N, noise_dim) to images (N, 3, size, size) in [0, 1].
 
-    The wide layers stay at a quarter and half of the resolution, and a sub-pixel layer makes the
-    last step: at full resolution they would cost several times the teacher. A 3 × 3 binomial blur
-    behind it takes away the checkerboard that sub-pixel layers leave. With `channels=1`
-    (sketches) the image is grey and starts white, as paper is: from mid-grey, finding white takes
-    hundreds of steps.
+    A picture is a few things before a background, and that is how this one paints: `objects`
+    layers, each a soft mask with something behind it, laid over each other. Painted as one sheet,
+    photos stay coloured fog and sketches smudges, and students learn less from them. Photos
+    (`channels=3`) have a smooth background of any colour. Sketches (`channels=1`) are dark on
+    white paper: a network that has to find white first takes hundreds of steps.
+
+    The wide convolutions stay at a quarter and half of the resolution, and a sub-pixel layer makes
+    the last step: at full resolution they would cost several times the teacher. A 3 × 3 binomial
+    blur behind it takes away the checkerboard that sub-pixel layers leave.
     """
 
-    def __init__(self, size: int, channels: int, noise_dim: int, width: int):
+    def __init__(self, size: int, channels: int, noise_dim: int, width: int, objects: int = 4):
         super().__init__()
-        self.width, self.base = width, size // 8
+        self.width, self.base, self.objects = width, size // 8, objects
         self.project = nn.Linear(noise_dim, width * self.base**2)
         self.body = nn.Sequential(
             nn.BatchNorm2d(width),
@@ -119,14 +133,27 @@ class Estimator(nn.Module):
             nn.BatchNorm2d(width // 2),
             nn.LeakyReLU(0.2, inplace=True),
         )
-        self.to_pixels = nn.Conv2d(width // 2, 4 * channels, 3, padding=1)
-        if channels == 1:
-            nn.init.constant_(self.to_pixels.bias, 3.0)
+        self.to_layers = nn.Conv2d(width // 2, 4 * (channels + 1) * objects, 3, padding=1)
+        self.tint = nn.Linear(noise_dim, channels * (objects + 1))
+        self.background = nn.Conv2d(width // 2, channels, 1) if channels == 3 else None
+        if channels == 1:  # each layer begins as a faint dark spot
+            nn.init.constant_(self.to_layers.bias, -2.0)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         x = self.project(noise).view(-1, self.width, self.base, self.base)
-        x = self.to_pixels(self.body(x.contiguous(memory_format=torch.channels_last)))
-        x = F.pixel_shuffle(x, 2).float()
+        x = self.body(x.contiguous(memory_format=torch.channels_last))
+        tints = self.tint(noise)[:, :, None, None].chunk(self.objects + 1, dim=1)
+        layers = F.pixel_shuffle(self.to_layers(x), 2).chunk(self.objects, dim=1)
+        image = self._background(x, tints[0], layers[0].shape[-2:])
+        for layer, tint in zip(layers, tints[1:], strict=True):
+            image = image.lerp(layer[:, :-1] / 2 + tint, torch.sigmoid(2 * layer[:, -1:]))
+        image = image.float()
         for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
-            x = F.avg_pool2d(F.pad(x, pad, mode="replicate"), 2, 1)
-        return torch.sigmoid(x).expand(-1, 3, -1, -1)
+            image = F.avg_pool2d(F.pad(image, pad, mode="replicate"), 2, 1)
+        return torch.sigmoid(image).expand(-1, 3, -1, -1)
+
+    def _background(self, features: torch.Tensor, tint: torch.Tensor, size) -> torch.Tensor:
+        if self.background is None:
+            return (tint + 3.0).expand(-1, -1, *size)
+        coarse = self.background(F.adaptive_avg_pool2d(features, 4)) + tint
+        return F.interpolate(coarse, size=size, mode="bilinear")

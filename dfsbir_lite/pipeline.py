@@ -6,7 +6,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -125,6 +125,16 @@ def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0
     return new_encoders(sizes, len(teachers.classes), seed)
 
 
+def suited(settings: Recipe, start: str) -> Recipe:
+    """`settings` with a tenth of the encoders' learning rate if they begin as the teachers.
+
+    They have next to nothing left to learn then, and at full speed would forget first.
+    """
+    if start == "teachers":
+        return replace(settings, encoder_lr=settings.encoder_lr / 10)
+    return settings
+
+
 def run_distillation(loop: Distillation, state: Path, save_every: float = SAVE_EVERY) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
@@ -178,7 +188,7 @@ def run(
         **asdict(settings),
         "classes": teachers.classes,
     }
-    rows = _open_run(folder, json.loads(json.dumps(facts)))
+    rows = open_run(folder, json.loads(json.dumps(facts)))
 
     def finish(name: str, readout: Callable, began: float | None = None) -> None:
         rows[name] = {} if began is None else {"seconds": round(time.monotonic() - began, 1)}
@@ -192,7 +202,9 @@ def run(
         begin = start_encoders(start, teachers, sizes, seed)
         options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
         state = folder / "state.safetensors"
-        encoders = run_distillation(distill(teachers, settings, begin, **options), state)
+        encoders = run_distillation(
+            distill(teachers, suited(settings, start), begin, **options), state
+        )
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)
@@ -213,8 +225,11 @@ def run(
     return rows
 
 
-def _open_run(folder: Path, facts: dict) -> dict:
-    """The rows that an earlier run with the same `facts` left in `folder`, else none."""
+def open_run(folder: Path, facts: dict) -> dict:
+    """The rows that an earlier run with the same `facts` left in `folder`, else none.
+
+    Raises UserError if it holds those of a run with others.
+    """
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
         write_json(settings, facts)

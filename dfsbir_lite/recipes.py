@@ -81,14 +81,15 @@ def paper() -> Recipe:
 def kit() -> Recipe:
     """Our best: adds batch statistics, replay, refreshed noise, relabelling and averaging."""
     return Recipe(
-        weights=Weights(
-            one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, proxy=1, contrastive=0.25
-        ),
+        weights=Weights(one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, match=1),
+        estimator_steps=1,
+        encoder_steps=6,
+        encoder_lr=1e-2,
         adv_after=60,
         adv_masked=True,
-        refresh_every=50,
-        catch_up=8,
-        replay=80,
+        refresh_every=25,
+        catch_up=6,
+        replay=200,
         relabel=True,
         ema=0.97,
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dfsbir_lite import losses
-from dfsbir_lite.augment import scramble
+from dfsbir_lite.augment import jitter, mix
 from dfsbir_lite.checkpoint import (
     load_state,
     load_weights,
@@ -37,18 +38,15 @@ def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
 
 
 def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
-    """Encoders that start as the teachers: embeddings are rotated logits.
+    """Encoders that start as the teachers: their class scores are the teachers' logits.
 
-    One random rotation takes the logits of both teachers into the embedding space, so cosines
-    between embeddings begin as cosines between logits, and proxies as the classes' own axes.
     Raises UserError for teachers of another architecture, or more classes than dimensions.
     """
     encoders = new_encoders(profile, len(teachers.classes), seed)
-    classes, dim = encoders.proxies.shape
+    axes = encoders.proxies.detach().T  # (E, C), orthonormal columns
+    dim, classes = axes.shape
     if classes > dim:
         raise UserError(f"{classes} classes do not fit into {dim} dimensions: raise embed_dim")
-    axes = torch.linalg.qr(encoders.proxies.detach().T).Q  # (E, C), orthonormal columns
-    encoders.proxies.data.copy_(axes.T)
     for modality in ("photo", "sketch"):
         network = getattr(teachers, modality).network
         if not isinstance(network, SmallResNet):
@@ -89,31 +87,35 @@ class Learner:
         self.queues = {m: [] for m in ("photo", "sketch")}
         self.index = 0
 
-    def step(self, photos, sketches, photo_posteriors, sketch_posteriors) -> dict[str, Tensor]:
+    def step(self, photos, sketches, photo_targets, sketch_targets) -> dict[str, Tensor]:
         """One optimisation step.
 
         Args:
             photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
-            photo_posteriors, sketch_posteriors: class probabilities (N, C).
+            photo_targets, sketch_targets: logits (N, C), a teacher's, or those of a label.
 
-        Returns: the unweighted loss terms, detached.
+        Returns: the unweighted loss terms, detached; `contrastive` only if it has a weight.
         """
-        weights = self.recipe.weights.snapshot()
+        weights, read = self.recipe.weights.snapshot(), self.encoders.class_logits
         with autocast(self.device):
-            p = self.encoders.embed(photos, "photo")
-            s = self.encoders.embed(sketches, "sketch")
-        to_class = self.encoders.class_logits
-        by_proxy = losses.proxy(to_class(p), photo_posteriors) + losses.proxy(
-            to_class(s), sketch_posteriors
+            p, s = read(photos, "photo"), read(sketches, "sketch")
+        p_labels, s_labels = F.softmax(photo_targets, 1), F.softmax(sketch_targets, 1)
+        terms = {
+            "match": losses.matching(p, photo_targets) + losses.matching(s, sketch_targets),
+            "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
+        }
+        if weights["contrastive"]:
+            terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
+        self._descend(sum(weights[name] * term for name, term in terms.items()))
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _contrastive(self, p_logits, s_logits, p_labels, s_labels) -> Tensor:
+        p, s = map(self.encoders.expected_proxy, (p_logits, s_logits))
+        photo_keys = self._keys("photo", p, p_labels)
+        sketch_keys = self._keys("sketch", s, s_labels)
+        return losses.contrastive(s, photo_keys[0], s_labels, photo_keys[1]) + losses.contrastive(
+            p, sketch_keys[0], p_labels, sketch_keys[1]
         )
-        photo_keys = self._keys("photo", p, photo_posteriors)
-        sketch_keys = self._keys("sketch", s, sketch_posteriors)
-        by_contrast = losses.contrastive(s, photo_keys[0], sketch_posteriors, photo_keys[1])
-        by_contrast = by_contrast + losses.contrastive(
-            p, sketch_keys[0], photo_posteriors, sketch_keys[1]
-        )
-        self._descend(weights["proxy"] * by_proxy + weights["contrastive"] * by_contrast)
-        return {"proxy": by_proxy.detach(), "contrastive": by_contrast.detach()}
 
     def _keys(self, modality: str, embeddings: Tensor, posteriors: Tensor) -> tuple[Tensor, Tensor]:
         """This batch and the queue of earlier ones, which it then joins."""
@@ -161,6 +163,20 @@ class Learner:
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
+
+
+def teach(
+    learner: Learner, teachers: Teachers, photos: Tensor, sketches: Tensor, draw: torch.Generator
+) -> dict[str, Tensor]:
+    """One step of `learner` on what the teachers say of these images (N, 3, H, W), or of views.
+
+    Returns: the loss terms.
+    """
+    if learner.recipe.relabel:
+        photos, sketches = (mix(jitter(images, draw), draw) for images in (photos, sketches))
+    with torch.no_grad(), autocast(learner.device):
+        targets = teachers.photo(photos).logits, teachers.sketch(sketches).logits
+    return learner.step(photos, sketches, *targets)
 
 
 @dataclass
@@ -218,20 +234,11 @@ class Distillation(Iterator[DistillStep]):
             made = next(self.synthesis)
         self.replay.add(made.photos, made.sketches)
         for _ in range(self.recipe.encoder_steps):
-            terms = self._teach(*self.replay.sample(self.recipe.batch, self.draw))
+            pairs = self.replay.sample(self.recipe.batch, self.draw)
+            terms = teach(self.learner, self.teachers, *pairs, self.draw)
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
         return step
-
-    def _teach(self, photos: Tensor, sketches: Tensor) -> dict[str, Tensor]:
-        """One encoder step on what the teachers say of these images."""
-        if self.recipe.relabel:
-            photos = scramble(photos, self.draw)
-            sketches = scramble(sketches, self.draw, colour=False)
-        with autocast(self.device):
-            photo_posteriors = self.teachers.photo.posteriors(photos)
-            sketch_posteriors = self.teachers.sketch.posteriors(sketches)
-        return self.learner.step(photos, sketches, photo_posteriors, sketch_posteriors)
 
     def save(self, path: str | Path) -> None:
         """Writes everything that `resume` needs to go on as if nothing had happened."""
@@ -283,6 +290,7 @@ def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
     classes, dim = encoders.proxies.shape
     widths = list(encoders.photo.widths)
     facts = {"architecture": "Encoders", "widths": widths, "embed_dim": dim, "outputs": classes}
+    facts["temperature"] = encoders.temperature
     return save_weights(path, encoders.state_dict(), {**facts, **card})
 
 
@@ -290,7 +298,8 @@ def load_encoders(path: str | Path) -> Encoders:
     """Loads what `save_encoders` saved, frozen. Raises UserError, naming the file."""
     weights, card = load_weights(path)
     with rebuilding(path):
-        encoders = Encoders(tuple(card["widths"]), card["embed_dim"], card["outputs"])
+        sizes = tuple(card["widths"]), card["embed_dim"], card["outputs"]
+        encoders = Encoders(*sizes, temperature=card["temperature"])
         encoders.load_state_dict(weights)
     encoders = encoders.to(memory_format=torch.channels_last)
     return encoders.eval().requires_grad_(False)

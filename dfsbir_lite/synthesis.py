@@ -179,7 +179,7 @@ class Synthesis(Iterator[SynthesisStep]):
         return terms, photo_labels
 
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        read = self.encoders.class_logits(self.encoders.embed(images, modality))
+        read = self.encoders.class_logits(images, modality)
         return losses.adversarial(read, logits, labels if self.recipe.adv_masked else None)
 
 

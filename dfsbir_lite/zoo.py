@@ -6,7 +6,7 @@ from pathlib import Path
 from dfsbir_lite.checkpoint import load_weights
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
-from dfsbir_lite.pipeline import STEPS, run_distillation, toybox_benchmark
+from dfsbir_lite.pipeline import run_distillation, toybox_benchmark
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
@@ -101,7 +101,7 @@ def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
     return float(sum(hits)) / len(data)
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3 * STEPS) -> dict:
+def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 1000) -> dict:
     teachers, settings = load_teachers(sizes.name, device), recipe("kit")
     encoders = new_encoders(sizes, len(teachers.classes), seed)
     loop = distill(

@@ -118,6 +118,26 @@ def test_diversity():
     assert losses.diversity(images[:1].expand(5, -1, -1, -1)) == 0
 
 
+def test_matching():
+    # without their means (4, -2, -2) and (-1, 2, -1): (5² + 4² + 1²) / 3
+    student, teacher = torch.tensor([[6.0, 0, 0]]), torch.tensor([[0.0, 3, 0]])
+    assert losses.matching(student, teacher) == near(14)
+    # (1, -1) to (0, 0) and (0, 0) to (-2, 2): (1 + 1 + 4 + 4) / 4
+    student, teacher = torch.tensor([[3.0, 1], EVEN]), torch.tensor([EVEN, [1.0, 5]])
+    assert losses.matching(student, teacher) == near(2.5)
+
+
+def test_matching_sees_more_than_posteriors_and_no_constant():
+    student, teacher = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
+    shift = torch.arange(6.0)[:, None]  # another constant for each sample
+    loss = losses.matching(student, teacher).item()
+    assert losses.matching(student + shift, teacher - 2 * shift) == near(loss)
+    assert losses.matching(teacher + shift, teacher) == near(0)
+    # two answers that are sure of the first class: their posteriors are alike, the rest is not
+    sure, other = torch.tensor([[90.0, 0, 3]]), torch.tensor([[90.0, 3, 0]])
+    assert losses.matching(sure, other) == near(6)  # (0² + 3² + 3²) / 3
+
+
 def test_proxy():
     # -(1/2 ln 3/4 + 1/2 ln 1/4)
     loss = losses.proxy(torch.tensor([A]), torch.tensor([[0.5, 0.5]]))

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from dfsbir_lite import zoo
 from dfsbir_lite.models import Encoders, Estimator, Normalise, SmallResNet
@@ -11,7 +13,7 @@ from dfsbir_lite.runtime import UserError
 @pytest.fixture
 def encoders():
     torch.manual_seed(0)
-    return Encoders((4, 8), embed_dim=6, classes=3, scale=10).eval()
+    return Encoders((4, 8), embed_dim=6, classes=3).eval()
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
@@ -24,11 +26,42 @@ def test_estimators_paint_images_in_0_1(size, channels):
     assert grey == (channels == 1)
 
 
-def test_sketches_start_white_and_photos_do_not():
+def test_sketches_start_almost_white_and_photos_do_not():
     torch.manual_seed(0)
-    noise = torch.randn(8, 5)
-    assert Estimator(32, 1, 5, 8)(noise).mean() > 0.9
-    assert 0.4 < Estimator(32, 3, 5, 8)(noise).mean() < 0.6
+    noise = torch.randn(16, 128)
+    sketches, photos = (Estimator(32, channels, 128, 64)(noise) for channels in (1, 3))
+    assert sketches.mean() > 0.88 and sketches.mean((1, 2, 3)).min() > 0.75
+    assert 0.4 < photos.mean() < 0.6
+
+
+def shut(estimator, mask):
+    """`estimator` with empty layers, all `mask`: -1 lets the background through, 1 hides it."""
+    channels = estimator.tint.out_features // (estimator.objects + 1)
+    nn.init.zeros_(estimator.to_layers.weight)
+    bias = estimator.to_layers.bias.data.zero_().view(estimator.objects, channels + 1, 4)
+    bias[:, -1] = 50.0 * mask
+    return estimator
+
+
+def test_the_background_is_white_paper_or_of_any_colour():
+    torch.manual_seed(0)
+    noise = torch.randn(6, 5)
+    sketch, photo = (shut(Estimator(32, channels, 5, 8), -1) for channels in (1, 3))
+    # paper: each sketch of one grey, logit 3 and a tint that is linear in the noise
+    grey = torch.sigmoid(noise @ sketch.tint.weight[0] + sketch.tint.bias[0] + 3)
+    torch.testing.assert_close(sketch(noise), grey.view(6, 1, 1, 1).expand(-1, 3, 32, 32))
+    images = photo(noise)
+    assert len({image.detach().numpy().tobytes() for image in images}) == 6  # noise decides
+    assert (images.amax(1) - images.amin(1)).mean() > 0.05  # coloured
+    across = images.diff(dim=3).abs().amax((1, 2, 3))
+    assert (across > 0).all() and across.max() < 0.1  # smooth, not plain
+
+
+def test_the_last_layer_lies_on_top():
+    torch.manual_seed(0)
+    noise, photo = torch.randn(6, 5), shut(Estimator(16, 3, 5, 8, objects=2), 1)
+    top = torch.sigmoid(photo.tint(noise)[:, -3:])  # nothing of what lies behind it is left
+    torch.testing.assert_close(photo(noise), top[:, :, None, None].expand(-1, -1, 16, 16))
 
 
 def test_different_noise_gives_different_images():
@@ -63,18 +96,53 @@ def test_embeddings_have_unit_length_and_belong_to_a_modality(encoders):
     assert photo.shape == (5, 6)
     torch.testing.assert_close(photo.norm(dim=1), torch.ones(5))
     torch.testing.assert_close(sketch.norm(dim=1), torch.ones(5))
-    raw = encoders.photo(images)
-    torch.testing.assert_close(photo, raw / raw.norm(dim=1, keepdim=True))
     assert not torch.allclose(photo, sketch)
     with pytest.raises(KeyError):
         encoders.embed(images, "painting")
 
 
-def test_class_logits_are_scaled_cosines_to_the_proxies(encoders):
-    own = encoders.proxies[1] / encoders.proxies[1].norm()
-    logits = encoders.class_logits(own[None])
-    assert logits.shape == (1, 3)
-    assert logits[0, 1].item() == pytest.approx(10, abs=1e-4) and logits.argmax() == 1
+def test_class_logits_are_inner_products_with_the_proxies(encoders):
+    images = torch.rand(5, 3, 16, 16)
+    for modality, network in (("photo", encoders.photo), ("sketch", encoders.sketch)):
+        logits = encoders.class_logits(images, modality)
+        expected = torch.einsum("ne,ce->nc", network(images), encoders.proxies)
+        torch.testing.assert_close(logits, expected)
+        torch.testing.assert_close(
+            encoders.embed(images, modality), encoders.expected_proxy(logits)
+        )
+
+
+def test_proxies_start_orthogonal(encoders):
+    torch.testing.assert_close(encoders.proxies @ encoders.proxies.T, torch.eye(3))
+
+
+def test_expected_proxy(encoders):
+    encoders.proxies.data = torch.tensor([[4.0, 0], [0, 4], [0, 0]])
+    # softmax(ln 6, ln 3, 0) = (6, 3, 1) / 10; the sum of shares times proxies is (2.4, 1.2),
+    # less (4, 4) / 3, that is (16, -2) / 15
+    logits = encoders.temperature * torch.tensor([[6.0, 3, 1]]).log()
+    expected = torch.tensor([[8, -1]]) / 65**0.5
+    torch.testing.assert_close(encoders.expected_proxy(logits), expected)
+    torch.testing.assert_close(encoders.expected_proxy(logits + 7), expected)  # no constant counts
+
+
+def test_a_sure_answer_is_embedded_as_its_proxy_seen_from_the_middle(encoders):
+    nn.init.normal_(encoders.proxies)  # as when they have learnt: not orthogonal any more
+    from_middle = F.normalize(encoders.proxies - encoders.proxies.mean(0))
+    torch.testing.assert_close(encoders.expected_proxy(500 * torch.eye(3)), from_middle)
+
+
+def test_the_temperature_says_how_much_of_unlikely_classes_stays(encoders):
+    logits = torch.tensor([[3.0, 2, 0], [3, 0, 2], [0, 1, 5]])
+    encoders.temperature = 0.01  # only the likeliest class
+    first, second, third = encoders.expected_proxy(logits)
+    torch.testing.assert_close(first, second)
+    # two of three equally far directions around their middle: cos 120°
+    assert (first @ third).item() == pytest.approx(-0.5, abs=1e-5)
+    encoders.temperature = 1000.0  # differences as they are: cosines are those of centred logits
+    embeddings = encoders.expected_proxy(logits)
+    centred = F.normalize(logits - logits.mean(1, keepdim=True))
+    torch.testing.assert_close(embeddings @ embeddings.T, centred @ centred.T, atol=0.01, rtol=0)
 
 
 def test_the_zoo_knows_its_networks():

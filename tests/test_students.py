@@ -1,6 +1,6 @@
 """The encoders' loop: exact resume, averaging, the queue, and what must not be touched."""
 
-import math
+import copy
 
 import pytest
 import torch
@@ -8,6 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
+from dfsbir_lite.augment import jitter, mix
+from dfsbir_lite.baselines import RealDataStudent
+from dfsbir_lite.data import ImageSet
+from dfsbir_lite.losses import ENCODER_TERMS
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import (
     Learner,
@@ -40,11 +44,11 @@ def learner(tiny, tiny_recipe):
 
 
 def batch(n=6, seed=0):
-    """Random photos, sketches and one-hot posteriors for each."""
+    """Random photos and sketches, and logits for each that are rather sure of a random class."""
     draw = torch.Generator().manual_seed(seed)
     photos, sketches = torch.rand(2, n, 3, 16, 16, generator=draw)
     labels = torch.randint(3, (2, n), generator=draw)
-    return photos, sketches, *F.one_hot(labels, 3).float()
+    return photos, sketches, *(4.0 * F.one_hot(labels, 3))
 
 
 def equal(a, b):
@@ -74,7 +78,7 @@ def test_a_run_ends_and_shows_what_it_did(begin):
     assert len(loop) == 3
     steps = list(loop)
     assert [step.index for step in steps] == [0, 1, 2]
-    assert {"proxy", "contrastive", "one_hot", "bn", "adv"} <= steps[-1].terms.keys()
+    assert {*ENCODER_TERMS, "one_hot", "bn", "adv"} <= steps[-1].terms.keys()
     assert steps[-1].made.photos.shape == (8, 3, 16, 16)
     assert steps[-1].made.index == 5  # two estimator steps each
     assert steps[-1].encoders is loop.encoders
@@ -91,32 +95,46 @@ def test_a_run_works_in_bfloat16(begin, monkeypatch):
     assert all(p.isfinite().all() for p in loop.encoders.parameters())
 
 
-def test_the_teachers_label_what_the_encoders_see(begin, teachers, monkeypatch):
-    """With relabelling, posteriors are those of the scrambled images; without, of the replay."""
+def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypatch):
+    """With relabelling, targets are logits of jittered and mixed images; without, of the replay."""
     for relabel in (True, False):
         loop, seen = begin(relabel=relabel), []
         monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args) or {})  # noqa: B023
-        made = next(loop).made
-        photos, sketches, photo_posteriors, sketch_posteriors = seen[0]
-        torch.testing.assert_close(photo_posteriors, teachers.photo.posteriors(photos))
-        torch.testing.assert_close(sketch_posteriors, teachers.sketch.posteriors(sketches))
-        for given, images in ((photos, made.photos), (sketches, made.sketches)):
-            kept = (images * 255).round() / 255
-            as_made = [any(torch.allclose(x, k) for k in kept) for x in given]
-            assert not any(as_made) if relabel else all(as_made)
+        again = torch.Generator()
+        again.set_state(loop.draw.get_state())
+        next(loop)
+        photos, sketches = loop.replay.sample(8, again)
+        if relabel:
+            photos = mix(jitter(photos, again), again)
+            sketches = mix(jitter(sketches, again), again)
+        assert torch.equal(seen[0][0], photos) and torch.equal(seen[0][1], sketches)
+        torch.testing.assert_close(seen[0][2], teachers.photo(photos).logits)
+        torch.testing.assert_close(seen[0][3], teachers.sketch(sketches).logits)
+        assert not seen[0][2].requires_grad and not seen[0][3].requires_grad
+
+
+def terms_of(encoders, photos, sketches, p_targets, s_targets):
+    """What a learner without a queue should minimise, from the networks' outputs on."""
+    p = encoders.photo(photos) @ encoders.proxies.T
+    s = encoders.sketch(sketches) @ encoders.proxies.T
+    p_labels, s_labels = p_targets.softmax(1), s_targets.softmax(1)
+    p_unit, s_unit = encoders.expected_proxy(p), encoders.expected_proxy(s)
+    return {
+        "match": losses.matching(p, p_targets) + losses.matching(s, s_targets),
+        "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
+        "contrastive": losses.contrastive(s_unit, p_unit, s_labels, p_labels)
+        + losses.contrastive(p_unit, s_unit, p_labels, s_labels),
+    }
 
 
 def test_the_learner_returns_its_terms(learner):
-    subject, (photos, sketches, p_labels, s_labels) = learner(queue=0), batch()
-    encoders = subject.encoders
-    p, s = encoders.embed(photos, "photo").detach(), encoders.embed(sketches, "sketch").detach()
-    by_proxy = losses.proxy(encoders.class_logits(p), p_labels)
-    by_proxy = by_proxy + losses.proxy(encoders.class_logits(s), s_labels)
-    by_contrast = losses.contrastive(s, p, s_labels, p_labels)
-    by_contrast = by_contrast + losses.contrastive(p, s, p_labels, s_labels)
-    terms = subject.step(photos, sketches, p_labels, s_labels)
-    torch.testing.assert_close(terms["proxy"], by_proxy.detach())
-    torch.testing.assert_close(terms["contrastive"], by_contrast.detach())
+    subject, given = learner(queue=0), batch()
+    expected = terms_of(copy.deepcopy(subject.encoders), *given)
+    terms = subject.step(*given)
+    assert terms.keys() == expected.keys()
+    for name, term in terms.items():
+        assert not term.requires_grad
+        torch.testing.assert_close(term, expected[name].detach(), msg=name)
 
 
 def test_the_learner_learns(learner):
@@ -125,14 +143,15 @@ def test_the_learner_learns(learner):
     assert values[-1] < 0.9 * values[0]
 
 
-@pytest.mark.parametrize("only", ["proxy", "contrastive"])
+@pytest.mark.parametrize("only", ENCODER_TERMS)
 def test_a_weight_of_zero_switches_a_term_off(learner, only):
-    weights = {"proxy": 0.0, "contrastive": 0.0, only: 1.0}
-    subject = learner(**weights)
-    subject.step(*batch())
-    moved = subject.encoders.proxies.grad.abs().sum() > 0
-    assert moved == (only == "proxy")
-    assert subject.encoders.photo.fc.weight.grad.abs().sum() > 0
+    subject, given = learner(**{**dict.fromkeys(ENCODER_TERMS, 0.0), only: 2.0}, queue=0), batch()
+    twin = copy.deepcopy(subject.encoders)
+    terms = subject.step(*given)
+    (2 * terms_of(twin, *given)[only]).backward()
+    torch.testing.assert_close(subject.encoders.proxies.grad, twin.proxies.grad)
+    assert twin.proxies.grad.abs().sum() > 0
+    assert terms.keys() == {"match", "proxy", only}  # contrastive is left out without a weight
 
 
 def test_the_learning_rate_follows_a_cosine_to_almost_zero(learner):
@@ -190,9 +209,9 @@ def test_the_queue_keeps_the_newest_rows_whatever_the_batch(learner):
     for n, mark in ((3, 0.1), (3, 0.2), (2, 0.3), (7, 0.4)):
         photos, sketches, *_ = batch(n)
         # posteriors that tell when a row came, and which row it was
-        labels = torch.stack([torch.full((n,), mark), torch.arange(n) / 100], 1)
+        labels = torch.stack([torch.full((n,), mark), (torch.arange(n) + 1) / 100], 1)
         labels = torch.cat([labels, 1 - labels.sum(1, keepdim=True)], 1)
-        subject.step(photos, sketches, labels, labels)
+        subject.step(photos, sketches, labels.log(), labels.log())
         rows, posteriors = subject.queues["sketch"]
         assert len(rows) == len(posteriors) <= 5 and not rows.requires_grad
         torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(rows)))
@@ -216,8 +235,9 @@ def test_the_queue_serves_as_further_keys(learner, monkeypatch):
     assert sizes == [(3, 3), (3, 3), (4, 7), (4, 7), (2, 7), (2, 7)]
 
 
-def test_no_queue(learner):
-    subject = learner(queue=0)
+@pytest.mark.parametrize("changes", [{"queue": 0}, {"contrastive": 0.0}])
+def test_no_queue(learner, changes):
+    subject = learner(**changes)
     subject.step(*batch())
     assert subject.queues == {"photo": [], "sketch": []}
 
@@ -241,21 +261,18 @@ def test_new_encoders_depend_on_the_seed(tiny):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_encoders_from_teachers_compare_as_logits_do(teachers, tiny):
+def test_encoders_from_teachers_start_with_the_teachers_logits(teachers, tiny):
     encoders = encoders_from_teachers(teachers, tiny).eval()
-    draw = torch.Generator().manual_seed(0)
-    photos, sketches = torch.rand(2, 6, 3, 16, 16, generator=draw)
-    with torch.no_grad():
-        embeddings = encoders.embed(sketches, "sketch"), encoders.embed(photos, "photo")
-        logits = (
-            F.normalize(teachers.sketch(sketches).logits),
-            F.normalize(teachers.photo(photos).logits),
+    images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for modality, teacher in (("photo", teachers.photo), ("sketch", teachers.sketch)):
+        logits = teacher(images).logits
+        torch.testing.assert_close(
+            encoders.class_logits(images, modality), logits, atol=1e-4, rtol=1e-4
         )
-        read = encoders.class_logits(embeddings[1]) / encoders.scale
-    torch.testing.assert_close(
-        embeddings[0] @ embeddings[1].T, logits[0] @ logits[1].T, atol=1e-4, rtol=0
-    )
-    torch.testing.assert_close(read, logits[1], atol=1e-4, rtol=0)  # the proxies are the axes
+    # the proxies are orthonormal: embeddings compare as centred posteriors at the temperature do
+    embeddings = encoders.embed(images, "sketch")
+    centred = F.normalize((logits / encoders.temperature).softmax(1) - 1 / 3)
+    torch.testing.assert_close(embeddings @ embeddings.T, centred @ centred.T, atol=1e-4, rtol=0)
 
 
 def test_encoders_cannot_start_from_every_teacher(teachers, make_teacher, tiny):
@@ -295,6 +312,7 @@ def test_a_state_of_another_run_is_refused(
 
 def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     path, encoders = tmp_path / "student.safetensors", new_encoders(tiny, 3).eval()
+    encoders.temperature = 1.5
     card = save_encoders(path, encoders, {"data": "none"})
     assert card["widths"] == [4, 8] and card["embed_dim"] == 8 and card["data"] == "none"
     loaded, images = load_encoders(path), torch.rand(4, 3, 16, 16)
@@ -302,7 +320,23 @@ def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     for modality in ("photo", "sketch"):
         cosines = (loaded.embed(images, modality) * encoders.embed(images, modality)).sum(1)
         assert cosines.min() > 0.999
-    assert math.isclose(loaded.scale, encoders.scale)
+    assert loaded.temperature == encoders.temperature
     path.with_suffix(".json").write_text('{"sha256": "0"}')
     with pytest.raises(UserError, match=r"student\.safetensors: damaged"):
         load_encoders(path)
+
+
+def test_a_student_of_real_data_learns_from_labels(tiny, tiny_recipe, monkeypatch):
+    labels = torch.arange(9) % 3
+    images = (100 * labels).byte().view(9, 1, 1, 1).expand(-1, 3, 16, 16)  # a class is a grey
+    sets = [ImageSet(images, labels, ("ant", "bee", "cat"), m) for m in ("photo", "sketch")]
+    given = tiny_recipe(match=1.0, proxy=0.0, contrastive=0.0)
+    loop, seen = RealDataStudent(*sets, given, new_encoders(tiny, 3), steps=2), []
+    weights = loop.learner.recipe.weights
+    assert (weights.match, weights.proxy, weights.contrastive) == (0, 1, 0.25)
+    assert given.weights.match == 1  # whatever the recipe says, and the recipe stays
+    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args))
+    next(loop)
+    for views, targets in zip(seen[0][:2], seen[0][2:]):
+        shown = (views.mean((1, 2, 3)) * 2.55).round().long()
+        torch.testing.assert_close(targets.softmax(1), F.one_hot(shown, 3).float())

@@ -56,8 +56,8 @@ def test_a_step_shows_what_was_made(teachers):
     assert loop.index == 3
 
 
-def test_sketches_start_white(teachers):
-    assert next(start(teachers)).sketches.mean() > 0.9
+def test_sketches_start_almost_white(teachers):
+    assert next(start(teachers)).sketches.mean() > 0.85
 
 
 def test_terms_are_what_the_teachers_say_of_the_images(teachers, encoders):
@@ -69,8 +69,8 @@ def test_terms_are_what_the_teachers_say_of_the_images(teachers, encoders):
     )
     seen = teachers.guidance(step.photos).logits, teachers.guidance(step.sketches).logits
     read = [
-        encoders.class_logits(encoders.embed(images, modality))
-        for modality, images in (("photo", step.photos), ("sketch", step.sketches))
+        network(images) @ encoders.proxies.T
+        for network, images in ((encoders.photo, step.photos), (encoders.sketch, step.sketches))
     ]
     expected = {
         "one_hot": F.cross_entropy(p.logits, step.labels) + F.cross_entropy(s.logits, step.labels),
@@ -93,7 +93,7 @@ def test_the_adversarial_term_waits_and_can_be_masked(teachers, encoders):
     assert "adv" not in first.terms and "adv" not in second.terms
     expected = sum(
         losses.adversarial(
-            encoders.class_logits(encoders.embed(images, modality)),
+            getattr(encoders, modality)(images) @ encoders.proxies.T,
             getattr(teachers, modality)(images).logits,
             third.labels,
         )
@@ -142,7 +142,7 @@ def test_every_term_teaches_the_estimators(teachers, encoders, term):
     before = snapshot(loop)
     next(loop)
     moved = changed(before, loop)
-    assert "photo.to_pixels.weight" in moved and "sketch.to_pixels.weight" in moved
+    assert {"photo.to_layers.weight", "sketch.to_layers.weight", "photo.tint.weight"} <= moved
 
 
 def test_only_the_estimators_learn(teachers, encoders):
@@ -188,7 +188,7 @@ def test_steps_that_catch_up_are_not_handed_out(teachers):
     indices = [step.index for step in itertools.islice(loop, 5)]
     assert indices == [0, 1, 2, 3, 4]
     # 5 steps, and 3 more after each refresh, before steps 2 and 4
-    assert loop.optimiser.state[loop.estimators["photo"].to_pixels.bias]["step"] == 5 + 2 * 3
+    assert loop.optimiser.state[loop.estimators["photo"].tint.bias]["step"] == 5 + 2 * 3
 
 
 def test_the_loss_goes_down(teachers):

@@ -90,13 +90,20 @@ def test_sliders_for_all_weights_print_as_the_weights():
 # --- the live panel ---------------------------------------------------------------------------
 
 
+def settled(value, quiet=0.3):
+    """`value()` as soon as it has not changed for `quiet` seconds, however busy the machine is."""
+    seen = value()
+    while time.sleep(quiet) or value() != seen:
+        seen = value()
+    return seen
+
+
 def test_start_pause_start_stop():
     live = panel(endless())
     press(live, "Start")
     wait_for(lambda: len(live.history["bn"]) > 3 and live.picture.value)
     press(live, "Pause")
-    time.sleep(0.1)  # the step that was under way
-    paused = len(live.history["bn"])
+    paused = settled(lambda: len(live.history["bn"]))  # after the step that was under way
     time.sleep(0.1)
     assert len(live.history["bn"]) == paused and live.status.value.startswith("paused")
     press(live, "Start")

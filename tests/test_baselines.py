@@ -1,0 +1,76 @@
+"""Each rival is what it says it is."""
+
+import pytest
+import torch
+
+from dfsbir_lite import baselines
+from dfsbir_lite.baselines import FedStudent, averaged_weights, gaussian, textures
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import new_encoders
+from dfsbir_lite.teachers import Teacher, Teachers
+
+
+def test_averaged_weights_are_the_means_of_both_teachers_and_leave_them_alone(teachers):
+    photo, sketch = (t.network for t in (teachers.photo, teachers.sketch))
+    before = photo.stem.weight.clone()
+    middle = Teacher(type(photo)(photo.widths, 3), teachers.classes, 16)
+    middle.network.load_state_dict(
+        {
+            k: (v + w) / 2 if v.is_floating_point() else v
+            for (k, v), w in zip(
+                photo.state_dict().items(), sketch.state_dict().values(), strict=True
+            )
+        }
+    )
+    images = torch.rand(3, 3, 16, 16)
+    for modality in ("photo", "sketch"):
+        rows = averaged_weights(teachers)(images, modality)
+        torch.testing.assert_close(rows, middle(images).features)
+    assert torch.equal(photo.stem.weight, before)
+
+
+def test_only_like_teachers_can_be_averaged(teachers, make_network):
+    wide = torch.nn.Sequential(make_network(3, 0))
+    odd = Teachers(teachers.photo, Teacher(wide, teachers.classes, 16), teachers.guidance)
+    with pytest.raises(UserError, match="different architectures"):
+        averaged_weights(odd)
+
+
+@pytest.mark.parametrize("source", [gaussian, textures])
+def test_sources_give_images_of_their_own_in_range_with_grey_sketches(source):
+    photos, sketches = source(5, 16, torch.Generator().manual_seed(0))
+    again, _ = source(5, 16, torch.Generator().manual_seed(1))
+    for images in (photos, sketches):
+        assert images.shape == (5, 3, 16, 16)
+        assert images.min() >= 0 and images.max() <= 1
+        assert not torch.allclose(images[0], images[1])
+    assert torch.equal(sketches[:, 0], sketches[:, 1]) and not torch.equal(photos, again)
+    assert not torch.allclose(photos[:, 0], photos[:, 1])
+
+
+def test_textures_are_smoother_than_noise():
+    def roughness(source):
+        photos, _ = source(8, 32, torch.Generator().manual_seed(0))
+        return photos.diff(dim=3).abs().mean()
+
+    assert roughness(textures) < roughness(gaussian) / 2
+
+
+def test_a_fed_student_learns_from_its_source_and_never_from_an_estimator(
+    teachers, tiny, tiny_recipe, monkeypatch
+):
+    monkeypatch.setattr("dfsbir_lite.synthesis.Synthesis.__init__", None)  # cannot be made
+    asked, seen = [], []
+    whole = baselines.teach
+
+    def source(n, size, draw):
+        asked.append((n, size))
+        return gaussian(n, size, draw)
+
+    monkeypatch.setattr(baselines, "teach", lambda *given: seen.append(given) or whole(*given))
+    start = new_encoders(tiny, 3)
+    loop = FedStudent(source, teachers, tiny_recipe(), start, steps=2)
+    before = start.proxies.clone()
+    assert len(loop) == 2 and [encoders for encoders in loop] == [loop.learner.averaged] * 2
+    assert asked == [(8, 16)] * 2 and len(seen) == 2
+    assert not torch.equal(start.proxies, before)
