@@ -1,0 +1,9 @@
+"""Controls for JupyterLab, all of them optional.
+
+A slider writes one float, a panel calls `next()`: whatever they do, a plain `for` loop can do.
+"""
+
+from dfsbir_lite.widgets.explorer import UmapExplorer
+from dfsbir_lite.widgets.panel import LivePanel, weight_sliders
+
+__all__ = ["LivePanel", "UmapExplorer", "weight_sliders"]
