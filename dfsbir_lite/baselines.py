@@ -15,7 +15,8 @@ from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import Scores, embed, score
 from dfsbir_lite.runtime import UserError
-from dfsbir_lite.students import Learner, teach
+from dfsbir_lite.sources import Source
+from dfsbir_lite.students import Distillation, Learner, distill, teach
 from dfsbir_lite.teachers import Teachers
 
 # a read-out maps (images in [0, 1], modality) to rows that are compared by cosine
@@ -61,41 +62,27 @@ def averaged_weights(teachers: Teachers) -> ReadOut:
     return lambda images, modality: mean(images).features
 
 
-def gaussian(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images of Gaussian noise, colour and grey, each (n, 3, size, size) in [0, 1]."""
-    shape = {"generator": draw, "device": draw.device}
-    photos = torch.randn(n, 3, size, size, **shape)
-    sketches = torch.randn(n, 1, size, size, **shape).expand(-1, 3, -1, -1)
-    return tuple((x / 4 + 0.5).clamp(0, 1) for x in (photos, sketches))
+def unimodal(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -> Distillation:
+    """The paper's baseline "uni-modal distillation" (our reading): nothing ties the modalities.
 
-
-def textures(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Simple random textures, each (n, 3, size, size) in [0, 1].
-
-    For photos coloured clouds, noise of several scales; for sketches dark contours on white.
+    Both encoders learn from synthesised images as ours do, without alignment, guidance and
+    adversarial estimation. Their *features* are what to compare: class scores would tie them
+    after all, by the names of the classes. `options` are those of `distill`.
     """
-
-    def cloud(channels, cells):
-        noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
-        return F.interpolate(noise, size=size, mode="bicubic")
-
-    photos = sum(cloud(3, cells) / cells**0.5 for cells in (2, 4, 8, 16, size))
-    low, high = photos.amin((1, 2, 3), keepdim=True), photos.amax((1, 2, 3), keepdim=True)
-    sketches = (12 * (cloud(1, 6) - 0.5).abs()).clamp(0, 1)
-    return (photos - low) / (high - low), sketches.expand(-1, 3, -1, -1)
+    apart = replace(recipe.weights, align=0.0, modal=0.0, adv=0.0)
+    return distill(teachers, replace(recipe, weights=apart), encoders, **options)
 
 
 class FedStudent(Iterator[Encoders]):
     """The same encoders, losses, views and steps, taught on images that no estimator made.
 
-    With `gaussian` images the paper's baseline "Gaussian prior" (our reading); with `textures`
-    the control for what synthesis adds. An iterator over optimisation steps; each gives the
-    averaged encoders.
+    `sources` has those of three of the paper's baselines and of the control for what synthesis
+    adds. An iterator over optimisation steps; each gives the averaged encoders.
     """
 
     def __init__(
         self,
-        source: Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]],
+        source: Source,
         teachers: Teachers,
         recipe: Recipe,
         encoders: Encoders,

@@ -7,19 +7,20 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from dfsbir_lite import pipeline, toybox
 from dfsbir_lite.baselines import (
     FedStudent,
     RealDataStudent,
     averaged_weights,
-    gaussian,
     teacher_readouts,
-    textures,
+    unimodal,
 )
 from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, profile, progress
+from dfsbir_lite.sources import alternative, gaussian, metadata, textures
 from dfsbir_lite.students import distill
 from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
 
@@ -101,17 +102,20 @@ def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dic
     shared = {"device": device, "seed": seed}
     steps = options.steps * settings.encoder_steps
 
-    def begin():
-        return pipeline.start_encoders("scratch", teachers, sizes, seed)
+    def begin(start="scratch"):
+        return pipeline.start_encoders(start, teachers, sizes, seed)
 
     def fed(source):
         return FedStudent(source, teachers, settings, begin(), steps=steps, **shared)
 
+    def inverted():
+        draw = torch.Generator(device).manual_seed(seed)
+        return fed(metadata(teachers, draw, batch=settings.batch))
+
+    length = {"steps": options.steps, "width": sizes.estimator_width}
+
     def distilled(start):
-        encoders = pipeline.start_encoders(start, teachers, sizes, seed)
-        length = {"steps": options.steps, "width": sizes.estimator_width}
-        suited = pipeline.suited(settings, start)
-        return distill(teachers, suited, encoders, **length, **shared)
+        return distill(teachers, pipeline.suited(settings, start), begin(start), **length, **shared)
 
     still = {**teacher_readouts(teachers), "averaged weights": averaged_weights(teachers)}
     learners = {
@@ -120,7 +124,10 @@ def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dic
             *benchmark.train, settings, begin(), steps=steps, **shared
         ),
         "textures instead of synthesis": lambda: fed(textures),
-        "Gaussian noise instead of synthesis": lambda: fed(gaussian),
+        "uni-modal distillation": lambda: unimodal(teachers, settings, begin(), **length, **shared),
+        "Gaussian prior": lambda: fed(gaussian),
+        "meta-data": inverted,
+        "alternative data": lambda: fed(alternative),
         "data-free student, from teachers": lambda: distilled("teachers"),
     }
     return {
@@ -137,11 +144,14 @@ def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> d
 
     Returns its scores, its seconds, and `course`: (seconds, seen mAP@all) at each look.
     """
-    loop, course, seconds, began = make(), [], 0.0, time.perf_counter()
+    course, seconds, began = [], 0.0, time.perf_counter()
+    loop = make()
     for n, step in enumerate(progress(loop, desc=name, unit="step"), 1):
         if n % max(1, len(loop) // looks) == 0 or n == len(loop):
             seconds += time.perf_counter() - began
-            scores = benchmark.scores(getattr(step, "encoders", step).embed, device)
+            encoders = getattr(step, "encoders", step)
+            read = encoders.features if name == "uni-modal distillation" else encoders.embed
+            scores = benchmark.scores(read, device)
             course.append((round(seconds, 1), scores["seen"]["map_all"]))
             began = time.perf_counter()
     return {"seconds": round(seconds, 1), "course": course, **scores}

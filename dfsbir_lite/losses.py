@@ -17,7 +17,7 @@ from dfsbir_lite.runtime import UserError
 class Weights:
     """One float per loss term. Mutable on purpose: a slider writes, each step reads a snapshot.
 
-    The first eight train the estimators, the last three the encoders.
+    The first eight train the estimators, the last four the encoders.
     """
 
     one_hot: float = 0.0
@@ -29,6 +29,7 @@ class Weights:
     adv: float = 0.0
     diversity: float = 0.0
     match: float = 0.0
+    hint: float = 0.0
     proxy: float = 0.0
     contrastive: float = 0.0
 
@@ -43,7 +44,7 @@ class Weights:
         return asdict(self)
 
 
-ENCODER_TERMS = ("match", "proxy", "contrastive")
+ENCODER_TERMS = ("match", "hint", "proxy", "contrastive")
 ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER_TERMS)
 
 
@@ -144,6 +145,19 @@ def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """
     student = student_logits - student_logits.mean(1, keepdim=True)
     return F.mse_loss(student, teacher_logits - teacher_logits.mean(1, keepdim=True))
+
+
+def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
+    """How far the stages' maps (N, channels, H, W) are from the teacher's (Romero et al., 2015).
+
+    Each stage's mean squared distance, in units of the variance of the teacher's map; summed over
+    stages. Every position is a lesson, where class scores give one an image.
+    """
+    distances = [
+        F.mse_loss(mine.float(), theirs.float()) / theirs.float().var().clamp(min=1e-6)
+        for mine, theirs in zip(student_maps, teacher_maps, strict=True)
+    ]
+    return torch.stack(distances).sum()
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class Block(nn.Module):
 class SmallResNet(nn.Module):
     """A ResNet of one block a stage: 3 M multiply-adds an image at 32 px with widths 16-32-64.
 
-    `forward` maps images to logits (N, outputs). `features` gives what the last layer reads,
-    (N, widths[-1]).
+    `forward` maps images to logits (N, outputs); `read` also gives what each stage puts out, from
+    half of the images' resolution, a list of (N, widths[k], H / 2**(k + 1), W / 2**(k + 1)).
     """
 
     def __init__(self, widths: tuple[int, ...], outputs: int):
@@ -61,12 +61,15 @@ class SmallResNet(nn.Module):
         """Channels of each stage."""
         return tuple(stage.conv1.out_channels for stage in self.stages)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        x = F.relu(self.bn(self.stem(self.normalise(images))))
-        return self.stages(x).mean((2, 3))
+    def read(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        x, maps = F.relu(self.bn(self.stem(self.normalise(images)))), []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return self.fc(x.mean((2, 3))), maps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.features(images))
+        return self.read(images)[0]
 
 
 class Encoders(nn.Module):
@@ -89,10 +92,22 @@ class Encoders(nn.Module):
         self.proxies = nn.Parameter(nn.init.orthogonal_(torch.empty(classes, embed_dim)))
         self.temperature = temperature
 
+    def read(self, images: torch.Tensor, modality: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Class scores (N, C) of `images` and the maps of the encoder's stages.
+
+        Args:
+            modality: "photo" or "sketch".
+        """
+        points, maps = {"photo": self.photo, "sketch": self.sketch}[modality].read(images)
+        return (points @ self.proxies.T).float(), maps
+
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Class scores (N, C) of `images`, from `modality` "photo" or "sketch"."""
-        encoder = {"photo": self.photo, "sketch": self.sketch}[modality]
-        return (encoder(images) @ self.proxies.T).float()
+        return self.read(images, modality)[0]
+
+    def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
+        """What the last layer of an encoder reads, (N, widths[-1])."""
+        return self.read(images, modality)[1][-1].float().mean((2, 3))
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
         """The embeddings (N, E), of unit length, that belong to class scores (N, C)."""

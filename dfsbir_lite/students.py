@@ -87,23 +87,29 @@ class Learner:
         self.queues = {m: [] for m in ("photo", "sketch")}
         self.index = 0
 
-    def step(self, photos, sketches, photo_targets, sketch_targets) -> dict[str, Tensor]:
+    def step(
+        self, photos, sketches, photo_targets, sketch_targets, photo_maps=(), sketch_maps=()
+    ) -> dict[str, Tensor]:
         """One optimisation step.
 
         Args:
             photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
             photo_targets, sketch_targets: logits (N, C), a teacher's, or those of a label.
+            photo_maps, sketch_maps: a teacher's `Reading.maps`, if there is one.
 
-        Returns: the unweighted loss terms, detached; `contrastive` only if it has a weight.
+        Returns: the unweighted loss terms, detached; `contrastive` and `hint` only if they have a
+            weight, and `hint` only if the teachers' stages have the shapes of the encoders'.
         """
-        weights, read = self.recipe.weights.snapshot(), self.encoders.class_logits
+        weights, read = self.recipe.weights.snapshot(), self.encoders.read
         with autocast(self.device):
-            p, s = read(photos, "photo"), read(sketches, "sketch")
+            (p, p_maps), (s, s_maps) = read(photos, "photo"), read(sketches, "sketch")
         p_labels, s_labels = F.softmax(photo_targets, 1), F.softmax(sketch_targets, 1)
         terms = {
             "match": losses.matching(p, photo_targets) + losses.matching(s, sketch_targets),
             "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
         }
+        if weights["hint"] and _alike(p_maps, photo_maps) and _alike(s_maps, sketch_maps):
+            terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
         if weights["contrastive"]:
             terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
         self._descend(sum(weights[name] * term for name, term in terms.items()))
@@ -165,6 +171,10 @@ class Learner:
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
 
 
+def _alike(maps, others) -> bool:
+    return [m.shape for m in maps] == [m.shape for m in others]
+
+
 def teach(
     learner: Learner, teachers: Teachers, photos: Tensor, sketches: Tensor, draw: torch.Generator
 ) -> dict[str, Tensor]:
@@ -175,8 +185,8 @@ def teach(
     if learner.recipe.relabel:
         photos, sketches = (mix(jitter(images, draw), draw) for images in (photos, sketches))
     with torch.no_grad(), autocast(learner.device):
-        targets = teachers.photo(photos).logits, teachers.sketch(sketches).logits
-    return learner.step(photos, sketches, *targets)
+        p, s = teachers.photo(photos), teachers.sketch(sketches)
+    return learner.step(photos, sketches, p.logits, s.logits, p.maps, s.maps)
 
 
 @dataclass

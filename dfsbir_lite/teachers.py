@@ -22,11 +22,13 @@ class Reading(NamedTuple):
         features: (N, D), the input of the last layer.
         moments: for each batch-norm layer the batch's mean and variance and the stored mean and
             variance, each (channels,); empty unless asked for.
+        maps: what each stage of a `SmallResNet` puts out; empty for other networks.
     """
 
     logits: Tensor
     features: Tensor
     moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]
+    maps: list[Tensor]
 
 
 class Teacher(nn.Module):
@@ -49,10 +51,13 @@ class Teacher(nn.Module):
         self.head = _last_linear(network, len(self.classes))
         self._features: Tensor | None = None
         self._moments: list | None = None
+        self._maps: list[Tensor] = []
         self.head.register_forward_pre_hook(self._keep_features)
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.register_forward_pre_hook(self._keep_moments)
+        for stage in network.stages if isinstance(network, SmallResNet) else ():
+            stage.register_forward_hook(self._keep_map)
 
     def _keep_features(self, layer, inputs):
         self._features = inputs[0]
@@ -63,16 +68,19 @@ class Teacher(nn.Module):
             var, mean = torch.var_mean(x, dim=(0, 2, 3), unbiased=False)
             self._moments.append((mean, var, layer.running_mean, layer.running_var))
 
+    def _keep_map(self, stage, inputs, output):
+        self._maps.append(output)
+
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode: a teacher's statistics are facts."""
         return super().train(False)
 
     def forward(self, images: Tensor, moments: bool = False) -> Reading:
         """Reads `images`; `moments` adds the batch-norm statistics."""
-        self._moments = [] if moments else None
+        self._moments, self._maps = ([] if moments else None), []
         logits = self.network(images).float()
-        reading = Reading(logits, self._features.float(), self._moments or [])
-        self._features = self._moments = None
+        reading = Reading(logits, self._features.float(), self._moments or [], self._maps)
+        self._features, self._moments, self._maps = None, None, []
         return reading
 
     def posteriors(self, images: Tensor) -> Tensor:

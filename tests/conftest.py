@@ -68,7 +68,7 @@ def tiny_recipe():
     small = {
         "batch": 8, "noise_dim": 8, "estimator_steps": 2, "encoder_steps": 2, "adv_after": 1,
         "refresh_every": 3, "catch_up": 1, "replay": 2, "queue": 5,
-        "match": 1.0, "proxy": 1.0, "contrastive": 0.25,
+        "match": 1.0, "hint": 1.0, "proxy": 1.0, "contrastive": 0.25,
     }  # fmt: skip
     return lambda **changes: recipe("kit", **{**small, **changes})
 

@@ -174,7 +174,7 @@ def test_real_steps_open_no_image(teachers, tmp_path):
         save_teacher(tmp_path / f"{name}.safetensors", teacher, {})
     done = guarded(LEARN, tmp_path)
     assert done.returncode == 0, done.stderr
-    kit = "activation adv align bn diversity entropy match modal one_hot proxy"
+    kit = "activation adv align bn diversity entropy hint match modal one_hot proxy"
     paper = "activation adv align bn contrastive diversity entropy match modal one_hot proxy"
     assert done.stdout.splitlines() == [f"kit 2 {kit}", f"paper 2 {paper}"]
 

@@ -127,6 +127,24 @@ def test_matching():
     assert losses.matching(student, teacher) == near(2.5)
 
 
+def test_hints_measure_each_stage_in_units_of_the_teachers_variance():
+    theirs = torch.tensor([1.0, 3, 5, 7]).view(2, 1, 2, 1)  # variance (9 + 1 + 1 + 9) / 3
+    mine = theirs + torch.tensor([2.0, 0, 0, 0]).view(2, 1, 2, 1)  # mean squared distance 4 / 4
+    assert losses.hints([mine], [theirs]) == near(3 / 20)
+    assert losses.hints([10 * mine], [10 * theirs]) == near(3 / 20)
+    twice = losses.hints(
+        [mine, theirs.new_zeros(1, 2, 1, 1)], [theirs, torch.tensor([[[[1.0]], [[-1]]]])]
+    )
+    assert twice == near(3 / 20 + 1 / 2)  # a second stage: mean square 1, variance 2
+    assert losses.hints([theirs], [theirs]) == 0
+
+
+def test_hints_of_a_silent_teacher_stay_finite():
+    silent = torch.zeros(1, 1, 2, 2)
+    assert losses.hints([silent], [silent]) == 0
+    assert losses.hints([silent + 1], [silent]).isfinite()
+
+
 def test_matching_sees_more_than_posteriors_and_no_constant():
     student, teacher = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
     shift = torch.arange(6.0)[:, None]  # another constant for each sample

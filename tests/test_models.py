@@ -85,8 +85,10 @@ def test_normalisation_is_inside_the_network():
 def test_small_resnet():
     network = SmallResNet((4, 8, 12), 5).eval()
     images = torch.rand(2, 3, 32, 32)
-    assert network.features(images).shape == (2, 12)
-    torch.testing.assert_close(network(images), network.fc(network.features(images)))
+    outputs, maps = network.read(images)
+    assert [m.shape[1:] for m in maps] == [(4, 16, 16), (8, 8, 8), (12, 4, 4)]
+    torch.testing.assert_close(network(images), outputs)
+    torch.testing.assert_close(outputs, network.fc(maps[-1].mean((2, 3))))
     assert network.stages(torch.rand(1, 4, 16, 16)).shape == (1, 12, 4, 4)
 
 

@@ -44,11 +44,12 @@ def learner(tiny, tiny_recipe):
 
 
 def batch(n=6, seed=0):
-    """Random photos and sketches, and logits for each that are rather sure of a random class."""
+    """Random photos and sketches, logits for each that are rather sure of a random class, maps."""
     draw = torch.Generator().manual_seed(seed)
     photos, sketches = torch.rand(2, n, 3, 16, 16, generator=draw)
     labels = torch.randint(3, (2, n), generator=draw)
-    return photos, sketches, *(4.0 * F.one_hot(labels, 3))
+    maps = [[torch.rand(n, w, s, s, generator=draw) for w, s in ((4, 8), (8, 4))] for _ in "ps"]
+    return photos, sketches, *(4.0 * F.one_hot(labels, 3)), *maps
 
 
 def equal(a, b):
@@ -111,16 +112,19 @@ def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypa
         torch.testing.assert_close(seen[0][2], teachers.photo(photos).logits)
         torch.testing.assert_close(seen[0][3], teachers.sketch(sketches).logits)
         assert not seen[0][2].requires_grad and not seen[0][3].requires_grad
+        for hints, teacher, images in zip(seen[0][4:], (teachers.photo, teachers.sketch), seen[0]):
+            torch.testing.assert_close(hints, teacher(images).maps)
 
 
-def terms_of(encoders, photos, sketches, p_targets, s_targets):
+def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints):
     """What a learner without a queue should minimise, from the networks' outputs on."""
-    p = encoders.photo(photos) @ encoders.proxies.T
-    s = encoders.sketch(sketches) @ encoders.proxies.T
+    (p, p_maps), (s, s_maps) = encoders.photo.read(photos), encoders.sketch.read(sketches)
+    p, s = p @ encoders.proxies.T, s @ encoders.proxies.T
     p_labels, s_labels = p_targets.softmax(1), s_targets.softmax(1)
     p_unit, s_unit = encoders.expected_proxy(p), encoders.expected_proxy(s)
     return {
         "match": losses.matching(p, p_targets) + losses.matching(s, s_targets),
+        "hint": losses.hints(p_maps, p_hints) + losses.hints(s_maps, s_hints),
         "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
         "contrastive": losses.contrastive(s_unit, p_unit, s_labels, p_labels)
         + losses.contrastive(p_unit, s_unit, p_labels, s_labels),
@@ -149,9 +153,18 @@ def test_a_weight_of_zero_switches_a_term_off(learner, only):
     twin = copy.deepcopy(subject.encoders)
     terms = subject.step(*given)
     (2 * terms_of(twin, *given)[only]).backward()
-    torch.testing.assert_close(subject.encoders.proxies.grad, twin.proxies.grad)
-    assert twin.proxies.grad.abs().sum() > 0
-    assert terms.keys() == {"match", "proxy", only}  # contrastive is left out without a weight
+    mine, other = (encoders.sketch.stem.weight.grad for encoders in (subject.encoders, twin))
+    torch.testing.assert_close(mine, other)
+    assert other.abs().sum() > 0
+    assert terms.keys() == {"match", "proxy", only}  # the others are left out without a weight
+
+
+@pytest.mark.parametrize("which", ["one stage", "no teacher", "wider"])
+def test_hints_need_a_teacher_with_the_encoders_stages(learner, which):
+    *given, photo_maps, sketch_maps = batch()
+    wider = [m.repeat(1, 2, 1, 1) for m in photo_maps]
+    hints = {"one stage": (photo_maps[1:], sketch_maps), "no teacher": (), "wider": (wider, wider)}
+    assert "hint" not in learner().step(*given, *hints[which])
 
 
 def test_the_learning_rate_follows_a_cosine_to_almost_zero(learner):

@@ -34,8 +34,21 @@ def test_features_are_what_the_head_reads(teacher, images):
     reading = teacher(images)
     head = teacher.network.fc
     torch.testing.assert_close(reading.logits, reading.features @ head.weight.T + head.bias)
-    torch.testing.assert_close(reading.features, teacher.network.features(images))
+    torch.testing.assert_close(reading.features, teacher.network.read(images)[1][-1].mean((2, 3)))
     assert teacher.proxies is head.weight and reading.moments == []
+
+
+def test_maps_are_what_the_stages_put_out(teacher, images):
+    seen = []
+    for stage in teacher.network.stages:
+        stage.register_forward_hook(lambda stage, x, y: seen.append(y))
+    for _ in range(2):  # a second reading has maps of its own
+        seen.clear()
+        maps = teacher(images).maps
+        assert len(maps) == len(seen) == 2
+        assert all(mine is theirs for mine, theirs in zip(maps, seen, strict=True))
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    assert Teacher(plain, CLASSES, 16)(images).maps == []
 
 
 def test_moments_are_those_of_the_real_layer_inputs(teacher, images):
