@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--steps",
         type=_positive,
-        help=f"iterations ({pipeline.STEPS}; quality: {bench.LONG})",
+        help=f"iterations ({pipeline.STEPS}; {', '.join(f'{k}: {v}' for k, v in bench.STEPS.items())})",
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
     return parser

@@ -24,7 +24,9 @@ from dfsbir_lite.sources import alternative, gaussian, metadata, textures
 from dfsbir_lite.students import distill
 from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
 
-LONG = 600  # iterations of the students whose quality is compared
+# iterations of each student, where they differ from those of `run`; what an ingredient brings shows
+# best before the student has learnt all that its teachers know
+STEPS = {"quality": 600, "ingredients": 100}
 
 
 def toybox_speed(sizes: Profile, options) -> dict:
@@ -54,20 +56,14 @@ def from_scratch(sizes: Profile, options) -> dict:
 
     A bench that was interrupted goes on where it stopped.
     """
-    benchmark = pipeline.toybox_benchmark(sizes)
-    teachers = pipeline.get_teachers(
-        benchmark, sizes, ASSETS / sizes.name, train=False, device=options.device
-    )
+    benchmark, teachers = _toybox(sizes, options)
     runs = []
     for seed in range(options.seeds):
         folder = Path(options.out) / f"path-{sizes.name}-seed{seed}"
         shared = {"steps": options.steps, "device": options.device, "seed": seed}
         runs.append(pipeline.run(benchmark, teachers, sizes, recipe("kit"), folder, **shared))
-    by_row = pd.concat(map(pipeline.table, runs)).groupby(level=0, sort=False)
-    for title, frame in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
-        print(f"{title} over {options.seeds} seeds\n{frame.round(3).to_string()}\n")
-    for name in ("data-free student", "real-data student"):
-        print(f"{name}: {[rows[name]['seconds'] for rows in runs]} seconds")
+    _means(runs)
+    _seconds(runs)
     return {"runs": runs}
 
 
@@ -77,23 +73,55 @@ def quality(sizes: Profile, options) -> dict:
     Every row is scored as it is finished, once a seed; a bench that was interrupted goes on where
     it stopped. Prints means, the ratios to the student trained on real data and seconds.
     """
+    benchmark, teachers = _toybox(sizes, options)
+    runs = _compete("quality", _contestants, benchmark, teachers, sizes, options)
+    return {"runs": runs, **_verdicts(runs)}
+
+
+def ingredients(sizes: Profile, options) -> dict:
+    """What each ingredient of the recipe brings: students from scratch, each without one of them.
+
+    Once a seed on the test split; resumes. Prints scores, what is lost and seconds.
+    """
+    benchmark, teachers = _toybox(sizes, options)
+    runs = _compete("ingredients", _variants, benchmark, teachers, sizes, options)
+    means = _means(runs)
+    loss = means - means.loc["kit"]
+    print(f"against the kit's recipe\n{loss.round(3).to_string()}\n")
+    _seconds(runs)
+    return {"runs": runs}
+
+
+def _toybox(sizes: Profile, options):
+    """The test split and the shipped teachers."""
     benchmark = pipeline.toybox_benchmark(sizes)
-    teachers = pipeline.get_teachers(
-        benchmark, sizes, ASSETS / sizes.name, train=False, device=options.device
+    folder = ASSETS / sizes.name
+    return benchmark, pipeline.get_teachers(
+        benchmark, sizes, folder, train=False, device=options.device
     )
+
+
+def _compete(
+    name: str, contestants: Callable, benchmark, teachers, sizes: Profile, options
+) -> list[dict]:
+    """Rows of scores, one dict a seed, each kept in its seed's folder as it is finished.
+
+    `contestants(benchmark, teachers, sizes, options, seed)` gives for each row a function that
+    returns its scores. A row is done for all seeds before the next one begins.
+    """
     runs, rivals = {}, {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        folder = Path(options.out) / f"quality-{sizes.name}-{options.steps}" / f"seed{seed}"
+        folder = Path(options.out) / f"{name}-{sizes.name}-{options.steps}" / f"seed{seed}"
         facts = {"profile": sizes.name, "steps": options.steps, "seed": seed}
         path = folder / "scores.json"
         runs[path] = pipeline.open_run(folder, {**facts, **asdict(recipe("kit"))})
-        rivals[path] = _contestants(benchmark, teachers, sizes, options, seed)
-    for name in next(iter(rivals.values())):  # a row for all seeds, then the next row
+        rivals[path] = contestants(benchmark, teachers, sizes, options, seed)
+    for row in next(iter(rivals.values())):
         for path, rows in runs.items():
-            if name not in rows:
-                rows[name] = rivals[path][name]()
+            if row not in rows:
+                rows[row] = rivals[path][row]()
                 write_json(path, rows)
-    return {"runs": list(runs.values()), **_verdicts(list(runs.values()))}
+    return list(runs.values())
 
 
 def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
@@ -139,6 +167,38 @@ def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dic
     }
 
 
+WITHOUT = {
+    "kit": {},
+    "no hints": {"hint": 0},
+    "no hints, posteriors instead of answers": {"hint": 0, "match": 0, "proxy": 1},
+    "no relabelling": {"relabel": False},
+    "no replay": {"replay": 1},
+    "no batch statistics": {"bn": 0},
+    "no diversity": {"diversity": 0},
+    "no one-hot": {"one_hot": 0},
+    "no alignment": {"align": 0},
+    "no guidance": {"modal": 0},
+    "no adversary": {"adv": 0},
+    "noise never redrawn": {"refresh_every": 0},
+    "no averaging": {"ema": 0},
+}
+
+
+def _variants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
+    """For each of `WITHOUT` a function that learns a student and returns its scores."""
+    device = options.device
+
+    def learn(changes):
+        begin = pipeline.start_encoders("scratch", teachers, sizes, seed)
+        shared = {"width": sizes.estimator_width, "device": device, "seed": seed}
+        return distill(teachers, recipe("kit", **changes), begin, steps=options.steps, **shared)
+
+    return {
+        name: partial(_watched, partial(learn, changes), name, benchmark, device)
+        for name, changes in WITHOUT.items()
+    }
+
+
 def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> dict:
     """Runs a learner to its end and scores it; looks at it on the way, with the clock stopped.
 
@@ -157,11 +217,22 @@ def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> d
     return {"seconds": round(seconds, 1), "course": course, **scores}
 
 
-def _verdicts(runs: list[dict]) -> dict:
-    """Prints the table and the ratios; returns the ratios."""
+def _means(runs: list[dict]) -> pd.DataFrame:
+    """Prints mean and standard deviation over the runs; returns the means."""
     by_row = pd.concat(map(pipeline.table, runs)).groupby(level=0, sort=False)
     for title, frame in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
         print(f"{title} over {len(runs)} seeds\n{frame.round(3).to_string()}\n")
+    return by_row.mean()
+
+
+def _seconds(runs: list[dict]) -> None:
+    for name in (n for n, row in runs[0].items() if "seconds" in row):
+        print(f"{name}: {[rows[name]['seconds'] for rows in runs]} seconds")
+
+
+def _verdicts(runs: list[dict]) -> dict:
+    """Prints the table and the ratios; returns the ratios."""
+    _means(runs)
 
     def value(rows, name, part):
         return rows[name][part]["map_all"]
@@ -180,13 +251,13 @@ def _verdicts(runs: list[dict]) -> dict:
             for r in runs
         ]
         print(f"seconds until {share:.0%} of the {real}'s seen score: {reached[share]}")
-    for name in (n for n, row in runs[0].items() if "seconds" in row):
-        print(f"{name}: {[rows[name]['seconds'] for rows in runs]} seconds")
+    _seconds(runs)
     return {"ratios": ratios, "seconds_to_share": reached}
 
 
 BENCHES = {
     "quality": quality,
+    "ingredients": ingredients,
     "toybox": toybox_speed,
     "teachers": teacher_accuracy,
     "path": from_scratch,
@@ -196,10 +267,10 @@ BENCHES = {
 def command(options) -> None:
     """Runs the bench `options.name`, prints its result and stores it under `options.out`."""
     sizes = profile(options.profile)
-    options.steps = options.steps or (LONG if options.name == "quality" else pipeline.STEPS)
+    options.steps = options.steps or STEPS.get(options.name, pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"
     write_json(path, {"bench": options.name, "profile": sizes.name, **result})
-    if options.name not in ("path", "quality"):
+    if options.name in ("toybox", "teachers"):
         print(result)
     print(f"stored in {path}")
