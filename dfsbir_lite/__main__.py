@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", help="results, and the state to resume from (runs/...)"
     )
 
+    others = ", ".join(f"{name}: {steps}" for name, steps in bench.STEPS.items())
     measure = commands.add_parser("bench", parents=[shared], help="measure what the README claims")
     measure.set_defaults(command=bench.command)
     measure.add_argument("name", choices=bench.BENCHES)
@@ -132,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--steps",
         type=_positive,
-        help=f"iterations ({pipeline.STEPS}; {', '.join(f'{k}: {v}' for k, v in bench.STEPS.items())})",
+        help=f"iterations ({pipeline.STEPS}; {others})",
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
     return parser

@@ -1,6 +1,8 @@
 """The quality bench, on networks so small that a whole one takes seconds."""
 
 import json
+from dataclasses import asdict
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +28,8 @@ def small(monkeypatch, teachers, tiny_recipe):
     made = pipeline.Benchmark("random", pair, pair, pair)
     monkeypatch.setattr(pipeline, "toybox_benchmark", lambda *a, **k: made)
     monkeypatch.setattr(pipeline, "get_teachers", lambda *a, **k: teachers)
-    monkeypatch.setattr(bench, "recipe", lambda name: tiny_recipe())
+    monkeypatch.setattr(bench, "recipe", lambda name, **changes: tiny_recipe(**changes))
+    monkeypatch.setattr(bench, "metadata", partial(bench.metadata, batches=1, steps=2))
 
 
 def options(folder, **changes):
@@ -50,6 +53,35 @@ def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(small,
     rows["data-free student"]["seen"]["map_all"] = 2 * real  # a mark that a second call must keep
     stored[0].write_text(json.dumps(rows))
     assert bench.quality(tiny, options(tmp_path, seeds=1))["ratios"]["seen"] == [2.0]
+
+
+PAPERS = {
+    "teacher features", "uni-modal distillation", "Gaussian prior", "averaged weights", "meta-data",
+    "alternative data",
+}  # fmt: skip
+
+
+def test_quality_has_the_papers_six_baselines(small, tiny, tmp_path):
+    (rows,) = bench.quality(tiny, options(tmp_path, seeds=1, steps=1))["runs"]
+    assert rows.keys() >= PAPERS
+    learnt = PAPERS - {"teacher features", "averaged weights"}
+    assert all(len(rows[name]["course"]) > 0 for name in learnt)
+
+
+def test_ingredients_compares_students_that_go_without_one(small, tiny, tmp_path, capsys):
+    runs = bench.ingredients(tiny, options(tmp_path, seeds=2, steps=1))["runs"]
+    assert [list(rows) for rows in runs] == [list(bench.WITHOUT)] * 2
+    mean = {name: sum(r[name]["seen"]["map_all"] for r in runs) / 2 for name in bench.WITHOUT}
+    told = capsys.readouterr().out.split("against the kit's recipe")[1]
+    (line,) = (line for line in told.splitlines() if line.startswith("no replay "))
+    assert float(line.split()[2]) == pytest.approx(mean["no replay"] - mean["kit"], abs=6e-4)
+
+
+@pytest.mark.parametrize("changes", bench.WITHOUT.values())
+def test_an_ingredient_left_out_was_in(changes):
+    kit = recipe("kit")
+    settings = {**asdict(kit), **asdict(kit.weights)}
+    assert all(settings[name] != value for name, value in changes.items())
 
 
 def test_a_start_from_the_teachers_learns_at_a_tenth_of_the_rate():
