@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from dfsbir_lite import plots, retrieval, toybox, zoo
-from dfsbir_lite.data import toybox_set
+from dfsbir_lite.data import toybox_picture, toybox_set
 from dfsbir_lite.runtime import profile
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
@@ -47,9 +46,7 @@ def sketch_finds_photos() -> bytes:
 
 def large(modality: str, row: int) -> torch.Tensor:
     """Image number `row` of the test set, drawn at 96 px."""
-    name, index = toybox.CLASSES[row // PER_CLASS], row % PER_CLASS
-    picture = toybox.draw(modality, name, index, split="test", size=96)
-    return torch.from_numpy(np.moveaxis(picture, 2, 0).copy())
+    return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
 
 
 if __name__ == "__main__":

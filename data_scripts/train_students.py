@@ -2,5 +2,7 @@
 
 from build import main
 
+from dfsbir_lite.zoo import STUDENTS
+
 if __name__ == "__main__":
-    main(__doc__, ("student",))
+    main(__doc__, STUDENTS)

@@ -86,6 +86,24 @@ def toybox_set(
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
 
+def toybox_picture(
+    row: int,
+    modality: str,
+    split: str,
+    classes: tuple[str, ...],
+    per_class: int,
+    size: int = 96,
+    seed: int = 0,
+) -> Tensor:
+    """Image `row` of `toybox_set`, drawn again for people to look at: uint8 (3, size, size).
+
+    The networks see 32 or 64 px; ToyBox draws the same picture at any size.
+    """
+    name, index = classes[row // per_class], row % per_class
+    picture = toybox.draw(modality, name, index, split=split, size=size, seed=seed)
+    return torch.from_numpy(picture.transpose(2, 0, 1).copy())
+
+
 def folder_pair(
     photos: str | Path, sketches: str | Path, split: str, size: int
 ) -> tuple[ImageSet, ImageSet]:

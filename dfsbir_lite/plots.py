@@ -5,9 +5,11 @@ Nothing here touches pyplot's global state, so figures can be drawn from any thr
 
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -215,6 +217,44 @@ def retrievals(queries, gallery, ranked, relevant, titles=None, size: float = 0.
         for place, (index, right) in enumerate(zip(ranked[row], relevant[row], strict=True)):
             _place(axis, photos[index], row, place + 1.2, GOOD if right else BAD)
     return figure
+
+
+def found(rows: dict, size: float = 0.95) -> Figure:
+    """What sketches found, a row each: the sketch, then photos with their class and cosine below.
+
+    Args:
+        rows: title → (sketch (3, H, W), photos (k, 3, H, W), classes (k,), cosines (k,)).
+    """
+    k = max(len(photos) for _, photos, _, _ in rows.values())
+    tall = 1.36  # a picture and two lines of text
+    figure, axis = _sheet(len(rows), k + 1.2, size, list(rows))
+    figure.set_figheight(tall * size * len(rows) + 0.25)
+    axis.set_ylim(tall * len(rows), 0)
+    axis.set_yticks(tall * np.arange(len(rows)) + 0.5, list(rows))
+    for row, (sketch, photos, classes, cosines) in enumerate(rows.values()):
+        _place(axis, _pixels(sketch[None])[0], tall * row, 0)
+        for n, (pixels, name, cosine) in enumerate(zip(_pixels(photos), classes, cosines)):
+            _place(axis, pixels, tall * row, n + 1.2)
+            told = f"{name}\n{float(cosine):.2f}"
+            axis.text(n + 1.7, tall * row + 1, told, ha="center", va="top", fontsize=8)
+    return figure
+
+
+def saliency_overlay(image: Tensor, saliency: Tensor, size: int = 128) -> np.ndarray:
+    """`image` in grey, what counts in it tinted orange, and what speaks against it purple.
+
+    Args:
+        image: bytes (3, H, W). saliency: (H, W); its largest magnitude gets the strongest tint.
+
+    Returns: uint8 (size, size, 3).
+    """
+    shares = _array(saliency) / max(1e-9, float(saliency.abs().max()))
+    shares = cv2.resize(shares.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(_pixels(image[None])[0].copy(), cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (size, size), interpolation=cv2.INTER_NEAREST)[..., None]
+    tint = colormaps["PuOr_r"](0.5 + 0.35 * np.sign(shares))[..., :3] * 255
+    strength = 0.85 * np.abs(shares)[..., None]
+    return (strength * tint + (1 - strength) * grey).round().clip(0, 255).astype(np.uint8)
 
 
 def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) -> Figure:

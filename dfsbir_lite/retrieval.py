@@ -55,10 +55,43 @@ def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
     return F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
 
 
-def search(query: Tensor, gallery: Tensor, k: int = 10) -> tuple[Tensor, Tensor]:
-    """The `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k)."""
-    best = similarities(query, gallery).sort(dim=1, descending=True, stable=True)
-    return best.values[:, :k], best.indices[:, :k]
+def search(
+    query: Tensor, gallery: Tensor, k: int = 10, among: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
+
+    Args:
+        among: bool (G,), the rows that may be found; by default all.
+    """
+    places = torch.arange(len(gallery)) if among is None else among.nonzero().flatten()
+    cosines = similarities(query, gallery[places])
+    best = cosines.sort(dim=1, descending=True, stable=True)
+    return best.values[:, :k], places[best.indices[:, :k]]
+
+
+def occlusion(readout, image: Tensor, modality: str, target: Tensor, device="cpu") -> Tensor:
+    """What in `image` its cosine to `target` hangs on: the fall when a patch of it is hidden.
+
+    Args:
+        image: uint8 (3, H, H). target: (E,), the row of a picture that it is compared with.
+
+    A square of a quarter of the side moves over the image. What it hides becomes blank paper in a
+    sketch, and the mean colour in a photo. Returns (H, H): for each pixel the mean fall of the
+    patches that cover it; negative where hiding brings the two closer.
+    """
+    side = image.shape[-1]
+    patch, step = side // 4, max(1, side // 10)
+    starts = sorted({*range(0, side - patch, step), side - patch})
+    corners = [(top, left) for top in starts for left in starts]
+    blank = 255.0 if modality == "sketch" else image.float().mean((1, 2), keepdim=True)
+    hidden = torch.zeros(len(corners), side, side)
+    for mask, (top, left) in zip(hidden, corners, strict=True):
+        mask[top : top + patch, left : left + patch] = 1
+    views = torch.where(hidden[:, None].bool(), blank, image.float()).round().byte()
+    rows = embed(readout, torch.cat([image[None], views]), modality, device=device)
+    whole, *parts = similarities(rows, target[None])
+    falls = (whole - torch.stack(parts)).view(-1, 1, 1)
+    return (hidden * falls).sum(0) / hidden.sum(0)
 
 
 def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:

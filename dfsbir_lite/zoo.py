@@ -3,18 +3,20 @@
 import os
 from pathlib import Path
 
+from dfsbir_lite.baselines import RealDataStudent
 from dfsbir_lite.checkpoint import load_weights
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import run_distillation, toybox_benchmark
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile
+from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
 ASSETS = Path(__file__).parent / "assets"
 TEACHERS = ("photo", "sketch", "modality", "unified")
-NAMES = (*TEACHERS, "student")
+STUDENTS = ("student", "real_student")
+NAMES = (*TEACHERS, *STUDENTS)
 
 
 def cache_folder() -> Path:
@@ -30,7 +32,7 @@ def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teac
     if name not in NAMES:
         raise UserError(f"no network {name!r}: choose one of {', '.join(NAMES)}")
     sizes = profile(profile_name)
-    load = load_encoders if name == "student" else load_teacher
+    load = load_encoders if name in STUDENTS else load_teacher
     path = find(name, profile_name)
     if not path.is_file():
         build(name, sizes, path, device)
@@ -60,6 +62,8 @@ def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) ->
     """Trains the network `name` on ToyBox, saves it at `path` and returns its model card."""
     if name == "student":
         return _build_student(sizes, path, device, seed)
+    if name == "real_student":
+        return _build_real_student(sizes, path, device, seed)
     train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     epochs = 3 if name == "modality" else None  # paper or not paper is easy
     seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
@@ -127,3 +131,24 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 1
     card = save_encoders(path, encoders, card)
     state.unlink(missing_ok=True)
     return card
+
+
+def _build_real_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3600) -> dict:
+    """What the same encoders learn from real labelled images, for comparison."""
+    benchmark = toybox_benchmark(sizes)
+    encoders = new_encoders(sizes, len(benchmark.classes), seed)
+    loop = RealDataStudent(
+        *benchmark.train, recipe("kit"), encoders, steps=steps, device=device, seed=seed
+    )
+    *_, encoders = progress(loop, desc="student on real data", unit="step")
+    images = sum(len(part) for part in benchmark.train)
+    card = {
+        "name": "real_student",
+        "data": f"ToyBox train split, {images} labelled images, half photos and half sketches",
+        "recipe": "kit, with the supervised losses of baselines.RealDataStudent",
+        "steps": steps,
+        "seed": seed,
+        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
+        **benchmark.scores(encoders.embed, device),
+    }
+    return save_encoders(path, encoders, card)

@@ -6,8 +6,16 @@ import torch
 from PIL import Image
 
 from dfsbir_lite import toybox
-from dfsbir_lite.data import ImageSet, folder_pair, folder_set, read_image, together, toybox_set
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.data import (
+    ImageSet,
+    folder_pair,
+    folder_set,
+    read_image,
+    together,
+    toybox_picture,
+    toybox_set,
+)
+from dfsbir_lite.runtime import UserError, profile
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -226,3 +234,13 @@ def test_together(numbered):
     assert told.classes == ("photo", "sketch")
     assert told.labels.tolist() == [0] * 6 + [1] * 2
     assert torch.equal(told.images, both.images)
+
+
+def test_a_picture_of_toybox_is_found_again_by_its_row():
+    """At the set's own size it is the set's picture; larger, the same one with more pixels."""
+    classes, sizes = ("key", "boat", "fork"), profile("laptop")
+    images = toybox_set("photo", "test", sizes, classes, 4).images
+    for row in (0, 6, 11):
+        again = toybox_picture(row, "photo", "test", classes, 4, size=32)
+        assert torch.equal(again, images[row])
+    assert toybox_picture(6, "photo", "test", classes, 4).shape == (3, 96, 96)

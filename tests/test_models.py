@@ -6,8 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import zoo
+from dfsbir_lite.baselines import evaluate
+from dfsbir_lite.data import toybox_set
 from dfsbir_lite.models import Encoders, Estimator, Normalise, SmallResNet
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.runtime import UserError, profile
 
 
 @pytest.fixture
@@ -152,3 +154,12 @@ def test_the_zoo_knows_its_networks():
         zoo.load_or_train("cow")
     with pytest.raises(UserError, match="no profile"):
         zoo.load_or_train("photo", "huge")
+
+
+def test_the_student_of_real_data_ships_and_says_what_it_saw():
+    student, card = zoo.load_or_train("real_student"), zoo.card("real_student")
+    assert student.proxies.shape == (12, 64) and not student.proxies.requires_grad
+    assert "12000 labelled images" in card["data"] and card["steps"] == 3600
+    pair = [toybox_set(m, "val", profile("laptop"), per_class=10) for m in ("photo", "sketch")]
+    measured = evaluate(student.embed, *pair).map_all
+    assert measured == pytest.approx(card["seen"]["map_all"], abs=0.1)

@@ -32,6 +32,7 @@ def draw_all() -> dict[str, Figure]:
         "retrievals": plots.retrievals(
             IMAGES[:2], IMAGES, torch.tensor([[0, 1], [5, 4]]), torch.eye(2).bool(), ["ant", "bee"]
         ),
+        "found": plots.found({"one": (IMAGES[0], IMAGES[1:4], "abc", torch.tensor([0.9, 0.5, 0]))}),
         "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
         "embedding_map": plots.embedding_map({"features": points}, *marks),
         "cosine_histograms": plots.cosine_histograms(
@@ -138,6 +139,25 @@ def test_retrievals_frames_hits_green_and_misses_red():
     assert frames == [plots.GOOD, plots.BAD, plots.BAD, plots.GOOD]
     shown = [image.get_array() for image in axis.images]
     assert np.array_equal(shown[4], IMAGES[5].permute(1, 2, 0))  # second row, rank 1
+
+
+def test_found_tells_class_and_cosine_below_each_photo():
+    (axis,) = FIGURES["found"].axes
+    assert [text.get_text() for text in axis.texts] == ["a\n0.90", "b\n0.50", "c\n0.00"]
+    assert names(axis, "y") == ["one"]
+    assert np.array_equal(axis.images[3].get_array(), IMAGES[3].permute(1, 2, 0))
+
+
+def test_saliency_is_orange_for_and_purple_against_and_leaves_the_rest_grey():
+    image = torch.full((3, 4, 4), 200, dtype=torch.uint8)
+    saliency = torch.zeros(4, 4)
+    saliency[0, 0], saliency[3, 3] = 0.2, -0.2
+    tinted = plots.saliency_overlay(image, saliency, size=4).astype(int)
+    assert tinted[1, 1].tolist() == [200, 200, 200]
+    red, _, blue = tinted[0, 0]
+    assert red > blue + 50
+    red, green, blue = tinted[3, 3]
+    assert blue > green + 30 and blue > red
 
 
 def test_class_scores_names_readers_and_classes():

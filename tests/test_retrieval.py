@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from dfsbir_lite.retrieval import average_precision, embed, score, search, similarities
+from dfsbir_lite.retrieval import average_precision, embed, occlusion, score, search, similarities
 from dfsbir_lite.runtime import UserError
 
 
@@ -126,6 +126,49 @@ def test_search_gives_the_best_first():
     assert indices.tolist() == [[1, 3, 0]]
     assert cosines.tolist()[0] == near([1, 0.6, 0])
     assert search(gallery, gallery, k=9)[1].shape == (4, 4)
+
+
+def test_search_among_some_keeps_their_places_in_the_gallery():
+    gallery = torch.tensor([[0.0, 2], [3, 0], [-1, 0], [3, 4]])
+    among = torch.tensor([True, False, True, True])
+    cosines, indices = search(torch.tensor([[5.0, 0]]), gallery, k=9, among=among)
+    assert indices.tolist() == [[3, 0, 2]]
+    assert cosines.tolist()[0] == near([0.6, 0, -1])
+
+
+def test_occlusion_finds_the_one_spot_that_counts():
+    """The read-out is (brightness of pixel (2, 5), 1): only patches over that pixel matter."""
+
+    def readout(images, modality):
+        spot = images[:, 0, 2, 5]
+        return torch.stack([spot, torch.ones_like(spot)], 1)
+
+    sketch = torch.full((3, 8, 8), 255, dtype=torch.uint8)
+    sketch[:, 2, 5] = 0  # seen: (0, 1); hidden, it is white paper: (1, 1), 45 degrees away
+    falls = occlusion(readout, sketch, "sketch", torch.tensor([0.0, 1]))
+    cover = torch.zeros(8, 8)
+    # patches of 2 × 2 at every place; four hold the spot, and all four cover only the spot
+    for top in (1, 2):
+        for left in (4, 5):
+            cover[top : top + 2, left : left + 2] += 1
+    assert torch.allclose(falls, cover / 4 * (1 - 0.5**0.5), atol=1e-6)
+    rises = occlusion(readout, sketch, "sketch", torch.tensor([1.0, 1]))
+    assert rises[2, 5] == near(0.5**0.5 - 1)
+
+
+def test_occlusion_hides_photos_behind_their_mean_colour():
+    seen = []
+
+    def readout(images, modality):
+        seen.append(images)
+        return images.mean((2, 3)) + 1
+
+    photo = torch.tensor([10, 20, 60]).byte().view(3, 1, 1).repeat(1, 8, 8)
+    photo[:, :, 4:] = 100  # means 55, 60, 80
+    occlusion(readout, photo, "photo", torch.ones(3))
+    first = seen[0][1] * 255  # its upper left corner is hidden
+    assert first[:, 0, 0].tolist() == near([55, 60, 80])
+    assert first[:, 2, 2].tolist() == near([10, 20, 60])
 
 
 def test_similarities_are_cosines():

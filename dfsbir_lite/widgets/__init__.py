@@ -4,6 +4,7 @@ A slider writes one float, a panel calls `next()`: whatever they do, a plain `fo
 """
 
 from dfsbir_lite.widgets.explorer import UmapExplorer
+from dfsbir_lite.widgets.pad import DrawAndSearch, SketchPad
 from dfsbir_lite.widgets.panel import LivePanel, weight_sliders
 
-__all__ = ["LivePanel", "UmapExplorer", "weight_sliders"]
+__all__ = ["DrawAndSearch", "LivePanel", "SketchPad", "UmapExplorer", "weight_sliders"]
