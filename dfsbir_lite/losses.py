@@ -48,6 +48,21 @@ ENCODER_TERMS = ("match", "hint", "proxy", "contrastive")
 ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER_TERMS)
 
 
+def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The loss: the sum of `terms` (scalars), each times its weight; a weight of 0 leaves one out.
+
+    Raises FloatingPointError, naming the term, if one is not finite. Told before anything is
+    learnt from it, because a single step along a gradient of nan ruins every parameter.
+    """
+    used = {name: term for name, term in terms.items() if weights[name]}
+    total = sum((weights[name] * term for name, term in used.items()), torch.zeros(()))
+    if not torch.isfinite(total):
+        for name, term in {**used, "the sum of all terms": total}.items():
+            if not torch.isfinite(term):
+                raise FloatingPointError(f"{name} is {term.item()}")
+    return total
+
+
 # --- terms of the estimators ------------------------------------------------------------------
 
 

@@ -112,7 +112,7 @@ class Learner:
             terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
         if weights["contrastive"]:
             terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
-        self._descend(sum(weights[name] * term for name, term in terms.items()))
+        self._descend(losses.weighted(terms, weights))
         return {name: term.detach() for name, term in terms.items()}
 
     def _contrastive(self, p_logits, s_logits, p_labels, s_labels) -> Tensor:
@@ -135,9 +135,10 @@ class Learner:
         done = min(1.0, self.index / self.total_steps)
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.encoder_lr * (1 + math.cos(math.pi * done)) / 2
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        if loss.requires_grad:  # not with every weight at zero
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
         self.index += 1
         self._average()
 

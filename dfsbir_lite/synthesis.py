@@ -140,9 +140,9 @@ class Synthesis(Iterator[SynthesisStep]):
         with autocast(self.device):
             photos, sketches = (self.estimators[m](noise) for m in ("photo", "sketch"))
             terms, labels = self._terms(photos, sketches, noise, weights)
-        total = sum(weights[name] * term for name, term in terms.items() if weights[name])
+        total = losses.weighted(terms, weights)
         # with every weight at zero there is nothing to learn, nor from a term that is constant
-        if torch.is_tensor(total) and total.requires_grad:
+        if total.requires_grad:
             self.optimiser.zero_grad()
             total.backward()
             self.optimiser.step()

@@ -1,7 +1,7 @@
 """Every loss term against a number worked out by hand, and against its own limits."""
 
 from dataclasses import fields
-from math import e, exp, log
+from math import e, exp, inf, log, nan
 
 import pytest
 import torch
@@ -205,3 +205,17 @@ def test_snapshot_is_a_copy_of_every_weight():
 
 def test_every_weight_belongs_to_one_side():
     assert sorted(ENCODER_TERMS + ESTIMATOR_TERMS) == sorted(f.name for f in fields(Weights))
+
+
+def test_the_loss_is_the_weighted_sum_without_terms_that_are_off():
+    terms = {"bn": torch.tensor(3.0), "align": torch.tensor(2.0), "modal": torch.tensor(inf)}
+    assert losses.weighted(terms, {"bn": 2.0, "align": 0.5, "modal": 0.0}) == 7
+    assert losses.weighted(terms, dict.fromkeys(terms, 0.0)) == 0
+
+
+def test_a_loss_that_is_not_finite_names_its_term():
+    terms = {"bn": torch.tensor(3.0), "align": torch.tensor(nan)}
+    with pytest.raises(FloatingPointError, match="align is nan"):
+        losses.weighted(terms, {"bn": 1.0, "align": 1.0})
+    with pytest.raises(FloatingPointError, match="the sum of all terms is inf"):
+        losses.weighted({"bn": torch.tensor(3e38)}, {"bn": 100.0})

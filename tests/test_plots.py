@@ -1,6 +1,7 @@
 """Figures have the parts that their callers count on, and leave pyplot alone."""
 
 import sys
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dfsbir_lite import plots
 
@@ -35,6 +37,13 @@ def draw_all() -> dict[str, Figure]:
         "found": plots.found({"one": (IMAGES[0], IMAGES[1:4], "abc", torch.tensor([0.9, 0.5, 0]))}),
         "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
         "embedding_map": plots.embedding_map({"features": points}, *marks),
+        "live": plots.live(
+            {"photo": IMAGES[:4], "sketch": IMAGES[4:]},
+            {"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
+            CLASSES,
+            {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
+            off=("align",),
+        ),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
         ),
@@ -188,3 +197,39 @@ def test_cosine_histograms_cover_all_cosines():
     (axis,) = FIGURES["cosine_histograms"].axes
     assert axis.get_xlim()[0] <= -1 and axis.get_xlim()[1] >= 1
     assert axis.get_xlabel() == "cosine" and axis.get_title() == "student"
+
+
+def test_live_shows_pairs_coverage_and_a_curve_a_term():
+    sheet, coverage, bn, align, adv = FIGURES["live"].axes
+    assert names(sheet, "x") == list(CLASSES) and names(sheet, "y") == ["photo", "sketch"]
+    pixels = sheet.images[0].get_array()
+    assert pixels.shape == (32, 64, 3)
+    assert np.array_equal(pixels[16:, 48:], IMAGES[7].permute(1, 2, 0))
+    assert [bar.get_height() for bar in coverage.patches] == [5, 0, 2, 1, 1, 2, 3, 2]
+    assert [(t.get_text(), t.get_color()) for t in coverage.texts] == [("×", plots.PHOTO)]
+    assert [a.get_title("left") for a in (bn, align, adv)] == ["bn  2", "align  0.5  (off)", "adv"]
+    assert (bn.get_yscale(), align.get_yscale()) == ("log", "linear")  # 30 is over 10 times 2
+    assert bn.lines[0].get_color() != align.lines[0].get_color() and not adv.lines
+
+
+def test_live_bridges_gaps_and_thins_long_histories():
+    counts = dict.fromkeys(("photo", "sketch"), torch.ones(4))
+    pairs = {"photo": IMAGES[:4], "sketch": IMAGES[4:]}
+    history = {"adv": [np.nan, 3.0, 2.0], "bn": list(range(2000))}
+    *_, adv, bn = plots.live(pairs, counts, CLASSES, history).axes
+    assert adv.get_title("left") == "adv  2" and len(bn.lines[0].get_xdata()) == 500
+
+
+def test_live_shows_the_first_of_many_classes_and_counts_them_all():
+    images = {"photo": torch.zeros(20, 3, 8, 8), "sketch": torch.ones(20, 3, 8, 8)}
+    counts = dict.fromkeys(images, torch.ones(20))
+    sheet, coverage, _ = plots.live(images, counts, [f"c{i}" for i in range(20)], {"bn": []}).axes
+    assert names(sheet, "x") == [f"c{i}" for i in range(plots.LIVE_COLUMNS)]
+    assert len(coverage.patches) == 40
+
+
+def test_fewer_colours_is_the_same_picture_in_less_space():
+    picture = plots.png(FIGURES["curves"])
+    small = plots.fewer_colours(picture)
+    was, now = (np.asarray(Image.open(BytesIO(p)).convert("RGB"), int) for p in (picture, small))
+    assert len(small) < len(picture) and np.abs(was - now).mean() < 1

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import pytest
 
-from dfsbir_lite.recipes import RECIPES, recipe
+from dfsbir_lite.losses import ENCODER_TERMS, ESTIMATOR_TERMS
+from dfsbir_lite.recipes import PRESETS, RECIPES, preset, recipe
 from dfsbir_lite.runtime import UserError
 
 
@@ -55,3 +56,32 @@ def test_the_paper_has_the_papers_terms_and_nothing_else():
 def test_the_kit_teaches_its_encoders_by_answers_and_hints_alone():
     weights = recipe("kit").weights
     assert min(weights.match, weights.hint) > 0 and weights.proxy == weights.contrastive == 0
+
+
+def test_presets_named_after_recipes_have_their_weights():
+    assert preset("kit") == recipe("kit").weights
+    assert preset("paper") == recipe("paper").weights
+
+
+@pytest.mark.parametrize(
+    "name, off", [("no alignment", "align"), ("no guidance", "modal"), ("no BN", "bn")]
+)
+def test_a_preset_without_a_term_changes_that_term_only(name, off):
+    kit, without = preset("kit").snapshot(), preset(name).snapshot()
+    assert kit.pop(off) > 0 and without.pop(off) == 0
+    assert without == kit
+
+
+def test_adversarial_only_leaves_the_estimators_nothing_else():
+    weights = preset("adversarial only").snapshot()
+    assert [name for name in ESTIMATOR_TERMS if weights[name]] == ["adv"]
+    assert all(weights[n] == recipe("kit").weights.snapshot()[n] for n in ENCODER_TERMS)
+
+
+def test_presets_differ_and_are_fresh():
+    snapshots = [tuple(preset(name).snapshot().values()) for name in PRESETS]
+    assert len(set(snapshots)) == len(PRESETS) == 6
+    preset("no BN").align = 99
+    assert preset("no BN").align == recipe("kit").weights.align
+    with pytest.raises(UserError, match="no preset 'cake': choose one of kit, paper, no align"):
+        preset("cake")

@@ -353,3 +353,11 @@ def test_a_student_of_real_data_learns_from_labels(tiny, tiny_recipe, monkeypatc
     for views, targets in zip(seen[0][:2], seen[0][2:]):
         shown = (views.mean((1, 2, 3)) * 2.55).round().long()
         torch.testing.assert_close(targets.softmax(1), F.one_hot(shown, 3).float())
+
+
+def test_with_every_weight_at_zero_the_encoders_stay_as_they_are(learner):
+    subject = learner(match=0, proxy=0, contrastive=0)
+    before = copy.deepcopy(subject.encoders.proxies)
+    terms = subject.step(*batch())
+    assert torch.equal(subject.encoders.proxies, before) and terms["match"] > 0
+    assert subject.index == 1

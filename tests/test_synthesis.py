@@ -300,3 +300,15 @@ def test_replay_comes_back(tmp_path):
     for memory in (replay, again):
         memory.add(*pairs(0.7, 0.8))
         assert levels(memory) == [50, 60, 70, 80]
+
+
+def test_a_term_that_is_nan_is_named_and_nothing_is_learnt_from_it(teachers, monkeypatch):
+    loop = start(teachers, {"one_hot": 1, "align": 1})
+    next(loop)
+    before = snapshot(loop)
+    with monkeypatch.context() as broken:
+        broken.setattr(losses, "class_alignment", lambda p, s: (p + s).sum() * float("nan"))
+        with pytest.raises(FloatingPointError, match="align is nan"):
+            next(loop)
+    assert not changed(before, loop)
+    assert next(loop).index == 1 and changed(before, loop)
