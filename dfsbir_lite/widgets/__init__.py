@@ -3,7 +3,7 @@
 A slider writes one float, a panel calls `next()`: whatever they do, a plain `for` loop can do.
 """
 
-from dfsbir_lite.widgets.explorer import UmapExplorer
+from dfsbir_lite.widgets.explorer import EmbeddingExplorer, EmbeddingScatter
 from dfsbir_lite.widgets.panel import LivePanel, weight_sliders
 
-__all__ = ["LivePanel", "UmapExplorer", "weight_sliders"]
+__all__ = ["EmbeddingExplorer", "EmbeddingScatter", "LivePanel", "weight_sliders"]
