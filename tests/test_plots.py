@@ -1,6 +1,7 @@
 """Figures have the parts that their callers count on, and leave pyplot alone."""
 
 import sys
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dfsbir_lite import plots
 
@@ -168,3 +170,18 @@ def test_cosine_histograms_cover_all_cosines():
     (axis,) = FIGURES["cosine_histograms"].axes
     assert axis.get_xlim()[0] <= -1 and axis.get_xlim()[1] >= 1
     assert axis.get_xlabel() == "cosine" and axis.get_title() == "student"
+
+
+def test_sprites_lie_row_by_row_in_a_square():
+    images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
+    sheet = np.asarray(Image.open(BytesIO(plots.sprite_sheet(images))))
+    assert sheet.shape == (4, 6, 3)  # two rows of three, 2 × 2 pixels each
+    assert sheet[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 0]]
+
+
+def test_a_class_is_named_only_where_it_lies_together():
+    near, far = np.random.default_rng(0).normal(size=(2, 40, 2)) * [[[0.1]], [[5]]]
+    points = np.concatenate([near, far])
+    labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
+    axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["tight"]
