@@ -3,7 +3,9 @@
 Rows are embeddings (N, E) of any length; everything here compares their directions only.
 """
 
+import threading
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -12,18 +14,28 @@ from torch.nn import functional as F
 
 from dfsbir_lite.retrieval import similarities
 
+# numba's simplest threading layer ends the process if two threads use it at the same time
+_one_at_a_time = threading.Lock()
 
-def flatten(rows: Tensor, neighbours: int = 15, spread: float = 0.3, seed: int = 0) -> np.ndarray:
+
+def flatten(
+    rows: Tensor,
+    neighbours: int = 15,
+    spread: float = 0.3,
+    seed: int = 0,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
     """UMAP of `rows` (N, E): points (N, 2). Look at neighbourhoods, not at distances or axes.
 
     Args:
         neighbours: how many near points each point is tied to; few show detail, many the whole.
         spread: how far apart close points are drawn, UMAP's `min_dist`, in [0, 1].
+        start: where the points begin (N, 2); by default UMAP chooses.
 
     One thread, so that a seed gives the same map again on the same machine; other machines draw
-    another one.
+    another one. Calls from several threads wait for each other.
     """
-    with warnings.catch_warnings():
+    with _one_at_a_time, warnings.catch_warnings():
         # of TensorFlow, which we do not need, and of islands that no tie connects, which we want
         warnings.simplefilter("ignore")
         import umap  # takes some seconds: only for those who draw maps
@@ -33,8 +45,37 @@ def flatten(rows: Tensor, neighbours: int = 15, spread: float = 0.3, seed: int =
             min_dist=spread,
             random_state=seed,
             n_jobs=1,
+            init="spectral" if start is None else start,
         )
         return reducer.fit_transform(F.normalize(rows, dim=1).cpu().numpy())
+
+
+def aligned(points: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """`points` (N, 2) turned, mirrored, scaled and moved to lie as near as possible to `to` (N, 2).
+
+    That is all one may do to a map without changing what it says (orthogonal Procrustes).
+    """
+    mean, wanted = points.mean(0), to.mean(0)
+    left, sizes, right = np.linalg.svd((points - mean).T @ (to - wanted))
+    scale = sizes.sum() / ((points - mean) ** 2).sum()
+    return (scale * (points - mean) @ left @ right + wanted).astype(np.float32)
+
+
+def flatten_course(course: Iterable[Tensor], **options) -> np.ndarray:
+    """Maps (T, N, 2) of the same N pictures at T moments, each laid beside the next one.
+
+    The last moment gets a map as `flatten` draws it, with these `options`. Going back in time, each
+    earlier map starts from the points of the one after it and is `aligned` to it, so that a point
+    moves between two frames where its neighbours change, and not because a map was turned.
+
+    Args:
+        course: rows (N, E) of each moment, first to last.
+    """
+    frames: list[np.ndarray] = []
+    for rows in reversed(list(course)):
+        points = flatten(rows, start=frames[-1] if frames else None, **options)
+        frames.append(aligned(points, frames[-1]) if frames else points)
+    return np.stack(frames[::-1])
 
 
 def centroid_gap(photos: Tensor, sketches: Tensor) -> float:

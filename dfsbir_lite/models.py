@@ -72,6 +72,18 @@ class SmallResNet(nn.Module):
         return self.read(images)[0]
 
 
+def expected_proxy(
+    class_logits: torch.Tensor, proxies: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """The embeddings (N, E), of unit length, that class scores (N, C) let one expect.
+
+    Args:
+        proxies: (C, E), one direction a class. temperature: see `Encoders`.
+    """
+    share = (class_logits / temperature).softmax(1) - 1 / class_logits.shape[1]
+    return F.normalize((share @ proxies).float(), dim=1)
+
+
 class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
@@ -111,8 +123,7 @@ class Encoders(nn.Module):
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
         """The embeddings (N, E), of unit length, that belong to class scores (N, C)."""
-        share = (class_logits / self.temperature).softmax(1) - 1 / class_logits.shape[1]
-        return F.normalize((share @ self.proxies).float(), dim=1)
+        return expected_proxy(class_logits, self.proxies, self.temperature)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Embeddings (N, E) of unit length, from `modality` "photo" or "sketch"."""

@@ -135,19 +135,28 @@ def suited(settings: Recipe, start: str) -> Recipe:
     return settings
 
 
-def run_distillation(loop: Distillation, state: Path, save_every: float = SAVE_EVERY) -> Encoders:
+def run_distillation(
+    loop: Distillation,
+    state: Path,
+    save_every: float = SAVE_EVERY,
+    watch: Callable[[int, Encoders], None] = lambda done, encoders: None,
+) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
     Saves to `state` every `save_every` seconds, between steps: one that was cut off in the middle
-    could not be resumed exactly. Raises UserError when interrupted.
+    could not be resumed exactly. `watch` is called before the first iteration and after each one,
+    with the number of those done and the encoders, see `course.recorder`. Raises UserError when
+    interrupted.
     """
     if state.is_file():
         loop.resume(state)
     kept, saved = loop.index, time.monotonic()
+    watch(loop.index, loop.encoders)
     try:
         with progress(desc="student", initial=loop.index, total=len(loop), unit="step") as bar:
             for step in loop:
                 bar.update()
+                watch(loop.index, loop.encoders)
                 if step.index % 10 == 0:
                     bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
                 if time.monotonic() - saved > save_every:

@@ -381,30 +381,38 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     return figure
 
 
-def embedding_map(maps: dict[str, np.ndarray], labels, sketches, classes) -> Figure:
+def class_colours(count: int) -> np.ndarray:
+    """One colour a class, (count, 3) in [0, 1], equally bright, and alike only in far classes."""
+    # neighbours in the list of classes are easily confused: keep their hues apart
+    places = np.concatenate([np.arange(count)[start::3] for start in range(3)])
+    return np.array(sns.husl_palette(count, l=0.55))[np.argsort(places)]
+
+
+def embedding_map(
+    maps: dict[str, np.ndarray], labels, sketches, classes, size: float = 5.0
+) -> Figure:
     """2-D maps side by side: colour is the class, the mark is the modality.
 
-    A class has its name on its photos and, where they lie elsewhere, on its sketches.
+    A class has its name on its photos and, where they lie elsewhere, on its sketches; none where
+    they lie scattered among the others.
 
     Args:
         maps: title → points (N, 2).
         labels: (N,), indices into `classes`. sketches: bool (N,), drawn as crosses.
+        size: of each map, in inches.
     """
     labels, sketches = _array(labels), _array(sketches).astype(bool)
-    figure = Figure(figsize=(5 * len(maps), 5.1), layout="constrained")
+    figure = Figure(figsize=(size * len(maps), size + 0.1), layout="constrained")
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
-    hues, third = sns.husl_palette(len(classes), l=0.55), range(3)
-    # neighbours in the list of classes are easily confused: keep their hues apart
-    places = np.concatenate([np.arange(len(classes))[start::3] for start in third])
-    colours = np.array(hues)[np.argsort(places)]
+    colours, font = class_colours(len(classes)), min(9, 5 + size)
     for axis, (title, points) in zip(axes, maps.items(), strict=True):
-        for mask, mark, area in ((~sketches, "o", 12), (sketches, "x", 16)):
-            style = {"marker": mark, "s": area, "linewidths": 0.9, "alpha": 0.7}
+        for mask, mark, area in ((~sketches, "o", 2.4), (sketches, "x", 3.2)):
+            style = {"marker": mark, "s": area * size, "linewidths": 0.18 * size, "alpha": 0.7}
             axis.scatter(*points[mask].T, c=colours[labels[mask]], **style)
         for i, name in enumerate(classes):
-            _name_class(axis, points, labels == i, sketches, name, colours[i])
+            _name_class(axis, points, labels == i, sketches, name, colours[i], font)
         axis.set(xticks=[], yticks=[])
-        axis.set_title(title, fontsize=11)
+        axis.set_title(title, fontsize=font + 2)
         sns.despine(ax=axis, left=True, bottom=True)
     marks = [
         axes[0].scatter([], [], color=GREY, marker=mark, label=name)
@@ -414,16 +422,40 @@ def embedding_map(maps: dict[str, np.ndarray], labels, sketches, classes) -> Fig
     return figure
 
 
-def _name_class(axis, points, members, sketches, name: str, colour) -> None:
+def _name_class(axis, points, members, sketches, name: str, colour, font: float) -> None:
     """Writes `name` over the middle of its photos, and of its sketches if they are elsewhere."""
-    middles = [np.median(points[members & part], axis=0) for part in (~sketches, sketches)]
-    apart = np.linalg.norm(middles[0] - middles[1]) > 0.12 * np.linalg.norm(np.ptp(points, axis=0))
+    near, places = 0.12 * np.linalg.norm(np.ptp(points, axis=0)), []
+    for part in (~sketches, sketches):
+        middle, scatter = _middle(points[members & part])
+        known = any(np.linalg.norm(middle - place) < near for place in places)
+        if not known and scatter < 0.7 * _middle(points[part])[1]:
+            places.append(middle)
     outline = [withStroke(linewidth=2.5, foreground="white")]
-    for middle in middles[: 1 + apart]:
+    for middle in places:
         axis.text(
-            *middle, name, color=colour * 0.6, fontsize=9, weight="bold",
+            *middle, name, color=colour * 0.6, fontsize=font, weight="bold",
             ha="center", va="center", path_effects=outline,
         )  # fmt: skip
+
+
+def _middle(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The median point, and the median distance from it."""
+    middle = np.median(points, axis=0)
+    return middle, np.median(np.linalg.norm(points - middle, axis=1))
+
+
+def sprite_sheet(images) -> bytes:
+    """All `images` (N, 3, H, W) in one PNG file, row by row, in ⌈√N⌉ columns."""
+    pixels = _pixels(images)
+    count, height, width, _ = pixels.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
+    sheet[:count] = pixels
+    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    buffer = BytesIO()
+    Image.fromarray(sheet.reshape(rows * height, columns * width, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dfsbir_lite.baselines import RealDataStudent
 from dfsbir_lite.checkpoint import load_weights
+from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import run_distillation, toybox_benchmark
@@ -17,6 +18,8 @@ ASSETS = Path(__file__).parent / "assets"
 TEACHERS = ("photo", "sketch", "modality", "unified")
 STUDENTS = ("student", "real_student")
 NAMES = (*TEACHERS, *STUDENTS)
+STEPS = 600  # iterations of the shipped student
+COURSE_PER_CLASS = 25  # pictures of each class and modality whose way through training is kept
 
 
 def cache_folder() -> Path:
@@ -40,7 +43,7 @@ def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teac
 
 
 def find(name: str, profile_name: str = "laptop") -> Path:
-    """The file of the network `name`: the shipped one, or the place of the cached one."""
+    """The file of the network `name` (or of the "course"): shipped, or the place of the cached."""
     shipped = ASSETS / profile_name / f"{name}.safetensors"
     return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
 
@@ -56,6 +59,20 @@ def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = Fa
     return Teachers(*(load_or_train(n, profile_name, device) for n in (*names, "modality"))).to(
         device
     )
+
+
+def student_course(profile_name: str = "laptop", device="cpu") -> Course:
+    """How the student became what it is, on `course_pictures`; trains one if no file tells."""
+    sizes = profile(profile_name)
+    path = find("course", profile_name)
+    if not path.is_file():
+        build("student", sizes, path.with_name("student.safetensors"), device)
+    return load_course(path)
+
+
+def course_pictures(sizes: Profile) -> dict[str, ImageSet]:
+    """The photos and sketches that a student's course shows: ToyBox's validation split."""
+    return {m: toybox_set(m, "val", sizes, per_class=COURSE_PER_CLASS) for m in ("photo", "sketch")}
 
 
 def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) -> dict:
@@ -105,7 +122,7 @@ def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
     return float(sum(hits)) / len(data)
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 1000) -> dict:
+def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = STEPS) -> dict:
     teachers, settings = load_teachers(sizes.name, device), recipe("kit")
     encoders = new_encoders(sizes, len(teachers.classes), seed)
     loop = distill(
@@ -118,7 +135,8 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 1
         seed=seed,
     )
     state = path.with_suffix(".state")
-    encoders = run_distillation(loop, state)
+    watch = recorder(path.with_name("course.safetensors"), course_pictures(sizes), steps, device)
+    encoders = run_distillation(loop, state, watch=watch)
     card = {
         "name": "student",
         "data": "none: learnt from the photo, sketch and modality teachers alone",
@@ -133,12 +151,13 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = 1
     return card
 
 
-def _build_real_student(sizes: Profile, path: Path, device, seed: int, steps: int = 3600) -> dict:
-    """What the same encoders learn from real labelled images, for comparison."""
-    benchmark = toybox_benchmark(sizes)
+def _build_real_student(sizes: Profile, path: Path, device, seed: int) -> dict:
+    """What the same encoders learn from real labelled images, in as many of their steps."""
+    benchmark, settings = toybox_benchmark(sizes), recipe("kit")
+    steps = STEPS * settings.encoder_steps
     encoders = new_encoders(sizes, len(benchmark.classes), seed)
     loop = RealDataStudent(
-        *benchmark.train, recipe("kit"), encoders, steps=steps, device=device, seed=seed
+        *benchmark.train, settings, encoders, steps=steps, device=device, seed=seed
     )
     *_, encoders = progress(loop, desc="student on real data", unit="step")
     images = sum(len(part) for part in benchmark.train)

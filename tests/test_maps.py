@@ -54,6 +54,36 @@ def test_joint_says_which_rows_are_sketches():
     assert sketches.tolist() == [False, False, True]
 
 
+def test_aligned_undoes_what_means_nothing():
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    turned = np.array([[0.0, 1], [1, 0]])  # a mirror
+    assert np.allclose(maps.aligned(3 * points @ turned + 5, points), points, atol=1e-5)
+
+
+def test_aligned_does_not_bend():
+    square, kite = (
+        np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]),
+        np.array([[0.0, 0], [2, 0], [1, 1], [0, 2]]),
+    )
+    moved = maps.aligned(kite, square)
+    ratio = np.linalg.norm(moved[1] - moved[0]) / np.linalg.norm(moved[2] - moved[0])
+    assert ratio == pytest.approx(2**0.5, rel=1e-5)
+
+
+def test_a_course_is_laid_from_its_end(monkeypatch):
+    starts = []
+
+    def flatten(rows, start=None, seed=0):
+        starts.append(None if start is None else start.tolist())
+        return rows.numpy() * 2 if start is not None else rows.numpy()
+
+    monkeypatch.setattr("dfsbir_lite.maps.flatten", flatten)
+    last = torch.tensor([[0.0, 0], [1, 0], [0, 1]])
+    frames = maps.flatten_course([last, last])
+    assert starts == [None, last.tolist()]
+    assert np.allclose(frames, np.stack([last, last]), atol=1e-6)
+
+
 @pytest.mark.slow
 def test_flatten_keeps_two_far_clusters_apart_and_is_silent():
     draw = torch.Generator().manual_seed(0)

@@ -233,3 +233,18 @@ def test_fewer_colours_is_the_same_picture_in_less_space():
     small = plots.fewer_colours(picture)
     was, now = (np.asarray(Image.open(BytesIO(p)).convert("RGB"), int) for p in (picture, small))
     assert len(small) < len(picture) and np.abs(was - now).mean() < 1
+
+
+def test_sprites_lie_row_by_row_in_a_square():
+    images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
+    sheet = np.asarray(Image.open(BytesIO(plots.sprite_sheet(images))))
+    assert sheet.shape == (4, 6, 3)  # two rows of three, 2 × 2 pixels each
+    assert sheet[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 0]]
+
+
+def test_a_class_is_named_only_where_it_lies_together():
+    near, far = np.random.default_rng(0).normal(size=(2, 40, 2)) * [[[0.1]], [[5]]]
+    points = np.concatenate([near, far])
+    labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
+    axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["tight"]

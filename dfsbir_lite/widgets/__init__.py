@@ -3,8 +3,15 @@
 A slider writes one float, a panel calls `next()`: whatever they do, a plain `for` loop can do.
 """
 
-from dfsbir_lite.widgets.explorer import UmapExplorer
+from dfsbir_lite.widgets.explorer import EmbeddingExplorer, EmbeddingScatter
 from dfsbir_lite.widgets.pad import DrawAndSearch, SketchPad
 from dfsbir_lite.widgets.panel import LivePanel, weight_sliders
 
-__all__ = ["DrawAndSearch", "LivePanel", "SketchPad", "UmapExplorer", "weight_sliders"]
+__all__ = [
+    "DrawAndSearch",
+    "EmbeddingExplorer",
+    "EmbeddingScatter",
+    "LivePanel",
+    "SketchPad",
+    "weight_sliders",
+]
