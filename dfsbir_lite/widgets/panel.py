@@ -393,9 +393,6 @@ class LivePanel(ipywidgets.VBox):
     def _tell(self, state: str) -> None:
         self.status.value = state if self.last is None else f"{state} {self.last.index}"
 
-    def _compare_chosen(self) -> None:
-        self.compare(self.rival.value)
-
     # --- weights --------------------------------------------------------------------------
 
     def _use(self, name: str) -> None:

@@ -1,0 +1,256 @@
+"""The notebooks in a real browser: JupyterLab in headless Chromium, driven by Playwright.
+
+Needs Chromium from the system's packages; skips with a message where there is none. Waits are for
+what the page shows, never for time.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
+expect = playwright.expect
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+OWN = {
+    "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+}  # fmt: skip
+SETTINGS = {
+    # else cells that are scrolled away leave the page, and a test could not see them
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+MINUTE = 60_000  # milliseconds, as Playwright counts
+SHOTS = os.environ.get("DFSBIR_SCREENSHOTS")  # a folder for the README's pictures
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="the browser test needs Chromium: see the README"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab of its own on the loopback address; gives its URL, to fill in a notebook.
+
+    Its notebooks are copies without outputs; its settings and runtime files are not the user's.
+    """
+    root = tmp_path_factory.mktemp("lab")
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, root / path.name)
+    for plugin, chosen in SETTINGS.items():
+        path = root / f"settings/@jupyterlab/{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(chosen))
+    own = {name: str(root / place) for name, place in OWN.items()}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--allow-root"]
+    command += ["--ServerApp.port=0", f"--ServerApp.root_dir={root}"]
+    with open(root / "lab.log", "w") as log:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **own, "JUPYTER_PREFER_ENV_PATH": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield _address(root / "runtime", server, root / "lab.log")
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _address(runtime: Path, server: subprocess.Popen, log: Path, seconds: float = 90) -> str:
+    """The URL with the token that the server writes down once it answers."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and server.poll() is None:
+        for path in runtime.glob("jpserver-*.json"):
+            try:
+                told = json.loads(path.read_text())
+            except json.JSONDecodeError:  # half written
+                continue
+            return f"{told['url']}lab/tree/{{}}?token={told['token']}&reset"
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+# every code cell has the number that it gets when it has run, or one has failed
+ENDED = r"""() => {
+    const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")];
+    const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
+    return failed || (prompts.length > 0 && prompts.every(p => /\[\d+\]/.test(p.textContent)));
+}"""
+
+
+@pytest.fixture
+def run_all(lab, browser):
+    """`run_all(name)`: the page of that notebook, every cell run to its end without an error."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1100})
+    page = context.new_page()
+
+    def run(name: str):
+        page.goto(lab.format(name))
+        page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=2 * MINUTE)  # a kernel is there
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator('[data-command="runmenu:run-all"]').click()
+        page.wait_for_function(ENDED, timeout=15 * MINUTE)
+        errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+        assert errors.count() == 0, errors.first.inner_text()
+        return page
+
+    yield run
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.locator('[data-command="kernelmenu:shutdown"]').click()
+    page.get_by_text(re.compile("No Kernel")).first.wait_for(timeout=MINUTE)
+    context.close()
+
+
+def shoot(locator, name: str) -> None:
+    """A picture of part of the page for the README, if one is wanted."""
+    if SHOTS:
+        locator.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+class Panel:
+    """The live panel on a page, as a person handles it."""
+
+    def __init__(self, page):
+        start = page.get_by_role("button", name="Start")
+        self.page, self.box = page, page.locator(".jp-OutputArea-output", has=start).last
+        self.status = self.box.locator(".widget-label", has_text=re.compile("step|stopped|paused"))
+        self.preset = self.box.get_by_label("preset")
+        self.box.scroll_into_view_if_needed()
+
+    def press(self, name: str) -> None:
+        self.box.get_by_role("button", name=name).click()
+
+    def steps(self) -> int:
+        return int(self.status.last.inner_text().split()[-1])
+
+    def wait_for_steps(self, more: int) -> None:
+        goal = self.steps() + more
+        while self.steps() < goal:
+            self.page.wait_for_timeout(50)
+
+    def slider(self, term: str):
+        return self.box.locator(".widget-hslider", has=self.page.get_by_text(term, exact=True))
+
+    def echo(self, preset: str, term: str, shown: str) -> float:
+        """Milliseconds from choosing a preset until the kernel has moved a slider for it."""
+        readout = self.slider(term).locator(".widget-readout")
+        began = time.perf_counter()
+        self.preset.select_option(preset)
+        expect(readout).to_have_text(shown)
+        return 1000 * (time.perf_counter() - began)
+
+
+@pytest.mark.parametrize("name", ["02_inversion_synthesis", "03_cross_modal_student"])
+def test_the_panel_steers_a_run(run_all, name):
+    panel = Panel(run_all(f"{name}.ipynb"))
+    panel.press("Reset")
+    panel.press("Start")
+    panel.wait_for_steps(3)
+
+    handle = panel.slider("align").locator(".noUi-handle")
+    handle.press("ArrowRight")  # by keyboard; the kernel answers that these are no preset's weights
+    expect(panel.preset).to_have_value("your own")
+    echoes = [panel.echo(*told) for told in 4 * [("no BN", "bn", "0.0010"), ("kit", "bn", "1.0")]]
+    assert median(echoes) < 300, echoes
+    panel.wait_for_steps(2)  # and it still runs
+
+    shoot(panel.box, f"panel_{name[:2]}")
+    panel.press("Stop")
+    expect(panel.status.last).to_have_text(re.compile(r"^stopped \d+$"), timeout=MINUTE)
+    at = panel.steps()
+    panel.press("Step")
+    expect(panel.status.last).to_have_text(f"step {at + 1}", timeout=MINUTE)
+
+
+def test_a_drawing_finds_photos(run_all):
+    page = run_all("05_draw_and_search.ipynb")
+    pad = page.get_by_label(re.compile("^Sketch pad")).first
+    told = page.locator(".dfsbir-found .told").first
+    pad.scroll_into_view_if_needed()
+
+    page.get_by_role("button", name=re.compile("clear", re.I)).first.click()
+    expect(told).to_have_text(re.compile("blank paper"))
+    mug = [
+        [(0.25, 0.3), (0.28, 0.8), (0.6, 0.8), (0.63, 0.3), (0.25, 0.3)],
+        [(0.62, 0.4), (0.8, 0.42), (0.8, 0.65), (0.61, 0.68)],
+    ]
+    answers = []
+    for stroke in mug:
+        draw(page, pad, stroke)
+        expect(told).not_to_have_text(answers[-1] if answers else re.compile("blank paper"))
+        answers.append(told.inner_text())
+    assert "mug" in answers[-1]
+    shoot(page.locator(".jp-OutputArea-output", has=pad).first, "pad")
+    page.get_by_role("button", name=re.compile("undo", re.I)).first.click()
+    expect(told).to_have_text(answers[0])  # the second stroke is gone, and what it had changed
+
+    best = page.locator(".dfsbir-found ol").first
+    before = best.inner_text()
+    page.get_by_role("button", name="teacher features").first.click()
+    expect(best).not_to_have_text(before)
+
+
+def draw(page, pad, stroke) -> None:
+    """A stroke by mouse; `stroke` in parts of the pad's side."""
+    box = pad.bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=8)
+    page.mouse.up()
+
+
+def test_the_map_answers_and_replays_the_training(run_all):
+    page = run_all("04_embedding_maps.ipynb")
+    maps = page.get_by_label(re.compile("^Map of"))
+    explorer = page.locator(".jp-OutputArea-output", has=page.get_by_text("minimum distance")).first
+    explorer.scroll_into_view_if_needed()
+    shoot(explorer, "explorer")
+    handle = explorer.locator(".widget-hslider", has_text="neighbours").locator(".noUi-handle")
+    handle.press("ArrowRight")
+    expect(explorer.get_by_text("computing…")).to_be_visible(timeout=MINUTE)
+    expect(explorer.get_by_text("computing…")).to_have_count(0, timeout=2 * MINUTE)
+
+    maps.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(explorer.get_by_role("img").first).to_be_visible()  # the picture of a point
+
+    moment = page.get_by_label("moment").last
+    moment.scroll_into_view_if_needed()
+    training = page.locator(".jp-OutputArea-output", has=moment).last
+    expect(training).to_contain_text("0 iterations")
+    moment.press("End")
+    expect(training).to_contain_text("600 iterations")
+    shoot(training, "training")
