@@ -73,7 +73,7 @@ def _weight_slider(weights: Weights, name: str) -> ipywidgets.FloatLogSlider:
         description=name,
         readout_format=".2g",
         layout=ipywidgets.Layout(width="21em"),
-        style={"description_width": "5.5em"},
+        style={"description_width": "6em"},
         tooltip=f"weight of {name}; far left is off",
     )
     slider.observe(lambda change: setattr(weights, name, _weight(change["new"])), "value")
