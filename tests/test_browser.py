@@ -19,6 +19,7 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
 expect = playwright.expect
+expect.set_options(timeout=30_000)  # a busy machine is slow, not broken
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
