@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -158,13 +159,11 @@ def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dic
         "alternative data": lambda: fed(alternative),
         "data-free student, from teachers": lambda: distilled("teachers"),
     }
-    return {
-        **{name: partial(benchmark.scores, read, device) for name, read in still.items()},
-        **{
-            name: partial(_watched, make, name, benchmark, device)
-            for name, make in learners.items()
-        },
-    }
+    rows = {name: partial(benchmark.scores, read, device) for name, read in still.items()}
+    for name, make in learners.items():
+        read = attrgetter("features" if name == "uni-modal distillation" else "embed")
+        rows[name] = partial(_watched, make, name, benchmark, device, read)
+    return rows
 
 
 WITHOUT = {
@@ -199,8 +198,12 @@ def _variants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
     }
 
 
-def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> dict:
+def _watched(
+    make: Callable, name: str, benchmark, device, read=attrgetter("embed"), looks: int = 12
+) -> dict:
     """Runs a learner to its end and scores it; looks at it on the way, with the clock stopped.
+
+    `read` says what of the encoders is compared.
 
     Returns its scores, its seconds, and `course`: (seconds, seen mAP@all) at each look.
     """
@@ -210,8 +213,7 @@ def _watched(make: Callable, name: str, benchmark, device, looks: int = 12) -> d
         if n % max(1, len(loop) // looks) == 0 or n == len(loop):
             seconds += time.perf_counter() - began
             encoders = getattr(step, "encoders", step)
-            read = encoders.features if name == "uni-modal distillation" else encoders.embed
-            scores = benchmark.scores(read, device)
+            scores = benchmark.scores(read(encoders), device)
             course.append((round(seconds, 1), scores["seen"]["map_all"]))
             began = time.perf_counter()
     return {"seconds": round(seconds, 1), "course": course, **scores}
