@@ -11,10 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import nbformat
+import psutil
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
@@ -46,9 +49,29 @@ pytestmark = [
 ]
 
 
+@dataclass
+class Lab:
+    """A running JupyterLab: its URL with a place for a notebook's name, and its process."""
+
+    url: str
+    pid: int
+
+    def kernels(self) -> dict[int, psutil.Process]:
+        """The kernels at work now, by process number."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return {p.pid: p for p in children if "ipykernel_launcher" in " ".join(_words(p))}
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A JupyterLab of its own on the loopback address; gives its URL, to fill in a notebook.
+    """A JupyterLab of its own on the loopback address.
 
     Its notebooks are copies without outputs; its settings and runtime files are not the user's.
     """
@@ -74,7 +97,7 @@ def lab(tmp_path_factory):
             stderr=subprocess.STDOUT,
         )
         try:
-            yield _address(root / "runtime", server, root / "lab.log")
+            yield Lab(_address(root / "runtime", server, root / "lab.log"), server.pid)
         finally:
             server.terminate()
             server.wait(30)
@@ -117,20 +140,24 @@ def run_all(lab, browser):
     page = context.new_page()
 
     def run(name: str):
-        page.goto(lab.format(name))
+        page.goto(lab.url.format(name))
         page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=2 * MINUTE)  # a kernel is there
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator('[data-command="runmenu:run-all"]').click()
+        menu(page, "Run", "runmenu:run-all")
         page.wait_for_function(ENDED, timeout=15 * MINUTE)
         errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
         assert errors.count() == 0, errors.first.inner_text()
         return page
 
     yield run
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.locator('[data-command="kernelmenu:shutdown"]').click()
+    menu(page, "Kernel", "kernelmenu:shutdown")
     page.get_by_text(re.compile("No Kernel")).first.wait_for(timeout=MINUTE)
     context.close()
+
+
+def menu(page, name: str, command: str) -> None:
+    """Chooses an entry of the menu bar."""
+    page.get_by_role("menuitem", name=name, exact=True).click()
+    page.locator(f'[data-command="{command}"]').click()
 
 
 def shoot(locator, name: str) -> None:
@@ -160,6 +187,10 @@ class Panel:
         while self.steps() < goal:
             self.page.wait_for_timeout(50)
 
+    def shows(self, status: str) -> None:
+        """Waits until the line beside the buttons is `status`, a regular expression."""
+        expect(self.status.last).to_have_text(re.compile(f"^{status}$"), timeout=2 * MINUTE)
+
     def slider(self, term: str):
         return self.box.locator(".widget-hslider", has=self.page.get_by_text(term, exact=True))
 
@@ -172,9 +203,32 @@ class Panel:
         return 1000 * (time.perf_counter() - began)
 
 
-@pytest.mark.parametrize("name", ["02_inversion_synthesis", "03_cross_modal_student"])
-def test_the_panel_steers_a_run(run_all, name):
-    panel = Panel(run_all(f"{name}.ipynb"))
+def test_the_panel_steers_the_synthesis_rings_and_ends_with_the_kernel(run_all, lab):
+    panel = Panel(run_all("02_inversion_synthesis.ipynb"))
+    steer(panel, "panel_02")
+
+    bell = panel.box.get_by_role("status")
+    expect(bell).to_have_text("✓ no alarm")
+    panel.press("Reset")
+    panel.preset.select_option("adversarial only")  # nothing asks for classes any more
+    panel.press("Start")
+    expect(bell).to_contain_text("classes missing", timeout=2 * MINUTE)
+
+    (before,) = lab.kernels().values()
+    menu(panel.page, "Kernel", "kernelmenu:restart")
+    panel.page.get_by_role("button", name="Confirm Kernel Restart").click()
+    before.wait(60)  # with its thread in the middle of a step
+    panel.page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=MINUTE)
+    (after,) = lab.kernels().values()
+    assert after.pid != before.pid and after.cpu_percent(interval=3) < 20
+
+
+def test_the_panel_steers_the_distillation(run_all):
+    steer(Panel(run_all("03_cross_modal_student.ipynb")), "panel_03")
+
+
+def steer(panel: Panel, picture: str) -> None:
+    """Starts a run, steers, stops, steps and compares it; each must answer."""
     panel.press("Reset")
     panel.press("Start")
     panel.wait_for_steps(3)
@@ -189,12 +243,18 @@ def test_the_panel_steers_a_run(run_all, name):
 
     if SHOTS:
         panel.wait_for_steps(60)  # curves that have something to show
-    shoot(panel.box, f"panel_{name[:2]}")
+    shoot(panel.box, picture)
     panel.press("Stop")
-    expect(panel.status.last).to_have_text(re.compile(r"^stopped \d+$"), timeout=MINUTE)
+    panel.shows(r"stopped \d+")
     at = panel.steps()
     panel.press("Step")
-    expect(panel.status.last).to_have_text(f"step {at + 1}", timeout=MINUTE)
+    panel.shows(f"step {at + 1}")
+
+    panel.press("Reset")
+    panel.press("Step")
+    panel.press("Compare")
+    panel.shows("compared with no BN after 1 steps")
+    expect(panel.box.get_by_role("img")).to_have_count(2)  # this run's, and both side by side
 
 
 def test_a_drawing_finds_photos(run_all):
@@ -224,16 +284,82 @@ def test_a_drawing_finds_photos(run_all):
     page.get_by_role("button", name="teacher features").first.click()
     expect(best).not_to_have_text(before)
 
+    pad.evaluate("pad => pad.onpointerdown = event => pad.title = event.pointerType")
+    for tool in (Pen, Finger):
+        page.get_by_role("button", name=re.compile("clear", re.I)).first.click()
+        expect(told).to_have_text(re.compile("blank paper"))
+        draw(page, pad, mug[0], tool)
+        expect(told).to_have_text(answers[0])
+        assert pad.get_attribute("title") == tool.kind
 
-def draw(page, pad, stroke) -> None:
-    """A stroke by mouse; `stroke` in parts of the pad's side."""
-    box = pad.bounding_box()
+
+class Mouse:
+    kind = "mouse"
+
+    def __init__(self, page):
+        self.mouse = page.mouse
+
+    def press(self, x: float, y: float) -> None:
+        self.mouse.move(x, y)
+        self.mouse.down()
+
+    def move(self, x: float, y: float) -> None:
+        self.mouse.move(x, y)
+
+    def lift(self, x: float, y: float) -> None:
+        self.mouse.up()
+
+
+class Pen:
+    """By the browser's own protocol: Playwright has a mouse only."""
+
+    kind = "pen"
+
+    def __init__(self, page):
+        self.send = page.context.new_cdp_session(page).send
+
+    def _event(self, kind: str, x: float, y: float, buttons: int = 1) -> None:
+        pen = {"pointerType": "pen", "button": "left", "buttons": buttons, "clickCount": 1}
+        self.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pen})
+
+    def press(self, x: float, y: float) -> None:
+        self._event("mousePressed", x, y)
+
+    def move(self, x: float, y: float) -> None:
+        self._event("mouseMoved", x, y)
+
+    def lift(self, x: float, y: float) -> None:
+        self._event("mouseReleased", x, y, buttons=0)
+
+
+class Finger:
+    kind = "touch"
+
+    def __init__(self, page):
+        self.send = page.context.new_cdp_session(page).send
+
+    def _event(self, kind: str, *points: dict) -> None:
+        self.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def press(self, x: float, y: float) -> None:
+        self._event("touchStart", {"x": x, "y": y})
+
+    def move(self, x: float, y: float) -> None:
+        self._event("touchMove", {"x": x, "y": y})
+
+    def lift(self, x: float, y: float) -> None:
+        self._event("touchEnd")
+
+
+def draw(page, pad, stroke, tool=Mouse) -> None:
+    """A stroke of straight lines; `stroke` in parts of the pad's side."""
+    box, hand = pad.bounding_box(), tool(page)
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point, steps=8)
-    page.mouse.up()
+    hand.press(*points[0])
+    for (x, y), (to_x, to_y) in pairwise(points):
+        for part in (k / 8 for k in range(1, 9)):
+            hand.move(x + part * (to_x - x), y + part * (to_y - y))
+    hand.lift(*points[-1])
 
 
 def test_the_map_answers_and_replays_the_training(run_all):
