@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from dfsbir_lite.runtime import PROFILES, pick_device, profile
-from dfsbir_lite.zoo import ASSETS, build
+from dfsbir_lite.zoo import ASSETS, SHIPPED, build
 
 
 def main(about: str, names: tuple[str, ...]) -> None:
@@ -18,7 +18,7 @@ def main(about: str, names: tuple[str, ...]) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     device = pick_device(options.device)
-    for sizes in PROFILES if options.profile == "all" else [options.profile]:
+    for sizes in SHIPPED if options.profile == "all" else [options.profile]:
         for name in names:
             path = options.out / sizes / f"{name}.safetensors"
             if path.is_file() and not options.again:

@@ -30,14 +30,8 @@ def run_command(options) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
     sizes = profile(options.profile)
     settings = recipe(options.recipe, **_changes(options.set))
-    if bool(options.photos) != bool(options.sketches):
-        raise UserError("give both --photos and --sketches, or neither for ToyBox")
-    if options.photos:
-        benchmark = pipeline.folder_benchmark(
-            options.photos, options.sketches, sizes, _names(options.unseen)
-        )
-    else:
-        benchmark = pipeline.toybox_benchmark(sizes)
+    folders = options.photos, options.sketches
+    benchmark = pipeline.open_benchmark(*folders, sizes, _names(options.unseen))
     folder = Path(options.out or _default_folder(options))
     where, train = Path(options.teachers or folder), not options.teachers
     if not options.photos and train:
@@ -95,14 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
 
+    shared.add_argument(
+        "--photos", metavar="DIR", help="photos in DIR/train/<class>/ and DIR/test/<class>/"
+    )
+    shared.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")
+
     run = commands.add_parser(
         "run", parents=[shared], help="learn a student without data, print its scores"
     )
     run.set_defaults(command=run_command)
-    run.add_argument(
-        "--photos", metavar="DIR", help="photos in DIR/train/<class>/ and DIR/test/<class>/"
-    )
-    run.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")
     run.add_argument(
         "--unseen", default="", metavar="A,B", help="classes kept from teachers and student"
     )
@@ -134,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         "--steps",
         type=_positive,
         help=f"iterations ({pipeline.STEPS}; {others})",
+    )
+    measure.add_argument(
+        "--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table"
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
     return parser

@@ -20,7 +20,7 @@ from dfsbir_lite.baselines import (
 )
 from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.sources import alternative, gaussian, metadata, textures
 from dfsbir_lite.students import distill
 from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
@@ -57,7 +57,7 @@ def from_scratch(sizes: Profile, options) -> dict:
 
     A bench that was interrupted goes on where it stopped.
     """
-    benchmark, teachers = _toybox(sizes, options)
+    benchmark, teachers = _given(sizes, options)
     runs = []
     for seed in range(options.seeds):
         folder = Path(options.out) / f"path-{sizes.name}-seed{seed}"
@@ -71,10 +71,11 @@ def from_scratch(sizes: Profile, options) -> dict:
 def quality(sizes: Profile, options) -> dict:
     """How close the data-free student comes to one trained on real data, on the test split.
 
-    Every row is scored as it is finished, once a seed; a bench that was interrupted goes on where
-    it stopped. Prints means, the ratios to the student trained on real data and seconds.
+    On ToyBox with the shipped teachers; on the user's folders with teachers trained there. Every
+    row is scored as it is finished, once a seed; a bench that was interrupted goes on where it
+    stopped. Prints means, the ratios to the student trained on real data and seconds.
     """
-    benchmark, teachers = _toybox(sizes, options)
+    benchmark, teachers = _given(sizes, options)
     runs = _compete("quality", _contestants, benchmark, teachers, sizes, options)
     return {"runs": runs, **_verdicts(runs)}
 
@@ -84,7 +85,7 @@ def ingredients(sizes: Profile, options) -> dict:
 
     Once a seed on the test split; resumes. Prints scores, what is lost and seconds.
     """
-    benchmark, teachers = _toybox(sizes, options)
+    benchmark, teachers = _given(sizes, options)
     runs = _compete("ingredients", _variants, benchmark, teachers, sizes, options)
     means = _means(runs)
     loss = means - means.loc["kit"]
@@ -93,12 +94,15 @@ def ingredients(sizes: Profile, options) -> dict:
     return {"runs": runs}
 
 
-def _toybox(sizes: Profile, options):
-    """The test split and the shipped teachers."""
-    benchmark = pipeline.toybox_benchmark(sizes)
+def _given(sizes: Profile, options):
+    """The test split and teachers: ToyBox's shipped ones, or those of folders, trained once."""
+    benchmark = pipeline.open_benchmark(options.photos, options.sketches, sizes)
     folder = ASSETS / sizes.name
+    if options.photos:
+        folder = Path(options.out) / f"teachers-{sizes.name}"
+        pipeline.open_run(folder, {"source": benchmark.source})
     return benchmark, pipeline.get_teachers(
-        benchmark, sizes, folder, train=False, device=options.device
+        benchmark, sizes, folder, train=bool(options.photos), device=options.device
     )
 
 
@@ -108,16 +112,21 @@ def _compete(
     """Rows of scores, one dict a seed, each kept in its seed's folder as it is finished.
 
     `contestants(benchmark, teachers, sizes, options, seed)` gives for each row a function that
-    returns its scores. A row is done for all seeds before the next one begins.
+    returns its scores. A row is done for all seeds before the next one begins; with
+    `options.rows` only those are.
     """
     runs, rivals = {}, {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         folder = Path(options.out) / f"{name}-{sizes.name}-{options.steps}" / f"seed{seed}"
-        facts = {"profile": sizes.name, "steps": options.steps, "seed": seed}
+        facts = {"source": benchmark.source, "profile": sizes.name}
+        facts |= {"steps": options.steps, "seed": seed}
         path = folder / "scores.json"
         runs[path] = pipeline.open_run(folder, {**facts, **asdict(recipe("kit"))})
         rivals[path] = contestants(benchmark, teachers, sizes, options, seed)
-    for row in next(iter(rivals.values())):
+    known = next(iter(rivals.values()))
+    if unknown := [row for row in options.rows if row not in known]:
+        raise UserError(f"no row {unknown[0]!r}: choose among {', '.join(known)}")
+    for row in options.rows or known:
         for path, rows in runs.items():
             if row not in rows:
                 rows[row] = rivals[path][row]()
@@ -172,6 +181,7 @@ WITHOUT = {
     "no hints, posteriors instead of answers": {"hint": 0, "match": 0, "proxy": 1},
     "no relabelling": {"relabel": False},
     "no replay": {"replay": 1},
+    "no contours": {"contours": 0},
     "no batch statistics": {"bn": 0},
     "no diversity": {"diversity": 0},
     "no one-hot": {"one_hot": 0},
@@ -233,16 +243,20 @@ def _seconds(runs: list[dict]) -> None:
 
 
 def _verdicts(runs: list[dict]) -> dict:
-    """Prints the table and the ratios; returns the ratios."""
+    """Prints the table, ratios and seconds; returns the ratios, where both students have rows."""
     _means(runs)
+    _seconds(runs)
+    ours, real = "data-free student", "real-data student"
+    if not {ours, real} <= runs[0].keys():
+        return {}
 
     def value(rows, name, part):
         return rows[name][part]["map_all"]
 
-    ours, real = "data-free student", "real-data student"
     ratios = {
         part: [value(r, ours, part) / value(r, real, part) for r in runs]
         for part in pipeline.PROTOCOLS
+        if part in runs[0][ours]
     }
     for part, each in ratios.items():
         print(f"{ours} / {real}, {part}: {sum(each) / len(each):.3f} {[round(x, 3) for x in each]}")
@@ -253,7 +267,6 @@ def _verdicts(runs: list[dict]) -> dict:
             for r in runs
         ]
         print(f"seconds until {share:.0%} of the {real}'s seen score: {reached[share]}")
-    _seconds(runs)
     return {"ratios": ratios, "seconds_to_share": reached}
 
 
@@ -269,6 +282,8 @@ BENCHES = {
 def command(options) -> None:
     """Runs the bench `options.name`, prints its result and stores it under `options.out`."""
     sizes = profile(options.profile)
+    if options.photos and options.name in ("toybox", "teachers"):
+        raise UserError(f"bench {options.name} measures ToyBox: leave --photos and --sketches out")
     options.steps = options.steps or STEPS.get(options.name, pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"

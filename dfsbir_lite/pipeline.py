@@ -79,6 +79,15 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     return Benchmark(f"{photos} and {sketches}", *shown, hidden)
 
 
+def open_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
+    """The user's folders, or ToyBox's test split if they are empty or None."""
+    if bool(photos) != bool(sketches):
+        raise UserError("give both --photos and --sketches, or neither for ToyBox")
+    if photos:
+        return folder_benchmark(photos, sketches, sizes, unseen)
+    return toybox_benchmark(sizes)
+
+
 def get_teachers(
     benchmark: Benchmark,
     sizes: Profile,

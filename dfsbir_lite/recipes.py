@@ -28,6 +28,8 @@ class Recipe:
         refresh_every: estimator steps between new noise projections of the estimators; 0 is never.
         catch_up: estimator steps after such a refresh whose samples are not kept.
         replay: batches kept in memory; 1 means the newest only.
+        contours: the share of the remembered sketches that give way to `textures.contours`, before
+            the encoders learn from them.
         relabel: augment and mix replayed samples and let the teachers label the result; else
             the encoders see samples as they are.
         ema: decay of the averaged encoders that are handed out; 0 hands out the raw ones.
@@ -47,6 +49,7 @@ class Recipe:
     refresh_every: int = 0
     catch_up: int = 0
     replay: int = 1
+    contours: float = 0.0
     relabel: bool = False
     ema: float = 0.0
     queue: int = 0
@@ -55,6 +58,8 @@ class Recipe:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}: it must be more than 0")
+        if not 0 <= self.contours <= 1:
+            raise UserError(f"contours is {self.contours}: it must be a share, 0 to 1")
         if self.labels not in ("noise", "teacher"):
             raise UserError(f"labels must be 'noise' or 'teacher', not {self.labels!r}")
 
@@ -90,6 +95,7 @@ def kit() -> Recipe:
         refresh_every=25,
         catch_up=6,
         replay=200,
+        contours=0.5,
         relabel=True,
         ema=0.97,
     )

@@ -42,6 +42,7 @@ class Profile:
 
 PROFILES = {
     "laptop": Profile("laptop", 32, (16, 32, 64), 64, 64, 30, 500, 50),
+    "laptop-64": Profile("laptop-64", 64, (16, 32, 64, 128), 64, 64, 60, 500, 50),
     "gpu": Profile("gpu", 64, (24, 48, 96, 192), 128, 96, 8, 500, 50),
 }
 

@@ -17,6 +17,7 @@ from dfsbir_lite import losses
 from dfsbir_lite.augment import jitter
 from dfsbir_lite.runtime import autocast, progress
 from dfsbir_lite.teachers import Teacher, Teachers
+from dfsbir_lite.textures import clouds, contours
 
 Source = Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -30,19 +31,8 @@ def gaussian(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def textures(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Simple random textures, each (n, 3, size, size) in [0, 1].
-
-    For photos coloured clouds, noise of several scales; for sketches dark contours on white.
-    """
-
-    def cloud(channels, cells):
-        noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
-        return F.interpolate(noise, size=size, mode="bicubic")
-
-    photos = sum(cloud(3, cells) / cells**0.5 for cells in (2, 4, 8, 16, size))
-    low, high = photos.amin((1, 2, 3), keepdim=True), photos.amax((1, 2, 3), keepdim=True)
-    sketches = (12 * (cloud(1, 6) - 0.5).abs()).clamp(0, 1)
-    return (photos - low) / (high - low), sketches.expand(-1, 3, -1, -1)
+    """Random pictures that mean nothing, each (n, 3, size, size) in [0, 1]."""
+    return clouds(n, size, draw), contours(n, size, draw).expand(-1, 3, -1, -1)
 
 
 def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:

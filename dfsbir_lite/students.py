@@ -28,6 +28,7 @@ from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, UserError, autocast
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
 from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.textures import contours
 
 
 def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
@@ -245,11 +246,17 @@ class Distillation(Iterator[DistillStep]):
             made = next(self.synthesis)
         self.replay.add(made.photos, made.sketches)
         for _ in range(self.recipe.encoder_steps):
-            pairs = self.replay.sample(self.recipe.batch, self.draw)
-            terms = teach(self.learner, self.teachers, *pairs, self.draw)
+            terms = teach(self.learner, self.teachers, *self._pictures(), self.draw)
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
         return step
+
+    def _pictures(self) -> tuple[Tensor, Tensor]:
+        """Photos and sketches (N, 3, H, W) from memory; some sketches give way to contours."""
+        photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
+        drawn = round(self.recipe.contours * len(sketches))
+        sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
+        return photos, sketches
 
     def save(self, path: str | Path) -> None:
         """Writes everything that `resume` needs to go on as if nothing had happened."""

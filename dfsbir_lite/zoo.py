@@ -15,6 +15,7 @@ from dfsbir_lite.students import distill, load_encoders, new_encoders, save_enco
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
 ASSETS = Path(__file__).parent / "assets"
+SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
 TEACHERS = ("photo", "sketch", "modality", "unified")
 STUDENTS = ("student", "real_student")
 NAMES = (*TEACHERS, *STUDENTS)

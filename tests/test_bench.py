@@ -33,7 +33,8 @@ def small(monkeypatch, teachers, tiny_recipe):
 
 
 def options(folder, **changes):
-    given = {"out": folder, "steps": 2, "seeds": 2, "first_seed": 0, "device": "cpu"}
+    given = {"out": folder, "steps": 2, "seeds": 2, "first_seed": 0, "device": "cpu", "rows": ()}
+    given |= {"photos": None, "sketches": None}
     return SimpleNamespace(**{**given, **changes})
 
 

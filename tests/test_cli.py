@@ -263,3 +263,37 @@ def test_runs_of_different_kinds_get_places_of_their_own():
     )
     places = {cli._default_folder(cli._parser().parse_args(["run", *kind])) for kind in kinds}
     assert len(places) == len(kinds)
+
+
+# --- bench on folders -------------------------------------------------------------------------
+
+
+def bench(*arguments, folders=None):
+    given = ["bench", "quality", "--profile", "tiny", "--device", "cpu", "--out", "b", "--steps"]
+    given += ["1", "--seeds", "1", *arguments]
+    if folders:
+        given += ["--photos", str(folders[0]), "--sketches", str(folders[1])]
+    return main(given)
+
+
+def test_quality_can_be_measured_on_folders(folders, monkeypatch, capsys):
+    small = partial(cli.recipe, batch=8, noise_dim=8, encoder_steps=1)
+    monkeypatch.setattr("dfsbir_lite.bench.recipe", small)
+    rows = "data-free student,real-data student"
+    assert bench("--rows", rows, folders=folders) == 0
+    stored = json.loads(Path("b/quality-tiny.json").read_text())
+    assert [list(run) for run in stored["runs"]] == [rows.split(",")]
+    assert list(stored["ratios"]) == ["seen"]
+    assert Path("b/teachers-tiny/photo.safetensors").is_file()
+    capsys.readouterr()
+    assert bench("--rows", "cake", folders=folders) == 2
+    assert "no row 'cake': choose among teacher features" in complaint(capsys)
+
+
+def test_bench_folders_must_be_those_it_began_with(folders, write_folders, tmp_path, capsys):
+    assert bench("--rows", "teacher logits", folders=folders) == 0
+    capsys.readouterr()
+    assert bench(folders=write_folders(tmp_path / "others")) == 2
+    assert "holds a run with another source" in complaint(capsys)
+    assert main(["bench", "toybox", "--photos", "a", "--sketches", "b"]) == 2
+    assert "bench toybox measures ToyBox" in complaint(capsys)

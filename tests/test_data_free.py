@@ -20,7 +20,8 @@ PACKAGE = Path(dfsbir_lite.__file__).parent
 LOOPS = ("dfsbir_lite.synthesis", "dfsbir_lite.students")
 # modules of ours that see real images, and packages that read image files
 OURS = tuple(
-    f"dfsbir_lite.{m}" for m in ("data", "toybox", "baselines", "zoo", "pipeline", "bench")
+    f"dfsbir_lite.{m}"
+    for m in ("data", "toybox", "sources", "baselines", "zoo", "pipeline", "bench")
 )
 OTHERS = ("PIL", "torchvision", "cv2", "imageio", "skimage")
 # ways to import that a reader of the code would not see

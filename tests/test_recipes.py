@@ -37,6 +37,8 @@ def test_unknown_names_and_bad_weights():
         recipe("kit", sugar=1)
     with pytest.raises(UserError, match="weight bn is -1"):
         recipe("kit", bn=-1)
+    with pytest.raises(UserError, match=r"contours is 1\.5: it must be a share"):
+        recipe("kit", contours=1.5)
     with pytest.raises(UserError, match="'weights'"):
         recipe("kit", weights=1)
 
@@ -49,6 +51,7 @@ def test_the_paper_has_the_papers_terms_and_nothing_else():
     assert min(weights.align, weights.modal, weights.adv) > 0
     settings = recipe("paper")
     assert settings.labels == "teacher" and not settings.relabel and settings.replay == 1
+    assert settings.contours == 0
     assert settings.ema == 0 and settings.refresh_every == 0 and not settings.adv_masked
     assert weights.match == weights.hint == 0 and min(weights.proxy, weights.contrastive) > 0
 

@@ -22,6 +22,7 @@ from dfsbir_lite.students import (
     save_encoders,
 )
 from dfsbir_lite.teachers import Teacher, Teachers
+from dfsbir_lite.textures import contours
 
 CPU = torch.device("cpu")
 
@@ -99,7 +100,7 @@ def test_a_run_works_in_bfloat16(begin, monkeypatch):
 def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypatch):
     """With relabelling, targets are logits of jittered and mixed images; without, of the replay."""
     for relabel in (True, False):
-        loop, seen = begin(relabel=relabel), []
+        loop, seen = begin(relabel=relabel, contours=0), []
         monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args) or {})  # noqa: B023
         again = torch.Generator()
         again.set_state(loop.draw.get_state())
@@ -114,6 +115,18 @@ def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypa
         assert not seen[0][2].requires_grad and not seen[0][3].requires_grad
         for hints, teacher, images in zip(seen[0][4:], (teachers.photo, teachers.sketch), seen[0]):
             torch.testing.assert_close(hints, teacher(images).maps)
+
+
+def test_a_share_of_the_sketches_gives_way_to_contours(begin, monkeypatch):
+    loop, seen = begin(relabel=False, contours=0.25), []
+    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args) or {})
+    again = torch.Generator()
+    again.set_state(loop.draw.get_state())
+    next(loop)
+    photos, sketches = loop.replay.sample(8, again)
+    lines = contours(2, 16, again).expand(-1, 3, -1, -1)
+    assert torch.equal(seen[0][0], photos)
+    assert torch.equal(seen[0][1], torch.cat([lines, sketches[2:]]))
 
 
 def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints):
