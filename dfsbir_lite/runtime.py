@@ -28,6 +28,7 @@ class Profile:
         estimator_width: channels of the estimators' widest layers.
         teacher_epochs: passes over the training set for one teacher.
         train_per_class, test_per_class: images of each ToyBox class and modality.
+        blocks, stride: the ResNets' blocks a stage, and what their stem divides the size by.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Profile:
     teacher_epochs: int
     train_per_class: int
     test_per_class: int
+    blocks: int = 1
+    stride: int = 2
 
 
 PROFILES = {
