@@ -14,7 +14,7 @@ import pandas as pd
 from dfsbir_lite import toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.checkpoint import write_json
-from dfsbir_lite.data import ImageSet, folder_pair, together, toybox_set
+from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, UserError, progress
@@ -63,8 +63,17 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
     return Benchmark(f"ToyBox {split}", train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
 
 
-def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders; classes named in `unseen` are kept from teachers and students."""
+def folder_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
+    """The user's folders; classes named in `unseen` are kept from teachers and students.
+
+    So are those that given teachers do not know, if `known` names what they know.
+    """
     train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
     if differ := sorted(set(train[0].classes) ^ set(test[0].classes)):
@@ -72,6 +81,12 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     if unknown := sorted(set(unseen) - set(train[0].classes)):
         raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(train[0].classes)}")
     seen = tuple(c for c in train[0].classes if c not in unseen)
+    if known is not None:
+        taught = set(map(class_key, known))
+        if leaks := [c for c in unseen if class_key(c) in taught]:
+            raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
+        seen = tuple(c for c in seen if class_key(c) in taught)
+        unseen = tuple(c for c in train[0].classes if c not in seen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     hidden = tuple(s.only(unseen) for s in test) if unseen else None
@@ -79,12 +94,20 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     return Benchmark(f"{photos} and {sketches}", *shown, hidden)
 
 
-def open_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders, or ToyBox's test split if they are empty or None."""
+def open_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
+    """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen)
+        return folder_benchmark(photos, sketches, sizes, unseen, known)
+    if known and set(known) != set(toybox.SEEN):
+        raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
 
 
@@ -120,11 +143,16 @@ def get_teachers(
             save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
         found.append(load_teacher(path, part.classes))
     teachers = Teachers(*found)
+    check_size(teachers, sizes, folder)
+    return teachers.to(device)
+
+
+def check_size(teachers: Teachers, sizes: Profile, folder) -> None:
+    """Raises UserError unless the teachers, from `folder`, see images of the profile's size."""
     if teachers.size != sizes.size:
         raise UserError(
             f"{folder}: teachers of {teachers.size} px; profile {sizes.name} has {sizes.size} px"
         )
-    return teachers.to(device)
 
 
 def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
@@ -229,6 +257,8 @@ def run(
     if "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
+        if len(benchmark.classes) < len(teachers.classes):  # teachers of one's own may know more
+            begin = new_encoders(sizes, len(benchmark.classes), seed)
         upper = RealDataStudent(
             *benchmark.train,
             settings,
