@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, progress
+from dfsbir_lite.runtime import Profile, UserError, is_quiet, peak_memory, progress
 from dfsbir_lite.students import (
     Distillation,
     distill,
@@ -206,6 +207,20 @@ def run_distillation(
     return loop.encoders
 
 
+def forecast(loop: Distillation) -> str:
+    """What a run like `loop` will take, told after two of its iterations; `loop` is used up."""
+    next(loop)
+    began = time.perf_counter()
+    next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
+    minutes = len(loop) * (time.perf_counter() - began) / 60
+    told = f"student: {len(loop)} iterations, about {max(1, round(minutes))} minutes"
+    memory, store = peak_memory(loop.device), loop.replay
+    if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
+        empty = 1 - len(store) / len(store.photos)
+        memory += empty * (store.photos.nbytes + store.sketches.nbytes)
+    return f"{told}, about {memory / 1e9:.1f} GB of memory" if memory else told
+
+
 def run(
     benchmark: Benchmark,
     teachers: Teachers,
@@ -244,13 +259,16 @@ def run(
     for name, readout in teacher_readouts(teachers).items():
         finish(name, readout)
     if "data-free student" not in rows:
-        began = time.monotonic()
-        begin = start_encoders(start, teachers, sizes, seed)
-        options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
-        state = folder / "state.safetensors"
-        encoders = run_distillation(
-            distill(teachers, suited(settings, start), begin, **options), state
-        )
+        began, state = time.monotonic(), folder / "state.safetensors"
+
+        def begin() -> Distillation:
+            options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+            encoders = start_encoders(start, teachers, sizes, seed)
+            return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
+
+        if not is_quiet() and not state.is_file():
+            print(forecast(begin()), file=sys.stderr)
+        encoders = run_distillation(begin(), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)

@@ -247,6 +247,20 @@ def test_adopting_with_a_wrong_list_of_classes(capsys):
     assert not Path("mine").exists()
 
 
+def test_time_and_memory_are_told_before_a_run(folders, capsys, monkeypatch):
+    monkeypatch.delenv("DFSBIR_QUIET")
+    minute = iter(range(0, 6000, 60))  # a clock on which every reading is a minute after the last
+    monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(minute))
+    monkeypatch.setattr(pipeline, "peak_memory", lambda device: 3_000_000_000)
+    assert run("--out", "told", "--steps", "7", folders=folders) == 0
+    told = capsys.readouterr().err
+    assert "student: 7 iterations, about 7 minutes, about 3.0 GB of memory\n" in told
+    monkeypatch.setenv("DFSBIR_QUIET", "1")
+    assert run("--out", "untold", "--steps", "7", folders=folders) == 0
+    told, untold = (Path(p, "student.safetensors").read_bytes() for p in ("told", "untold"))
+    assert told == untold  # the forecast uses up a run of its own
+
+
 def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
     """Stopped at the second step, and begun again: the student of an uninterrupted run."""
     assert run("--out", "whole", "--steps", "4", folders=folders) == 0

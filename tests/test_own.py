@@ -1,6 +1,7 @@
 """Teachers that people bring: read safely, told what is wrong with them, matched by name."""
 
 import pickle
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dfsbir_lite.data import class_key, toybox_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError, profile
 from dfsbir_lite.students import distill, new_encoders
+from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
@@ -186,3 +188,22 @@ def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, t
     assert torch.equal(
         plain(torch.rand(2, 3, 16, 16), moments=True).logits.isfinite().all(), torch.tensor(True)
     )
+
+
+@pytest.mark.slow
+def test_the_papers_sizes_synthesise_and_distil():
+    """Ten steps each at 224 px, with ResNet-18 teachers as torchvision has them; few images."""
+    sizes, classes = profile("paper"), ("ant", "bee", "cat")
+    mine = [own.torchvision_teacher("resnet18", classes, 224) for _ in range(2)]
+    teachers = own.match(*mine, own.shipped_guidance(224))
+    few = {"batch": 2, "replay": 2, "encoder_steps": 1}
+    settings = recipe("kit", adv_after=2, refresh_every=5, catch_up=1, **few)
+    options = {"width": sizes.estimator_width, "seed": 0}
+    for made in islice(synthesize(teachers, settings, **options), 10):
+        assert made.photos.shape == made.sketches.shape == (2, 3, 224, 224)
+    before = new_encoders(sizes, 3)
+    for step in distill(teachers, settings, new_encoders(sizes, 3), steps=10, **options):
+        assert all(term.isfinite() for term in step.terms.values())
+    assert {"hint", "match", "adv", "modal", "bn"} <= step.terms.keys()
+    assert step.encoders.embed(made.photos, "photo").shape == (2, 512)
+    assert not torch.equal(step.encoders.photo.fc.weight, before.photo.fc.weight)
