@@ -4,11 +4,13 @@ import io
 import json
 import pickle
 import shutil
+import subprocess
 import sys
 import weakref
 from math import log, sqrt
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from PIL import Image
@@ -30,6 +32,7 @@ from dfsbir_lite.runtime import PROFILES, UserError
 from dfsbir_lite.students import load_encoders, new_encoders, save_encoders
 from dfsbir_lite.widgets import DrawAndSearch
 
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "05_draw_and_search.ipynb"
 CLASSES = ("ant", "bee", "cat")
 COUNT = 70  # photos: a sheet of 64, and six more
 
@@ -489,3 +492,20 @@ def test_a_photo_that_cannot_be_read_is_named(command, capsys):
     assert command() == 2
     assert "photos/test/left/3.png: not an image" in capsys.readouterr().err
     assert list(Path("runs").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_on_an_export(tmp_path, write_folders):
+    student = Encoders((4, 8, 16), embed_dim=8, classes=3).eval()
+    photos = photos_of_folder(write_folders(tmp_path)[0] / "test", 48)
+    export_gallery(tmp_path / "mine", student, {}, photos)
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    code = "\n".join(["", *(cell.source for cell in cells if cell.cell_type == "code")])
+    assert code.count("\nFOLDER = None") == 1
+    code = code.replace("\nFOLDER = None", "\nFOLDER = 'mine'").replace("\n%", "\n# ")
+    code += "\nprint(tuple(search.sketch.shape), len(search.photos))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("(3, 48, 48) 12\n")
