@@ -1,5 +1,7 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +41,12 @@ class ImageSet:
         labels = renamed[self.labels]
         keep = labels >= 0
         return replace(self, images=self.images[keep], labels=labels[keep], classes=tuple(classes))
+
+
+def class_key(name: str) -> str:
+    """What of a class name counts: neither case nor spaces, hyphens and underscores."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return re.sub(r"[\s_-]+", " ", plain).strip()
 
 
 def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:

@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +15,10 @@ import pandas as pd
 from dfsbir_lite import toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.checkpoint import write_json
-from dfsbir_lite.data import ImageSet, folder_pair, together, toybox_set
+from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, progress
+from dfsbir_lite.runtime import Profile, UserError, is_quiet, peak_memory, progress
 from dfsbir_lite.students import (
     Distillation,
     distill,
@@ -63,8 +64,17 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
     return Benchmark(f"ToyBox {split}", train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
 
 
-def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders; classes named in `unseen` are kept from teachers and students."""
+def folder_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
+    """The user's folders; classes named in `unseen` are kept from teachers and students.
+
+    So are those that given teachers do not know, if `known` names what they know.
+    """
     train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
     if differ := sorted(set(train[0].classes) ^ set(test[0].classes)):
@@ -72,6 +82,12 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     if unknown := sorted(set(unseen) - set(train[0].classes)):
         raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(train[0].classes)}")
     seen = tuple(c for c in train[0].classes if c not in unseen)
+    if known is not None:
+        taught = set(map(class_key, known))
+        if leaks := [c for c in unseen if class_key(c) in taught]:
+            raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
+        seen = tuple(c for c in seen if class_key(c) in taught)
+        unseen = tuple(c for c in train[0].classes if c not in seen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     hidden = tuple(s.only(unseen) for s in test) if unseen else None
@@ -79,12 +95,20 @@ def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] =
     return Benchmark(f"{photos} and {sketches}", *shown, hidden)
 
 
-def open_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders, or ToyBox's test split if they are empty or None."""
+def open_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
+    """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen)
+        return folder_benchmark(photos, sketches, sizes, unseen, known)
+    if known and set(known) != set(toybox.SEEN):
+        raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
 
 
@@ -120,11 +144,16 @@ def get_teachers(
             save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
         found.append(load_teacher(path, part.classes))
     teachers = Teachers(*found)
+    check_size(teachers, sizes, folder)
+    return teachers.to(device)
+
+
+def check_size(teachers: Teachers, sizes: Profile, folder) -> None:
+    """Raises UserError unless the teachers, from `folder`, see images of the profile's size."""
     if teachers.size != sizes.size:
         raise UserError(
             f"{folder}: teachers of {teachers.size} px; profile {sizes.name} has {sizes.size} px"
         )
-    return teachers.to(device)
 
 
 def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
@@ -178,6 +207,20 @@ def run_distillation(
     return loop.encoders
 
 
+def forecast(loop: Distillation) -> str:
+    """What a run like `loop` will take, told after two of its iterations; `loop` is used up."""
+    next(loop)
+    began = time.perf_counter()
+    next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
+    minutes = len(loop) * (time.perf_counter() - began) / 60
+    told = f"student: {len(loop)} iterations, about {max(1, round(minutes))} minutes"
+    memory, store = peak_memory(loop.device), loop.replay
+    if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
+        empty = 1 - len(store) / len(store.photos)
+        memory += empty * (store.photos.nbytes + store.sketches.nbytes)
+    return f"{told}, about {memory / 1e9:.1f} GB of memory" if memory else told
+
+
 def run(
     benchmark: Benchmark,
     teachers: Teachers,
@@ -216,19 +259,24 @@ def run(
     for name, readout in teacher_readouts(teachers).items():
         finish(name, readout)
     if "data-free student" not in rows:
-        began = time.monotonic()
-        begin = start_encoders(start, teachers, sizes, seed)
-        options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
-        state = folder / "state.safetensors"
-        encoders = run_distillation(
-            distill(teachers, suited(settings, start), begin, **options), state
-        )
+        began, state = time.monotonic(), folder / "state.safetensors"
+
+        def begin() -> Distillation:
+            options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+            encoders = start_encoders(start, teachers, sizes, seed)
+            return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
+
+        if not is_quiet() and not state.is_file():
+            print(forecast(begin()), file=sys.stderr)
+        encoders = run_distillation(begin(), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)
     if "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
+        if len(benchmark.classes) < len(teachers.classes):  # teachers of one's own may know more
+            begin = new_encoders(sizes, len(benchmark.classes), seed)
         upper = RealDataStudent(
             *benchmark.train,
             settings,

@@ -1,5 +1,7 @@
 """Teachers: wrap, train, save and load frozen classifiers that are read in one pass."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +89,16 @@ class Teacher(nn.Module):
         """Class probabilities (N, C) for `images`, without gradients."""
         with torch.no_grad():
             return F.softmax(self(images).logits, dim=1)
+
+    def only(self, classes: Sequence[str], names: Sequence[str] | None = None) -> "Teacher":
+        """A copy that knows these of its classes alone, in this order, and calls them `names`."""
+        rows = [self.classes.index(name) for name in classes]
+        small = copy.deepcopy(self)
+        for name in ("weight", "bias"):
+            if (whole := getattr(small.head, name)) is not None:
+                setattr(small.head, name, nn.Parameter(whole[rows], requires_grad=False))
+        small.head.out_features, small.classes = len(rows), tuple(names or classes)
+        return small
 
     @property
     def proxies(self) -> Tensor:
