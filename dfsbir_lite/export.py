@@ -121,7 +121,7 @@ def export_gallery(
         onnx: also as ONNX, see `onnx_bytes`.
 
     Raises UserError if `folder` holds anything else than an export, if there are no photos, if
-    embeddings are not finite, or if the packages that ONNX needs are missing.
+    embeddings are not of unit length, or if the packages that ONNX needs are missing.
     """
     if onnx:
         _need_onnx()
@@ -134,7 +134,7 @@ def export_gallery(
             write_atomically(draft / name, onnx_bytes(saved, modality, photos.size))
         rows, side = _embed_and_draw(draft, saved.to(device), photos, device)
         if not _are_unit(rows):
-            raise UserError("the student gives embeddings that are not of unit length: not trained")
+            raise UserError("the student's embeddings are not all of unit length: is it trained?")
         save_state(draft / EMBEDDINGS, {"embeddings": rows})
         table = {"classes": photos.classes, "labels": photos.labels, "files": photos.files}
         write_json(draft / PHOTOS, table)

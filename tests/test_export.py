@@ -237,7 +237,7 @@ def test_a_student_without_sense_and_a_gallery_without_photos_are_refused(tmp_pa
         export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured().only(())))
     with torch.no_grad():
         encoders.proxies.fill_(float("nan"))
-    with pytest.raises(UserError, match="not of unit length"):
+    with pytest.raises(UserError, match="not all of unit length"):
         export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()))
     assert list(tmp_path.iterdir()) == []
 
@@ -491,6 +491,16 @@ def test_a_photo_that_cannot_be_read_is_named(command, capsys):
     Path("photos/test/left/3.png").write_bytes(b"no picture")
     assert command() == 2
     assert "photos/test/left/3.png: not an image" in capsys.readouterr().err
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_an_interruption_leaves_nothing_and_says_so(command, capsys, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dfsbir_lite.data.open_image", interrupted)
+    assert command() == 2
+    assert capsys.readouterr().err == "error: stopped; nothing was written\n"
     assert list(Path("runs").iterdir()) == []
 
 
