@@ -142,6 +142,15 @@ def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
     return ImageSet(torch.from_numpy(images), labels, classes, modality)
 
 
+def save_folders(images: ImageSet, root: str | Path) -> None:
+    """Writes images as `root/<class>/<number>.png`, as `folder_set` reads them."""
+    for name in images.classes:
+        (Path(root) / name).mkdir(parents=True, exist_ok=True)
+    for n, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture.save(Path(root) / images.classes[label] / f"{n:05}.png")
+
+
 def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """Class names, sorted, and every image file under `root/<class>/` with its class's place there.
 

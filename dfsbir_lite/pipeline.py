@@ -37,16 +37,19 @@ Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
 @dataclass
 class Benchmark:
-    """What teachers train on and students are tested on. `unseen` classes have no teacher."""
+    """What teachers train on and students are tested on. `unseen` classes have no teacher.
+
+    `train` is None where teachers were given and there is nothing to train on.
+    """
 
     source: str
-    train: Pair
+    train: Pair | None
     seen: Pair
     unseen: Pair | None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.train[0].classes
+        return self.seen[0].classes
 
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
         """Test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
@@ -73,26 +76,41 @@ def folder_benchmark(
 ) -> Benchmark:
     """The user's folders; classes named in `unseen` are kept from teachers and students.
 
-    So are those that given teachers do not know, if `known` names what they know.
+    So are those that given teachers do not know, if `known` names what they know; then the train
+    folders may be missing.
     """
-    train = folder_pair(photos, sketches, "train", sizes.size)
+    train = None
+    if known is None or (Path(photos) / "train").is_dir():
+        train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
-    if differ := sorted(set(train[0].classes) ^ set(test[0].classes)):
+    names = test[0].classes
+    if train and (differ := sorted(set(train[0].classes) ^ set(names))):
         raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
-    if unknown := sorted(set(unseen) - set(train[0].classes)):
-        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(train[0].classes)}")
-    seen = tuple(c for c in train[0].classes if c not in unseen)
+    if unknown := sorted(set(unseen) - set(names)):
+        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
     if known is not None:
-        taught = set(map(class_key, known))
-        if leaks := [c for c in unseen if class_key(c) in taught]:
-            raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
-        seen = tuple(c for c in seen if class_key(c) in taught)
-        unseen = tuple(c for c in train[0].classes if c not in seen)
+        unseen = (*unseen, *_untaught(names, known, unseen))
+    seen = tuple(name for name in names if name not in unseen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
-    hidden = tuple(s.only(unseen) for s in test) if unseen else None
-    shown = (tuple(s.only(seen) for s in part) for part in (train, test))
-    return Benchmark(f"{photos} and {sketches}", *shown, hidden)
+    return Benchmark(
+        f"{photos} and {sketches}",
+        train and _only(train, seen),
+        _only(test, seen),
+        _only(test, tuple(sorted(unseen))) if unseen else None,
+    )
+
+
+def _only(pair: Pair, classes: tuple[str, ...]) -> Pair:
+    return tuple(images.only(classes) for images in pair)
+
+
+def _untaught(names, known, unseen) -> list[str]:
+    """Those of `names` that are not `known` to the teachers, who may know none of `unseen`."""
+    taught = set(map(class_key, known))
+    if leaks := [name for name in unseen if class_key(name) in taught]:
+        raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
+    return [name for name in names if class_key(name) not in taught and name not in unseen]
 
 
 def open_benchmark(
@@ -233,7 +251,7 @@ def run(
     device="cpu",
     seed: int = 0,
 ) -> dict[str, dict]:
-    """Teacher read-outs, the data-free student and the one trained on real data, scored.
+    """Teacher read-outs, the data-free student and, given data, the one trained on it, scored.
 
     Everything goes to `folder` as it is finished, so that the same call goes on where an earlier
     one stopped. Returns {row: {"seen": scores, "unseen": scores}}, also in `folder`/scores.json.
@@ -272,7 +290,7 @@ def run(
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)
-    if "real-data student" not in rows:
+    if benchmark.train and "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
         if len(benchmark.classes) < len(teachers.classes):  # teachers of one's own may know more

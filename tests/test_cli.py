@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -212,6 +213,15 @@ def test_given_teachers_must_know_the_classes(folders, write_folders, capsys, tm
     again = json.loads(Path("second/scores.json").read_text())
     assert again["teacher logits"] == rows["teacher logits"]  # "right" was taken as unseen
     assert not Path("second/photo.safetensors").exists()
+    for part in folders:
+        shutil.rmtree(part / "train")  # what teachers know already need not be shown to them
+    assert run("--out", "third", "--teachers", "first", folders=folders) == 0
+    third = json.loads(Path("third/scores.json").read_text())
+    assert third.keys() == rows.keys() - {"real-data student"}
+    assert third["teacher logits"] == rows["teacher logits"]
+    capsys.readouterr()
+    assert run("--out", "fourth", folders=folders) == 2
+    assert "photos/train: no such folder" in complaint(capsys)
 
 
 def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, monkeypatch):
