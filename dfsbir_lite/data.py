@@ -133,9 +133,7 @@ def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
 
     Transparency becomes white paper. Raises UserError, naming the file or folder.
     """
-    root = Path(root)
-    classes = _class_names(root)
-    files = [(path, i) for i, name in enumerate(classes) for path in _image_files(root / name)]
+    classes, files = folder_files(root)
     shape = (len(files), 3, size, size)
     images = np.empty(shape, np.uint8)
     for n, (path, _) in enumerate(progress(files, desc=f"reading {modality} images", unit="image")):
@@ -153,8 +151,29 @@ def save_folders(images: ImageSet, root: str | Path) -> None:
         picture.save(Path(root) / images.classes[label] / f"{n:05}.png")
 
 
+def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """Class names, sorted, and every image file under `root/<class>/` with its class's place there.
+
+    Raises UserError if there are fewer than two classes, or no images of one.
+    """
+    root = Path(root)
+    classes = _class_names(root)
+    return classes, [(p, i) for i, name in enumerate(classes) for p in _image_files(root / name)]
+
+
 def read_image(path: str | Path, size: int) -> np.ndarray:
     """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
+    return fit(open_image(path), size)
+
+
+def fit(image: Image.Image, size: int) -> np.ndarray:
+    """A picture centre-cropped and resized: uint8 (3, size, size)."""
+    image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """One image file upright, in RGB on white. Raises UserError, naming the file and the reason."""
     try:
         with Image.open(path) as file:
             image = _eight_bits(ImageOps.exif_transpose(file)).convert("RGBA")
@@ -163,9 +182,7 @@ def read_image(path: str | Path, size: int) -> np.ndarray:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
         raise UserError(f"{path}: cannot be read ({reason})") from None
     paper = Image.new("RGBA", image.size, "white")
-    image = Image.alpha_composite(paper, image).convert("RGB")
-    image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(image).transpose(2, 0, 1)
+    return Image.alpha_composite(paper, image).convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
