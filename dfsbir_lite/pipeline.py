@@ -18,7 +18,7 @@ from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, is_quiet, peak_memory, progress
+from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, peak_memory, progress
 from dfsbir_lite.students import (
     Distillation,
     distill,
@@ -231,12 +231,12 @@ def forecast(loop: Distillation) -> str:
     began = time.perf_counter()
     next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
     minutes = len(loop) * (time.perf_counter() - began) / 60
-    told = f"student: {len(loop)} iterations, about {max(1, round(minutes))} minutes"
+    told = f"student: {len(loop)} iterations, {approx(max(1, minutes), 0)} minutes"
     memory, store = peak_memory(loop.device), loop.replay
     if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
         empty = 1 - len(store) / len(store.photos)
         memory += empty * (store.photos.nbytes + store.sketches.nbytes)
-    return f"{told}, about {memory / 1e9:.1f} GB of memory" if memory else told
+    return f"{told}, {approx(memory / 1e9, 1)} GB of memory" if memory else told
 
 
 def run(
