@@ -138,17 +138,32 @@ def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
 
 def read_image(path: str | Path, size: int) -> np.ndarray:
     """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
+    return fitted(open_image(path), size).transpose(2, 0, 1)
+
+
+def open_image(path: str | Path, name: str = "") -> Image.Image:
+    """One image file, upright, in RGB, on white paper where it is transparent.
+
+    Raises UserError with the reason and with `name`, by default the path.
+    """
+    name = name or path
     try:
         with Image.open(path) as file:
-            image = _eight_bits(ImageOps.exif_transpose(file)).convert("RGBA")
+            image = _eight_bits(ImageOps.exif_transpose(file))
+            if not image.has_transparency_data:
+                return image.convert("RGB")
+            image = image.convert("RGBA")
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image that can be read") from None
+        raise UserError(f"{name}: not an image that can be read") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
-        raise UserError(f"{path}: cannot be read ({reason})") from None
+        raise UserError(f"{name}: cannot be read ({reason})") from None
     paper = Image.new("RGBA", image.size, "white")
-    image = Image.alpha_composite(paper, image).convert("RGB")
-    image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(image).transpose(2, 0, 1)
+    return Image.alpha_composite(paper, image).convert("RGB")
+
+
+def fitted(image: Image.Image, size: int) -> np.ndarray:
+    """The middle of an RGB image, resized: uint8 (size, size, 3)."""
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

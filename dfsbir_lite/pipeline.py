@@ -64,13 +64,16 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
 
 
 def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders; classes named in `unseen` are kept from teachers and students."""
+    """The user's folders; classes named in `unseen` are kept from teachers and students.
+
+    An unseen class needs no train folder.
+    """
     train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
-    if differ := sorted(set(train[0].classes) ^ set(test[0].classes)):
+    if differ := sorted((set(train[0].classes) ^ set(test[0].classes)) - set(unseen)):
         raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
-    if unknown := sorted(set(unseen) - set(train[0].classes)):
-        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(train[0].classes)}")
+    if unknown := sorted(set(unseen) - set(test[0].classes)):
+        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(test[0].classes)}")
     seen = tuple(c for c in train[0].classes if c not in unseen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
