@@ -6,6 +6,7 @@ that is cut off is refused. Whatever is refused is a UserError that names the ar
 
 import gzip
 import lzma
+import os
 import shutil
 import stat
 import tarfile
@@ -120,11 +121,19 @@ def _tar_members(path: Path) -> Iterator[Member]:
             if not info.isreg():
                 raise _not_a_file(path, info.name)
             yield info.name, info.size, lambda info=info: file.extractfile(info)
-    # tarfile takes a plain .tar that was cut between two members for a whole one
-    with path.open("rb") as file:
-        file.seek(-512, 2)
-        if not compressed and file.read().strip(b"\0"):
+        # tarfile reads no further than it must: not to gzip's checksum, and not to where it
+        # would see that a plain .tar was cut between two members
+        if compressed:
+            while file.fileobj.read(2**20):
+                pass
+        elif _last_block(path).strip(b"\0"):
             raise tarfile.ReadError("its end is missing")
+
+
+def _last_block(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+        return file.read()
 
 
 def _unpack_7z(path: Path, folder: Path, wanted) -> None:

@@ -16,7 +16,7 @@ from dfsbir_lite.runtime import UserError, progress
 TIMEOUT = 30  # seconds without a byte from the server
 TRIES = 5  # times in a row that a download may stop without having got any further
 PAUSE = 1.0  # seconds before the first of them, doubled each time
-CHUNK = 2**18
+CHUNK = 2**14  # what is lost at most when a connection breaks off
 
 
 @dataclass(frozen=True)
