@@ -13,7 +13,7 @@ def tidy(name: str) -> str:
     Letters of any script, digits, brackets, dots and apostrophes stay; it is safe as a file name.
     """
     name = unicodedata.normalize("NFC", name).lower()
-    return " ".join(re.sub(r"[^\w().']|_", " ", name).split()).strip(".")
+    return " ".join(re.sub(r"[^\w().']|_", " ", name).split()).strip(" .")
 
 
 def key(name: str) -> str:
