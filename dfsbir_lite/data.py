@@ -163,7 +163,11 @@ def open_image(path: str | Path, name: str = "") -> Image.Image:
 
 def fitted(image: Image.Image, size: int) -> np.ndarray:
     """The middle of an RGB image, resized: uint8 (size, size, 3)."""
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
+    side, (width, height) = min(image.size), image.size
+    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    # large images are shrunk coarsely first, to three times the size: no eye sees the difference
+    shrunk = image.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    return np.asarray(shrunk)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
