@@ -1,10 +1,11 @@
-"""The pipeline without a notebook: `python -m dfsbir_lite run`, `python -m dfsbir_lite bench`."""
+"""The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from dfsbir_lite import bench, pipeline
+from dfsbir_lite import bench, own, pipeline
+from dfsbir_lite.data import class_key
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import PROFILES, UserError, pick_device, profile
@@ -30,14 +31,25 @@ def run_command(options) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
     sizes = profile(options.profile)
     settings = recipe(options.recipe, **_changes(options.set))
-    folders = options.photos, options.sketches
-    benchmark = pipeline.open_benchmark(*folders, sizes, _names(options.unseen))
+    teachers, told = None, ""
+    if options.teachers:
+        teachers, told = own.given(options.teachers, options.device)
+        pipeline.check_size(teachers, sizes, options.teachers)
+    benchmark = pipeline.open_benchmark(
+        options.photos,
+        options.sketches,
+        sizes,
+        _names(options.unseen),
+        known=teachers and teachers.classes,
+    )
     folder = Path(options.out or _default_folder(options))
-    where, train = Path(options.teachers or folder), not options.teachers
-    if not options.photos and train:
-        where, train = ASSETS / sizes.name, False
     shared = {"device": options.device, "seed": options.seed}
-    teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
+    if told:
+        print(told)
+    else:
+        where = folder if options.photos else ASSETS / sizes.name
+        train = bool(options.photos)
+        teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
     rows = pipeline.run(
         benchmark,
         teachers,
@@ -50,6 +62,29 @@ def run_command(options) -> None:
     )
     print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
     print(f"everything is in {folder}")
+
+
+def adopt_command(options) -> None:
+    """Makes a teacher of a torchvision classifier and a file of its weights."""
+    classes = _lines(Path(options.classes))
+    path = Path(options.out) / f"{options.role}.safetensors"
+    norms = own.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
+    own.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
+    print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    """The names in a text file, one a line."""
+    try:
+        names = tuple(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
+    except UnicodeDecodeError as reason:
+        raise UserError(f"{path}: not a list of names ({reason})") from None
+    seen = set()
+    for name in names:
+        if class_key(name) in seen:
+            raise UserError(f"{path}: {name!r} is there twice")
+        seen.add(class_key(name))
+    return names
 
 
 def _default_folder(options) -> str:
@@ -102,7 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         "--unseen", default="", metavar="A,B", help="classes kept from teachers and student"
     )
     run.add_argument(
-        "--teachers", metavar="DIR", help="use photo, sketch and modality.safetensors in DIR"
+        "--teachers",
+        metavar="DIR",
+        help="use photo, sketch and modality.safetensors in DIR, see adopt",
     )
     run.add_argument("--recipe", default="kit", choices=RECIPES, help="kit (default) or paper")
     run.add_argument(
@@ -117,6 +154,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
         "--out", metavar="DIR", help="results, and the state to resume from (runs/...)"
+    )
+
+    adopt = commands.add_parser("adopt", help="make a teacher of a torchvision classifier of yours")
+    adopt.set_defaults(command=adopt_command, device="cpu")
+    adopt.add_argument("architecture", help="as torchvision.models calls it: resnet18, ...")
+    adopt.add_argument("weights", help="its state_dict, .pth or .safetensors")
+    adopt.add_argument("--role", required=True, choices=("photo", "sketch"), help="what it reads")
+    adopt.add_argument(
+        "--classes", required=True, metavar="FILE", help="its classes in order, one a line"
+    )
+    adopt.add_argument("--size", type=_positive, default=224, help="pixels (%(default)s)")
+    adopt.add_argument(
+        "--normalise",
+        choices=("imagenet", "none"),
+        default="imagenet",
+        help="how its training normalised images in [0, 1] (%(default)s)",
+    )
+    adopt.add_argument(
+        "--out", required=True, metavar="DIR", help="where photo or sketch.safetensors goes"
     )
 
     others = ", ".join(f"{name}: {steps}" for name, steps in bench.STEPS.items())

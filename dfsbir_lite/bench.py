@@ -182,6 +182,7 @@ WITHOUT = {
     "no relabelling": {"relabel": False},
     "no replay": {"replay": 1},
     "no contours": {"contours": 0},
+    "contours in place of all sketches": {"contours": 1},
     "no batch statistics": {"bn": 0},
     "no diversity": {"diversity": 0},
     "no one-hot": {"one_hot": 0},
@@ -203,7 +204,7 @@ def _variants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
         return distill(teachers, recipe("kit", **changes), begin, steps=options.steps, **shared)
 
     return {
-        name: partial(_watched, partial(learn, changes), name, benchmark, device)
+        name: partial(_watched, partial(learn, changes), name, benchmark, device, looks=1)
         for name, changes in WITHOUT.items()
     }
 

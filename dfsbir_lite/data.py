@@ -1,5 +1,7 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +41,12 @@ class ImageSet:
         labels = renamed[self.labels]
         keep = labels >= 0
         return replace(self, images=self.images[keep], labels=labels[keep], classes=tuple(classes))
+
+
+def class_key(name: str) -> str:
+    """What of a class name counts: neither case nor spaces, hyphens and underscores."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return re.sub(r"[\s_-]+", " ", plain).strip()
 
 
 def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
@@ -134,6 +142,15 @@ def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
         images[n] = read_image(path, size)
     labels = torch.tensor([i for _, i in files])
     return ImageSet(torch.from_numpy(images), labels, classes, modality)
+
+
+def save_folders(images: ImageSet, root: str | Path) -> None:
+    """Writes images as `root/<class>/<number>.png`, as `folder_set` reads them."""
+    for name in images.classes:
+        (Path(root) / name).mkdir(parents=True, exist_ok=True)
+    for n, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture.save(Path(root) / images.classes[label] / f"{n:05}.png")
 
 
 def read_image(path: str | Path, size: int) -> np.ndarray:

@@ -4,17 +4,26 @@ Images are float tensors (N, 3, H, W) in [0, 1] for every network here: normalis
 layer *inside*, so no caller can forget it.
 """
 
+from collections.abc import Sequence
+from itertools import chain, pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 
 class Normalise(nn.Module):
-    """Maps [0, 1] to about zero mean and unit spread, the same for both modalities."""
+    """Maps [0, 1] to about zero mean and unit spread.
 
-    def __init__(self, mean: float = 0.5, std: float = 0.25):
+    Args:
+        mean, std: of all channels, or one a channel. By default the same for both modalities.
+    """
+
+    def __init__(self, mean: float | tuple = 0.5, std: float | tuple = 0.25):
         super().__init__()
-        self.mean, self.std = mean, std
+        for name, value in (("mean", mean), ("std", std)):
+            value = torch.tensor(value, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return (images - self.mean) / self.std
@@ -39,30 +48,50 @@ class Block(nn.Module):
         return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
-class SmallResNet(nn.Module):
-    """A ResNet of one block a stage: 3 M multiply-adds an image at 32 px with widths 16-32-64.
+def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
+    first = Block(inputs, outputs, stride)
+    if blocks == 1:
+        return first
+    return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
 
-    `forward` maps images to logits (N, outputs); `read` also gives what each stage puts out, from
-    half of the images' resolution, a list of (N, widths[k], H / 2**(k + 1), W / 2**(k + 1)).
+
+def geometry(facts: dict) -> dict:
+    """The arguments that shape a SmallResNet, from a profile's fields or a model card.
+
+    A card without `blocks` and `stride` is of the smallest kind.
+    """
+    small = {"blocks": 1, "stride": 2}
+    return {"widths": list(facts["widths"]), **{k: facts.get(k, small[k]) for k in small}}
+
+
+class SmallResNet(nn.Module):
+    """A ResNet of basic blocks: 3 M multiply-adds an image at 32 px with widths 16-32-64.
+
+    `forward` maps images to logits (N, outputs); `read` also gives what each stage puts out, a
+    list of (N, widths[k], H / (stride * 2**k), W / (stride * 2**k)).
+
+    Args:
+        widths: channels of each stage. blocks: residual blocks of each stage.
+        stride: what the stem divides the resolution by, 2 or 4. With widths 64-128-256-512, two
+            blocks and 4, this is ResNet-18.
     """
 
-    def __init__(self, widths: tuple[int, ...], outputs: int):
+    def __init__(self, widths: Sequence[int], outputs: int, blocks: int = 1, stride: int = 2):
         super().__init__()
+        self.geometry = {"widths": list(widths), "blocks": blocks, "stride": stride}
         self.normalise = Normalise()
-        self.stem = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
+        side = 2 * stride - 1
+        self.stem = nn.Conv2d(3, widths[0], side, 2, side // 2, bias=False)
         self.bn = nn.BatchNorm2d(widths[0])
+        self.pool = nn.MaxPool2d(3, 2, 1) if stride == 4 else nn.Identity()
         inputs = (widths[0], *widths[:-1])
         strides = [1] + [2] * (len(widths) - 1)
-        self.stages = nn.Sequential(*map(Block, inputs, widths, strides))
+        stages = map(_stage, inputs, widths, strides, [blocks] * len(widths))
+        self.stages = nn.Sequential(*stages)
         self.fc = nn.Linear(widths[-1], outputs)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of each stage."""
-        return tuple(stage.conv1.out_channels for stage in self.stages)
-
     def read(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        x, maps = F.relu(self.bn(self.stem(self.normalise(images)))), []
+        x, maps = self.pool(F.relu(self.bn(self.stem(self.normalise(images))))), []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
@@ -92,15 +121,20 @@ class Encoders(nn.Module):
     proxy that those scores let one expect: all proxies, weighted by how likely the encoder thinks
     each class. `temperature` says how much of the unlikely classes stays in it. Near 0 only the
     likeliest counts, and classes that nobody taught look alike; large, and the differences between
-    scores count as they are, as in retrieval by logits.
+    scores count as they are, as in retrieval by logits. `shape` goes to `SmallResNet`.
     """
 
     def __init__(
-        self, widths: tuple[int, ...], embed_dim: int, classes: int, temperature: float = 2.5
+        self,
+        widths: Sequence[int],
+        embed_dim: int,
+        classes: int,
+        temperature: float = 2.5,
+        **shape,
     ):
         super().__init__()
-        self.photo = SmallResNet(widths, embed_dim)
-        self.sketch = SmallResNet(widths, embed_dim)
+        self.photo = SmallResNet(widths, embed_dim, **shape)
+        self.sketch = SmallResNet(widths, embed_dim, **shape)
         self.proxies = nn.Parameter(nn.init.orthogonal_(torch.empty(classes, embed_dim)))
         self.temperature = temperature
 
@@ -130,6 +164,15 @@ class Encoders(nn.Module):
         return self.expected_proxy(self.class_logits(images, modality))
 
 
+def _doubling(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.2, inplace=True),
+    )
+
+
 class Estimator(nn.Module):
     """A generator from noise (N, noise_dim) to images (N, 3, size, size) in [0, 1].
 
@@ -139,29 +182,25 @@ class Estimator(nn.Module):
     (`channels=3`) have a smooth background of any colour. Sketches (`channels=1`) are dark on
     white paper: a network that has to find white first takes hundreds of steps.
 
-    The wide convolutions stay at a quarter and half of the resolution, and a sub-pixel layer makes
-    the last step: at full resolution they would cost several times the teacher. A 3 × 3 binomial
+    Noise is laid out on a coarse grid, of at most 8 × 8 cells where `size` can be halved so often,
+    and each convolution doubles it. The wide ones stay below the full resolution, and a sub-pixel
+    layer makes the last step: there they would cost several times the teacher. A 3 × 3 binomial
     blur behind it takes away the checkerboard that sub-pixel layers leave.
     """
 
     def __init__(self, size: int, channels: int, noise_dim: int, width: int, objects: int = 4):
         super().__init__()
         self.width, self.base, self.objects = width, size // 8, objects
+        widths = [width, width, width // 2]
+        while self.base > 8 and self.base % 2 == 0:
+            self.base //= 2
+            widths.append(max(16, widths[-1] // 2))
         self.project = nn.Linear(noise_dim, width * self.base**2)
-        self.body = nn.Sequential(
-            nn.BatchNorm2d(width),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(width, width // 2, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width // 2),
-            nn.LeakyReLU(0.2, inplace=True),
-        )
-        self.to_layers = nn.Conv2d(width // 2, 4 * (channels + 1) * objects, 3, padding=1)
+        doublings = (_doubling(*pair) for pair in pairwise(widths))
+        self.body = nn.Sequential(nn.BatchNorm2d(width), *chain(*doublings))
+        self.to_layers = nn.Conv2d(widths[-1], 4 * (channels + 1) * objects, 3, padding=1)
         self.tint = nn.Linear(noise_dim, channels * (objects + 1))
-        self.background = nn.Conv2d(width // 2, channels, 1) if channels == 3 else None
+        self.background = nn.Conv2d(widths[-1], channels, 1) if channels == 3 else None
         if channels == 1:  # each layer begins as a faint dark spot
             nn.init.constant_(self.to_layers.bias, -2.0)
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +15,10 @@ import pandas as pd
 from dfsbir_lite import toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.checkpoint import write_json
-from dfsbir_lite.data import ImageSet, folder_pair, together, toybox_set
+from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, progress
+from dfsbir_lite.runtime import Profile, UserError, is_quiet, peak_memory, progress
 from dfsbir_lite.students import (
     Distillation,
     distill,
@@ -36,16 +37,19 @@ Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
 @dataclass
 class Benchmark:
-    """What teachers train on and students are tested on. `unseen` classes have no teacher."""
+    """What teachers train on and students are tested on. `unseen` classes have no teacher.
+
+    `train` is None where teachers were given and there is nothing to train on.
+    """
 
     source: str
-    train: Pair
+    train: Pair | None
     seen: Pair
     unseen: Pair | None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.train[0].classes
+        return self.seen[0].classes
 
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
         """Test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
@@ -63,31 +67,66 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
     return Benchmark(f"ToyBox {split}", train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
 
 
-def folder_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
+def folder_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
     """The user's folders; classes named in `unseen` are kept from teachers and students.
 
-    An unseen class needs no train folder.
+    They need no train folder. So are those that given teachers do not know, if `known` names what
+    they know; then all train folders may be missing.
     """
-    train = folder_pair(photos, sketches, "train", sizes.size)
+    train = None
+    if known is None or (Path(photos) / "train").is_dir():
+        train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
-    if differ := sorted((set(train[0].classes) ^ set(test[0].classes)) - set(unseen)):
+    names = test[0].classes
+    if unknown := sorted(set(unseen) - set(names)):
+        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
+    if known is not None:
+        unseen = (*unseen, *_untaught(names, known, unseen))
+    if train and (differ := sorted((set(train[0].classes) ^ set(names)) - set(unseen))):
         raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
-    if unknown := sorted(set(unseen) - set(test[0].classes)):
-        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(test[0].classes)}")
-    seen = tuple(c for c in train[0].classes if c not in unseen)
+    seen = tuple(name for name in names if name not in unseen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
-    hidden = tuple(s.only(unseen) for s in test) if unseen else None
-    shown = (tuple(s.only(seen) for s in part) for part in (train, test))
-    return Benchmark(f"{photos} and {sketches}", *shown, hidden)
+    return Benchmark(
+        f"{photos} and {sketches}",
+        train and _only(train, seen),
+        _only(test, seen),
+        _only(test, tuple(sorted(unseen))) if unseen else None,
+    )
 
 
-def open_benchmark(photos, sketches, sizes: Profile, unseen: tuple[str, ...] = ()) -> Benchmark:
-    """The user's folders, or ToyBox's test split if they are empty or None."""
+def _only(pair: Pair, classes: tuple[str, ...]) -> Pair:
+    return tuple(images.only(classes) for images in pair)
+
+
+def _untaught(names, known, unseen) -> list[str]:
+    """Those of `names` that are not `known` to the teachers, who may know none of `unseen`."""
+    taught = set(map(class_key, known))
+    if leaks := [name for name in unseen if class_key(name) in taught]:
+        raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
+    return [name for name in names if class_key(name) not in taught and name not in unseen]
+
+
+def open_benchmark(
+    photos,
+    sketches,
+    sizes: Profile,
+    unseen: tuple[str, ...] = (),
+    known: tuple[str, ...] | None = None,
+) -> Benchmark:
+    """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen)
+        return folder_benchmark(photos, sketches, sizes, unseen, known)
+    if known and set(known) != set(toybox.SEEN):
+        raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
 
 
@@ -123,11 +162,16 @@ def get_teachers(
             save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
         found.append(load_teacher(path, part.classes))
     teachers = Teachers(*found)
+    check_size(teachers, sizes, folder)
+    return teachers.to(device)
+
+
+def check_size(teachers: Teachers, sizes: Profile, folder) -> None:
+    """Raises UserError unless the teachers, from `folder`, see images of the profile's size."""
     if teachers.size != sizes.size:
         raise UserError(
             f"{folder}: teachers of {teachers.size} px; profile {sizes.name} has {sizes.size} px"
         )
-    return teachers.to(device)
 
 
 def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
@@ -181,6 +225,20 @@ def run_distillation(
     return loop.encoders
 
 
+def forecast(loop: Distillation) -> str:
+    """What a run like `loop` will take, told after two of its iterations; `loop` is used up."""
+    next(loop)
+    began = time.perf_counter()
+    next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
+    minutes = len(loop) * (time.perf_counter() - began) / 60
+    told = f"student: {len(loop)} iterations, about {max(1, round(minutes))} minutes"
+    memory, store = peak_memory(loop.device), loop.replay
+    if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
+        empty = 1 - len(store) / len(store.photos)
+        memory += empty * (store.photos.nbytes + store.sketches.nbytes)
+    return f"{told}, about {memory / 1e9:.1f} GB of memory" if memory else told
+
+
 def run(
     benchmark: Benchmark,
     teachers: Teachers,
@@ -193,7 +251,7 @@ def run(
     device="cpu",
     seed: int = 0,
 ) -> dict[str, dict]:
-    """Teacher read-outs, the data-free student and the one trained on real data, scored.
+    """Teacher read-outs, the data-free student and, given data, the one trained on it, scored.
 
     Everything goes to `folder` as it is finished, so that the same call goes on where an earlier
     one stopped. Returns {row: {"seen": scores, "unseen": scores}}, also in `folder`/scores.json.
@@ -219,19 +277,24 @@ def run(
     for name, readout in teacher_readouts(teachers).items():
         finish(name, readout)
     if "data-free student" not in rows:
-        began = time.monotonic()
-        begin = start_encoders(start, teachers, sizes, seed)
-        options = {"steps": steps, "width": sizes.estimator_width, "device": device, "seed": seed}
-        state = folder / "state.safetensors"
-        encoders = run_distillation(
-            distill(teachers, suited(settings, start), begin, **options), state
-        )
+        began, state = time.monotonic(), folder / "state.safetensors"
+
+        def begin() -> Distillation:
+            options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+            encoders = start_encoders(start, teachers, sizes, seed)
+            return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
+
+        if not is_quiet() and not state.is_file():
+            print(forecast(begin()), file=sys.stderr)
+        encoders = run_distillation(begin(), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)
-    if "real-data student" not in rows:
+    if benchmark.train and "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, teachers, sizes, seed)
+        if len(benchmark.classes) < len(teachers.classes):  # teachers of one's own may know more
+            begin = new_encoders(sizes, len(benchmark.classes), seed)
         upper = RealDataStudent(
             *benchmark.train,
             settings,

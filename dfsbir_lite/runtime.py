@@ -1,10 +1,16 @@
 """Device, profiles, progress, printed measurements: whatever knows nothing about images."""
 
 import os
+import sys
 from dataclasses import dataclass
 
 import torch
 from tqdm.auto import tqdm
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
 
 
 class UserError(ValueError):
@@ -28,6 +34,7 @@ class Profile:
         estimator_width: channels of the estimators' widest layers.
         teacher_epochs: passes over the training set for one teacher.
         train_per_class, test_per_class: images of each ToyBox class and modality.
+        blocks, stride: the ResNets' blocks a stage, and what their stem divides the size by.
     """
 
     name: str
@@ -38,12 +45,15 @@ class Profile:
     teacher_epochs: int
     train_per_class: int
     test_per_class: int
+    blocks: int = 1
+    stride: int = 2
 
 
 PROFILES = {
     "laptop": Profile("laptop", 32, (16, 32, 64), 64, 64, 30, 500, 50),
     "laptop-64": Profile("laptop-64", 64, (16, 32, 64, 128), 64, 64, 60, 500, 50),
     "gpu": Profile("gpu", 64, (24, 48, 96, 192), 128, 96, 8, 500, 50),
+    "paper": Profile("paper", 224, (64, 128, 256, 512), 512, 128, 30, 500, 50, blocks=2, stride=4),
 }
 
 
@@ -87,10 +97,25 @@ def autocast(device: torch.device):
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
 
 
+def is_quiet() -> bool:
+    """Whether DFSBIR_QUIET asks for no progress bars and no announcements."""
+    return bool(os.environ.get("DFSBIR_QUIET"))
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has used at once on `device`; 0 where that is not known."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def progress(iterable=None, *, desc: str, total: int | None = None, **options):
     """A progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file."""
-    quiet = bool(os.environ.get("DFSBIR_QUIET"))
-    return tqdm(iterable, desc=desc, total=total, disable=quiet or None, **options)
+    return tqdm(iterable, desc=desc, total=total, disable=is_quiet() or None, **options)
 
 
 def approx(value, digits: int = 2) -> str:

@@ -23,7 +23,7 @@ from dfsbir_lite.checkpoint import (
     save_state,
     save_weights,
 )
-from dfsbir_lite.models import Encoders, SmallResNet
+from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, UserError, autocast
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
@@ -35,7 +35,8 @@ def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
     """Encoders of the profile's size with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Encoders(profile.widths, profile.embed_dim, classes)
+        shape = geometry(vars(profile))
+        return Encoders(embed_dim=profile.embed_dim, classes=classes, **shape)
 
 
 def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
@@ -54,11 +55,9 @@ def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) 
             raise UserError(
                 f"the {modality} teacher is a {type(network).__name__}, not a SmallResNet"
             )
-        if network.widths != profile.widths:
-            has, needs = (
-                ", ".join(map(str, widths)) for widths in (network.widths, profile.widths)
-            )
-            raise UserError(f"the {modality} teacher has widths {has}; the encoders have {needs}")
+        if network.geometry != (needed := geometry(vars(profile))):
+            has, needs = map(_told, (network.geometry, needed))
+            raise UserError(f"the {modality} teacher has {has}; the encoders have {needs}")
         weights = {k: v.cpu() for k, v in network.state_dict().items()}
         weights["fc.weight"], weights["fc.bias"] = (
             axes @ weights["fc.weight"],
@@ -66,6 +65,11 @@ def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) 
         )
         getattr(encoders, modality).load_state_dict(weights)
     return encoders
+
+
+def _told(shape: dict) -> str:
+    widths = ", ".join(map(str, shape["widths"]))
+    return f"widths {widths} (blocks {shape['blocks']}, stride {shape['stride']})"
 
 
 class Learner:
@@ -306,9 +310,8 @@ def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -
 def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
     """Saves encoders and their model card beside them; returns the card."""
     classes, dim = encoders.proxies.shape
-    widths = list(encoders.photo.widths)
-    facts = {"architecture": "Encoders", "widths": widths, "embed_dim": dim, "outputs": classes}
-    facts["temperature"] = encoders.temperature
+    facts = {"architecture": "Encoders", **encoders.photo.geometry, "embed_dim": dim}
+    facts |= {"outputs": classes, "temperature": encoders.temperature}
     return save_weights(path, encoders.state_dict(), {**facts, **card})
 
 
@@ -316,8 +319,8 @@ def load_encoders(path: str | Path) -> Encoders:
     """Loads what `save_encoders` saved, frozen. Raises UserError, naming the file."""
     weights, card = load_weights(path)
     with rebuilding(path):
-        sizes = tuple(card["widths"]), card["embed_dim"], card["outputs"]
-        encoders = Encoders(*sizes, temperature=card["temperature"])
+        sizes = {"embed_dim": card["embed_dim"], "classes": card["outputs"], **geometry(card)}
+        encoders = Encoders(**sizes, temperature=card["temperature"])
         encoders.load_state_dict(weights)
     encoders = encoders.to(memory_format=torch.channels_last)
     return encoders.eval().requires_grad_(False)

@@ -1,5 +1,7 @@
 """Teachers: wrap, train, save and load frozen classifiers that are read in one pass."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
 from dfsbir_lite.checkpoint import load_weights, rebuilding, save_weights
-from dfsbir_lite.models import SmallResNet
+from dfsbir_lite.models import SmallResNet, geometry
 from dfsbir_lite.runtime import Profile, UserError, autocast, progress
 
 
@@ -22,7 +24,7 @@ class Reading(NamedTuple):
         features: (N, D), the input of the last layer.
         moments: for each batch-norm layer the batch's mean and variance and the stored mean and
             variance, each (channels,); empty unless asked for.
-        maps: what each stage of a `SmallResNet` puts out; empty for other networks.
+        maps: what each stage of a ResNet puts out, ours or torchvision's; empty for other networks.
     """
 
     logits: Tensor
@@ -56,7 +58,7 @@ class Teacher(nn.Module):
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.register_forward_pre_hook(self._keep_moments)
-        for stage in network.stages if isinstance(network, SmallResNet) else ():
+        for stage in _stages(network):
             stage.register_forward_hook(self._keep_map)
 
     def _keep_features(self, layer, inputs):
@@ -88,10 +90,30 @@ class Teacher(nn.Module):
         with torch.no_grad():
             return F.softmax(self(images).logits, dim=1)
 
+    def only(self, classes: Sequence[str], names: Sequence[str] | None = None) -> "Teacher":
+        """A copy that knows these of its classes alone, in this order, and calls them `names`."""
+        rows = [self.classes.index(name) for name in classes]
+        small = copy.deepcopy(self)
+        for name in ("weight", "bias"):
+            if (whole := getattr(small.head, name)) is not None:
+                setattr(small.head, name, nn.Parameter(whole[rows], requires_grad=False))
+        small.head.out_features, small.classes = len(rows), tuple(names or classes)
+        return small
+
     @property
     def proxies(self) -> Tensor:
         """Class proxies (C, D): the rows of the last layer."""
         return self.head.weight
+
+
+def _stages(network: nn.Module) -> list[nn.Module]:
+    """The stages of a ResNet of ours or of torchvision's, which may be part of `network`."""
+    for module in network.modules():
+        if isinstance(module, SmallResNet):
+            return list(module.stages)
+        if hasattr(module, "layer4"):
+            return [module.layer1, module.layer2, module.layer3, module.layer4]
+    return []
 
 
 def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
@@ -173,7 +195,7 @@ def train_teacher(
     device, epochs = torch.device(device), epochs or profile.teacher_epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # the same initial weights on every device
-        network = SmallResNet(profile.widths, len(classes))
+        network = SmallResNet(outputs=len(classes), **geometry(vars(profile)))
     network.to(device, memory_format=torch.channels_last)
     steps = epochs * max(1, len(images) // batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
@@ -197,8 +219,7 @@ def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
     """Saves a teacher built on SmallResNet and its model card beside it; returns the card."""
     if not isinstance(teacher.network, SmallResNet):
         raise UserError("only teachers built on SmallResNet can be saved: save your own weights")
-    widths = list(teacher.network.widths)
-    facts = {"architecture": "SmallResNet", "widths": widths, "size": teacher.size}
+    facts = {"architecture": "SmallResNet", **teacher.network.geometry, "size": teacher.size}
     card = {**facts, "classes": list(teacher.classes), **card}
     return save_weights(path, teacher.network.state_dict(), card)
 
@@ -212,7 +233,7 @@ def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Te
     weights, card = load_weights(path)
     with rebuilding(path):
         known, size = tuple(card["classes"]), card["size"]
-        network = SmallResNet(tuple(card["widths"]), len(known))
+        network = SmallResNet(outputs=len(known), **geometry(card))
         network.load_state_dict(weights)
     if classes is not None and tuple(classes) != known:
         raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")

@@ -14,7 +14,7 @@ from dfsbir_lite.teachers import Teacher, Teachers
 def test_averaged_weights_are_the_means_of_both_teachers_and_leave_them_alone(teachers):
     photo, sketch = (t.network for t in (teachers.photo, teachers.sketch))
     before = photo.stem.weight.clone()
-    middle = Teacher(type(photo)(photo.widths, 3), teachers.classes, 16)
+    middle = Teacher(type(photo)(outputs=3, **photo.geometry), teachers.classes, 16)
     middle.network.load_state_dict(
         {
             k: (v + w) / 2 if v.is_floating_point() else v

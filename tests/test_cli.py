@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import resnet18
 
 from dfsbir_lite import __main__ as cli
 from dfsbir_lite import pipeline
@@ -198,15 +200,75 @@ def test_given_teachers_must_know_the_classes(folders, write_folders, capsys, tm
     assert all({"seen", "unseen"} <= row.keys() for row in rows.values())
     assert rows["teacher logits"]["unseen"]["chance"] == 1  # one class only
     capsys.readouterr()
-    assert run("--out", "second", "--teachers", "first", folders=folders) == 2
-    told = complaint(capsys)
-    assert "first/photo.safetensors: trained on left, top; needed left, right, top" in told
     assert run("--out", "second", "--teachers", "nowhere", folders=folders) == 2
     assert "nowhere/photo.safetensors: no such file" in complaint(capsys)
+    assert run("--out", "second", "--teachers", "first", "--unseen", "top", folders=folders) == 2
+    assert "'top' cannot be unseen: the teachers know it" in complaint(capsys)
+    assert run("--out", "second", "--teachers", "first") == 2
+    assert "the teachers know left, top: not the classes of ToyBox" in complaint(capsys)
     assert not Path("second").exists()
-    given = ("--teachers", "first", "--unseen", "right", "--start", "teachers")
+    given = ("--teachers", "first", "--start", "teachers")
     assert run("--out", "second", *given, folders=folders) == 0
+    assert "both teachers know: 2 (left, top)" in capsys.readouterr().out
+    again = json.loads(Path("second/scores.json").read_text())
+    assert again["teacher logits"] == rows["teacher logits"]  # "right" was taken as unseen
     assert not Path("second/photo.safetensors").exists()
+    for part in folders:
+        shutil.rmtree(part / "train")  # what teachers know already need not be shown to them
+    assert run("--out", "third", "--teachers", "first", folders=folders) == 0
+    third = json.loads(Path("third/scores.json").read_text())
+    assert third.keys() == rows.keys() - {"real-data student"}
+    assert third["teacher logits"] == rows["teacher logits"]
+    capsys.readouterr()
+    assert run("--out", "fourth", folders=folders) == 2
+    assert "photos/train: no such folder" in complaint(capsys)
+
+
+def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, monkeypatch):
+    """From two .pth files to a student and its scores, by the command line alone."""
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (4, 8), 8, 8, 1, 1, 1))
+    for role, names in (("photo", "left Right top eel"), ("sketch", "top left fish right")):
+        torch.save(resnet18(num_classes=4).state_dict(), f"{role}.pth")
+        Path(f"{role}.txt").write_text("\n".join(names.split()) + "\n\n")
+        given = ["adopt", "resnet18", f"{role}.pth", "--classes", f"{role}.txt", "--size", "32"]
+        assert main([*given, "--role", role, "--out", "mine"]) == 0
+    assert "mine/sketch.safetensors: a resnet18 of 4 classes, 32 px" in capsys.readouterr().out
+    assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
+    told = capsys.readouterr().out
+    assert "both teachers know: 3 (left, Right, top)" in told
+    assert "the sketch teacher alone knows: 1 (fish)" in told
+    assert tuple(json.loads(Path("out/scores.json").read_text())) == ROWS
+
+
+def test_adopting_with_a_wrong_list_of_classes(capsys):
+    torch.save(resnet18(num_classes=4).state_dict(), "a.pth")
+    given = ["adopt", "resnet18", "a.pth", "--role", "photo", "--out", "mine", "--classes"]
+    Path("twice.txt").write_text("ant\nhot-dog\nHot dog\n")
+    assert main([*given, "twice.txt"]) == 2
+    assert "twice.txt: 'Hot dog' is there twice" in complaint(capsys)
+    Path("three.txt").write_text("ant\nbee\ncat\n")
+    assert main([*given, "three.txt"]) == 2
+    assert "a.pth: fc." in complaint(capsys)
+    assert main([*given, "nowhere.txt"]) == 2
+    assert "nowhere.txt" in complaint(capsys)
+    Path("bytes.txt").write_bytes(b"\xff\xfe\x00")
+    assert main([*given, "bytes.txt"]) == 2
+    assert "bytes.txt: not a list of names" in complaint(capsys)
+    assert not Path("mine").exists()
+
+
+def test_time_and_memory_are_told_before_a_run(folders, capsys, monkeypatch):
+    monkeypatch.delenv("DFSBIR_QUIET")
+    minute = iter(range(0, 6000, 60))  # a clock on which every reading is a minute after the last
+    monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(minute))
+    monkeypatch.setattr(pipeline, "peak_memory", lambda device: 3_000_000_000)
+    assert run("--out", "told", "--steps", "7", folders=folders) == 0
+    told = capsys.readouterr().err
+    assert "student: 7 iterations, about 7 minutes, about 3.0 GB of memory\n" in told
+    monkeypatch.setenv("DFSBIR_QUIET", "1")
+    assert run("--out", "untold", "--steps", "7", folders=folders) == 0
+    told, untold = (Path(p, "student.safetensors").read_bytes() for p in ("told", "untold"))
+    assert told == untold  # the forecast uses up a run of its own
 
 
 def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):

@@ -11,6 +11,7 @@ from dfsbir_lite.data import (
     folder_pair,
     folder_set,
     read_image,
+    save_folders,
     together,
     toybox_picture,
     toybox_set,
@@ -244,3 +245,12 @@ def test_a_picture_of_toybox_is_found_again_by_its_row():
         again = toybox_picture(row, "photo", "test", classes, 4, size=32)
         assert torch.equal(again, images[row])
     assert toybox_picture(6, "photo", "test", classes, 4).shape == (3, 96, 96)
+
+
+def test_saved_folders_hold_the_images_as_they_were(tmp_path):
+    pixels = torch.randint(256, (5, 3, 8, 8), dtype=torch.uint8)
+    made = ImageSet(pixels, torch.tensor([0, 1, 1, 0, 1]), ("ant", "hot dog"), "photo")
+    save_folders(made, tmp_path)
+    again = folder_set(tmp_path, 8, "photo")
+    assert again.classes == made.classes and again.labels.tolist() == [0, 0, 1, 1, 1]
+    assert torch.equal(again.images, pixels[[0, 3, 1, 2, 4]])

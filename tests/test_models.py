@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models import resnet18
 
 from dfsbir_lite import zoo
 from dfsbir_lite.baselines import evaluate
@@ -73,7 +74,32 @@ def test_different_noise_gives_different_images():
 
 def test_normalise_maps_0_1_around_zero():
     # (0 - 0.5) / 0.25, (0.5 - 0.5) / 0.25, (1 - 0.5) / 0.25
-    assert Normalise()(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-2, 0, 2]
+    images = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
+    assert Normalise()(images).flatten().tolist() == [-2, 0, 2]
+    each = Normalise((0.0, 0.5, 0.5), (1.0, 0.5, 0.25))  # a mean and a spread for each channel
+    assert each(images).flatten().tolist() == [0, 0, 2]
+    assert not each.state_dict()  # saved weights do not depend on it
+
+
+def test_a_resnet_of_two_blocks_is_resnet_18():
+    """The same layers in the same order as torchvision's; only their names differ."""
+    ours = SmallResNet((64, 128, 256, 512), 10, blocks=2, stride=4).eval()
+    theirs = resnet18(num_classes=10).eval()
+    weights = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
+    assert all(ours.state_dict()[k].shape == v.shape for k, v in weights.items())
+    ours.load_state_dict(weights)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        outputs, maps = ours.read(images)
+        torch.testing.assert_close(outputs, theirs(ours.normalise(images)), atol=1e-4, rtol=1e-4)
+    assert [m.shape[1:] for m in maps] == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
+
+
+@pytest.mark.parametrize("size, cells", [(32, 4), (64, 8), (72, 9), (96, 6), (224, 7)])
+def test_an_estimator_paints_the_size_that_is_asked_for(size, cells):
+    estimator = Estimator(size, 3, 16, width=8)
+    assert estimator(torch.randn(2, 16)).shape == (2, 3, size, size)
+    assert estimator.base == cells
 
 
 def test_normalisation_is_inside_the_network():

@@ -73,3 +73,9 @@ def test_a_quiet_progress_bar_still_counts(monkeypatch, capsys):
     monkeypatch.setenv("DFSBIR_QUIET", "1")
     assert list(progress(range(3), desc="loading")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+
+
+def test_peak_memory_grows_with_what_is_held():
+    before = runtime.peak_memory(torch.device("cpu"))
+    held = torch.ones(before // 4 + 50_000_000)  # floats: more than all that was held before
+    assert runtime.peak_memory(torch.device("cpu")) - before > 0.5 * held.nbytes

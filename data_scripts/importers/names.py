@@ -17,7 +17,10 @@ def tidy(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """What two spellings of one class have in common: its letters and digits alone."""
+    """What two spellings of one class have in common: its letters and digits alone.
+
+    Coarser than `dfsbir_lite.data.class_key`: archives run words together and drop brackets.
+    """
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(c for c in folded if c.isalnum())
 
