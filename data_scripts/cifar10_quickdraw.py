@@ -1,7 +1,7 @@
 """Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes.
 
-    python data_scripts/cifar10_quickdraw.py download --out data/downloads
-    python data_scripts/cifar10_quickdraw.py import data/downloads --out data/cifar10 --size 32
+    python data_scripts/cifar10_quickdraw.py download --out downloads/cifar10
+    python data_scripts/cifar10_quickdraw.py import downloads/cifar10 --out data/cifar10 --size 32
 
 Nine of CIFAR-10's ten classes are drawn in Quick, Draw!; nobody was asked for a deer. CIFAR-10's
 own training and test parts are kept.
@@ -88,7 +88,6 @@ def downloads(classes, per_class) -> list[Download]:
 
 
 CIFAR10_QUICKDRAW = DataSet(
-    name="cifar10_quickdraw",
     title="CIFAR-10 with Quick, Draw!",
     licence="drawings CC BY 4.0 (Google); photos: none is stated (Krizhevsky, Learning Multiple "
     "Layers of Features from Tiny Images, 2009)",

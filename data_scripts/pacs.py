@@ -2,20 +2,18 @@
 
     python data_scripts/pacs.py import PACS.zip --out data/pacs
 
-The domains art painting and cartoon are left where they are.
+Its folders are `<domain>/<class>/`; of the four domains photo and sketch are read.
 """
 
 import sys
 
 from importers.cli import main
-from importers.dataset import DataSet, Place
+from importers.dataset import DataSet
 
 PACS = DataSet(
-    name="pacs",
     title="PACS",
     licence="for research (Li et al., Deeper, Broader and Artier Domain Generalization, ICCV 2017)",
     home="https://domaingeneralization.github.io/#data",
-    places=(Place("photo", "photo/*"), Place("sketch", "sketch/*")),
     by_hand="Get the archive from Google Drive, by the link on https://domaingeneralization.github.io"
     "/#data, and import it.",
     classes=("dog", "elephant", "giraffe", "guitar", "horse", "house", "person"),

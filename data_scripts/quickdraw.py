@@ -1,10 +1,10 @@
 """Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes.
 
-    python data_scripts/quickdraw.py download --classes cat,dog --per-class 500 --out data/downloads
-    python data_scripts/quickdraw.py import data/downloads --out data/quickdraw
+    python data_scripts/quickdraw.py download --classes cat,dog --per-class 500 --out downloads/qd
+    python data_scripts/quickdraw.py import downloads/qd --out data/quickdraw
 
-    python data_scripts/quickdraw.py download --out data/downloads          # Extended, large
-    python data_scripts/quickdraw.py import data/downloads --out data/quickdraw --split zeroshot30
+    python data_scripts/quickdraw.py download --out downloads/qd          # Extended, large
+    python data_scripts/quickdraw.py import downloads/qd --out data/quickdraw --split zeroshot30
 
 Of a class only the first drawings are transferred. Strokes are drawn anew, at any size; `.npy`
 files of bitmaps are read as well.
@@ -56,7 +56,6 @@ def drawings_of(name: str, lines: int) -> Download:
 
 unseen_30 = tuple(UNSEEN_30.split(", "))
 QUICKDRAW = DataSet(
-    name="quickdraw",
     title="Quick, Draw!",
     licence="drawings CC BY 4.0 (Google); photos of QuickDraw-Extended for research (Dey et al., "
     "Doodle to Search, CVPR 2019)",

@@ -1,7 +1,7 @@
 """Sketchy: 75,471 sketches of 12,500 photos in 125 classes; with Extended, 60,502 more photos.
 
-    python data_scripts/sketchy.py download --out data/downloads
-    python data_scripts/sketchy.py import data/downloads --out data/sketchy --split zeroshot25
+    python data_scripts/sketchy.py download --out downloads/sketchy
+    python data_scripts/sketchy.py import downloads/sketchy --out data/sketchy --split zeroshot25
     python data_scripts/sketchy.py import rendered_256x256.7z EXTEND_image_sketchy.zip --out ...
 
 Of the ways in which the photos and sketches are cut, `tx_000000000000` is read. Without a published
@@ -43,7 +43,6 @@ def downloads(classes, per_class) -> list[Download]:
 
 unseen_25, unseen_21, others = (tuple(t.split(", ")) for t in (UNSEEN_25, UNSEEN_21, OTHERS))
 SKETCHY = DataSet(
-    name="sketchy",
     title="Sketchy",
     licence="for research (Sangkloy et al., The Sketchy Database, SIGGRAPH 2016)",
     home="https://sketchy.eye.gatech.edu",

@@ -1,7 +1,7 @@
 """TU-Berlin: 20,000 sketches in 250 classes; with Extended, 204,489 photos of them.
 
-    python data_scripts/tuberlin.py download --out data/downloads
-    python data_scripts/tuberlin.py import data/downloads --out data/tuberlin --split zeroshot30
+    python data_scripts/tuberlin.py download --out downloads/tuberlin
+    python data_scripts/tuberlin.py import downloads/tuberlin --out data/tuberlin --split zeroshot30
 
 The photos (`ImageResized.zip`) have to be fetched by hand; the zip that `sketchy.py download` gets
 holds both, too. Without photos the sketches are imported alone.
@@ -66,7 +66,6 @@ def downloads(classes, per_class) -> list[Download]:
 
 unseen_30, seen_220 = tuple(UNSEEN_30.split(", ")), tuple(SEEN_220.split(", "))
 TUBERLIN = DataSet(
-    name="tuberlin",
     title="TU-Berlin",
     licence="sketches CC BY 4.0 (Eitz et al., How Do Humans Sketch Objects?, SIGGRAPH 2012); "
     "photos for research (Zhang et al., SketchNet, CVPR 2016)",

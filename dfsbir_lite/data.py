@@ -172,7 +172,7 @@ def open_image(path: str | Path, name: str = "") -> Image.Image:
             image = image.convert("RGBA")
     except UnidentifiedImageError:
         raise UserError(f"{name}: not an image that can be read") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
+    except Exception as reason:  # Pillow's readers raise whatever damage leads to
         raise UserError(f"{name}: cannot be read ({reason})") from None
     paper = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(paper, image).convert("RGB")

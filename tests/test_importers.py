@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -28,6 +30,7 @@ from importers.cli import main
 from importers.dataset import Item
 from importers.importing import Wish, check, import_data
 from importers.names import key, repairer, tidy
+from importers.sources import picture
 from importers.splits import assign
 from importers.strokes import drawn
 from quickdraw import QUICKDRAW
@@ -524,6 +527,8 @@ def test_raw_drawings_and_dots():
         (b'{"drawing": [[[], []]]}', "without strokes"),
         (b'{"drawing": [[[1, 2]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, NaN], [1, 1]]]}', "without strokes, or with broken"),
+        (b'{"drawing": [[[1, 1e300], [1, 1]]]}', "without strokes, or with broken"),
+        (b"[" * 99_999, "not a drawing"),
     ],
 )
 def test_lines_that_are_no_drawings(line, told):
@@ -612,6 +617,26 @@ def test_bad_files_are_skipped_and_named(trouble, tmp_path, capsys):
     assert sum(counts(manifest).values()) + len(bad) == len(tree(trouble))  # nothing is lost
     stems = {Path(name).stem for name in manifest["files"]}
     assert {"cmyk", "grey", "glass", "sixteen", "palette", "ünïcode ñame"} <= stems
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "webp", "bmp"])
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damage_of_any_kind_is_bad_and_nothing_worse(tmp_path, suffix):
+    """Pillow raises many things for broken files."""
+    draw = np.random.default_rng(0)
+    whole = np.frombuffer(encoded(pixels("whole", 24), suffix), np.uint8)
+    refused = 0
+    for _ in range(60):
+        data = whole[: draw.integers(len(whole))].copy() if draw.random() < 0.2 else whole.copy()
+        places = draw.integers(0, min(len(whole), 60), 8)
+        data[places[places < len(data)]] = draw.integers(256)
+        (tmp_path / "x").write_bytes(data)
+        try:
+            assert picture(str(tmp_path / "x"), "a name", 8).mode == "RGB"
+        except UserError as told:
+            refused += 1
+            assert str(told).startswith("a name: ")
+    assert refused > 20
 
 
 def test_a_folder_that_cannot_be_read(trouble, tmp_path, monkeypatch):
@@ -835,6 +860,13 @@ def test_photos_are_jpeg_where_that_does_not_show(tmp_path):
         import_data(PACS, [source], out, Wish(size=size))
         assert {p.suffix for p in out.glob("photo/*/*/*")} == {suffix}
         assert {p.suffix for p in out.glob("sketch/*/*/*")} == {".png"}
+
+
+def test_a_script_runs_from_anywhere(tmp_path):
+    script = Path(importing.__file__).parent.parent / "quickdraw.py"
+    command = [sys.executable, str(script), "import", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "zeroshot30" in done.stdout
 
 
 # --- real data --------------------------------------------------------------------------------

@@ -44,12 +44,12 @@ def download_command(dataset: DataSet, options) -> None:
 def import_command(dataset: DataSet, options) -> None:
     """Archives, folders and files into one data set."""
     wish = Wish(
-        options.size,
-        options.per_class,
-        options.classes,
-        options.split,
-        options.test_share,
-        options.bad == "skip",
+        size=options.size,
+        per_class=options.per_class,
+        classes=options.classes,
+        split=options.split,
+        test_share=options.test_share,
+        skip_bad=options.bad == "skip",
     )
     manifest = import_data(dataset, options.paths, options.out, wish, options.again)
     _report(manifest, options.out)

@@ -27,16 +27,16 @@ class Place:
     split: str | None = None
 
 
-# What the scripts write, and the same without splits: every one of them can read it, too.
+# What every script can read: one folder for each modality, and what the scripts themselves write.
 COMMON = (
-    *(Place(m, f"{m}/{split}/*", split) for m in MODALITIES for split in SPLITS),
     *(Place(m, f"{m}/*") for m in MODALITIES),
+    *(Place(m, f"{m}/{split}/*", split) for m in MODALITIES for split in SPLITS),
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One picture that could be imported.
+    """One picture that could be imported. There are as many as pictures, so they are kept small.
 
     Attributes:
         origin: what people call it: a path, or an archive and the path in it.
@@ -77,7 +77,6 @@ class DataSet:
         unseen: by the name of a published split, the classes that nobody is trained on.
     """
 
-    name: str
     title: str
     licence: str
     home: str

@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -61,7 +63,7 @@ def look_through(
     for root, files in _open(dataset, paths, scratch, found):
         for path in files:
             for item in _items(dataset, root, path, limit, found):
-                label = repair(item.label)
+                label = sys.intern(repair(item.label))
                 if label != item.label:
                     found.renamed[item.label] = label
                 found.items.append(replace(item, label=label))
@@ -129,18 +131,24 @@ def _items(dataset, root: _Root, path: Path, limit, found: Found) -> Iterator[It
             place.modality,
             path.parent.name,
             path.stem,
-            lambda size: picture(path, origin),
+            partial(picture, str(path), origin),
             place.split,
         )
     else:
         found.outside[root.origin(path.parent)] += 1
 
 
-def picture(path: Path, origin: str) -> Image.Image:
-    """An image file in RGB. Raises UserError if it cannot be read, moves, or is too small."""
+def picture(path: str, origin: str, size: int) -> Image.Image:
+    """An image file in RGB, whatever the size it is wanted for.
+
+    Raises UserError if it cannot be read, moves, or is too small.
+    """
     image = open_image(path, origin)
-    with Image.open(path) as file:
-        frames = getattr(file, "n_frames", 1)
+    try:
+        with Image.open(path) as file:
+            frames = getattr(file, "n_frames", 1)
+    except Exception as reason:  # as in open_image: its later frames may be damaged
+        raise UserError(f"{origin}: cannot be read ({reason})") from None
     if frames > 1:
         raise UserError(f"{origin}: animated, or several pictures in one file ({frames})")
     if min(image.size) < SMALLEST:

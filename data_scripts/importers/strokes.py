@@ -14,6 +14,7 @@ from importers.dataset import Item
 # What the files are called in the storage's own downloads.
 PREFIXES = ("full_simplified_", "full_numpy_bitmap_", "full_raw_")
 SIDE = 28
+FURTHEST = 1e5  # no screen is so wide: such a coordinate is a mistake
 
 
 def drawings(path: Path, origin: str, limit: int | None) -> Iterator[Item]:
@@ -58,8 +59,8 @@ def drawn(line: bytes, size: int, origin: str) -> Image.Image:
     """
     try:
         strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
-        whole = all(s.ndim == 2 and s.shape[1] == 2 and np.isfinite(s).all() for s in strokes)
-    except (ValueError, KeyError, TypeError, IndexError) as reason:
+        whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     strokes = [stroke for stroke in strokes if len(stroke)]
     if not whole or not strokes:
