@@ -201,11 +201,11 @@ def test_pacs(tmp_path, capsys):
     }  # fmt: skip
     assert manifest["counts"]["photo"]["test"] == dict.fromkeys(SEVEN, 1)
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert manifest["sources"] == {"PACS.zip": f"sha256:{digest}"}
+    assert manifest["sources"] == {str(archive): f"sha256:{digest}"}
     assert manifest["size"] == 16 and manifest["split"] == "seen" and manifest["unseen"] == []
     outside = manifest["skipped"]["outside the expected folders"]
-    assert {f"PACS.zip: kfold/art_painting/{c}": 2 for c in SEVEN}.items() <= outside.items()
-    assert outside["PACS.zip: kfold"] == 1  # the text
+    assert {f"{archive}: kfold/art_painting/{c}": 2 for c in SEVEN}.items() <= outside.items()
+    assert outside[f"{archive}: kfold"] == 1  # the text
     assert manifest["skipped"]["bad"] == manifest["skipped"]["repeated"] == {}
 
     assert tree(out) == {*manifest["files"], "manifest.json"} and len(manifest["files"]) == 140
@@ -307,6 +307,9 @@ def test_tuberlin_and_its_misspelt_photos(tmp_path):
     manifest = import_data(TUBERLIN, [folder], tmp_path / "out", Wish(test_share=0.2))
     assert counts(manifest) == {
         "photo train": 32, "photo test": 8, "sketch train": 32, "sketch test": 8
+    }  # fmt: skip
+    assert set(manifest["sources"]) == {
+        str(folder), f"{folder}/sketches_png.zip", f"{folder}/ImageResized.zip"
     }  # fmt: skip
     expected = [
         "computer mouse", "flying bird", "giraffe", "head phones", "mouse (animal)",
@@ -741,6 +744,11 @@ def test_so_many_of_a_class(tmp_path):
         assert splits == {"train": {"dog": 8, "horse": 8}, "test": {"dog": 2, "horse": 2}}
     more = import_data(PACS, [source], tmp_path / "o2", Wish(per_class=20, test_share=0.2))
     assert set(manifest["files"]) < set(more["files"])
+    pairs = import_data(PACS, [source], tmp_path / "o3", Wish(per_class=2, test_share=0.9))
+    assert pairs["counts"]["photo"] == {
+        "train": {"dog": 1, "horse": 1},
+        "test": {"dog": 1, "horse": 1},
+    }
 
 
 # --- what was expected ------------------------------------------------------------------------
@@ -767,11 +775,21 @@ def test_another_layout(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_archive_deep_in_a_folder_is_named(tmp_path):
+    source = write_files(tmp_path / "s", good_files())
+    write_zip(source / "photo" / "more.zip", good_files())
+    manifest = import_data(PACS, [source], tmp_path / "out", Wish())
+    assert manifest["skipped"]["outside the expected folders"] == {f"{source}/photo": 1}
+    with pytest.raises(UserError, match=r"no split 'zeroshot25': choose seen"):
+        import_data(PACS, [source], tmp_path / "o2", Wish(split="zeroshot25"))
+
+
 def test_the_folder_with_the_classes_itself(tmp_path):
     source = write_files(tmp_path, sketchy_files(["ape", "bee"], 4, 1, 0)) / "256x256"
     paths = [source / "photo" / "tx_000000000000", source / "sketch" / "tx_000000000000"]
     manifest = import_data(SKETCHY, paths, tmp_path / "out", Wish())
     assert sum(counts(manifest).values()) == 16
+    assert manifest["sources"] == {str(path): "a folder" for path in paths}
 
 
 def test_an_archive_that_is_cut_off(tmp_path, capsys):

@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         start = int(asked[6:-1]) if asked and server.ranges and same else 0
         status = server.statuses.pop(0) if server.statuses else 206 if start else 200
         self.send_response(status)
-        self.send_header("Content-Type", server.kind)
+        self.send_header("Content-Type", "text/html" if status >= 400 else server.kind)
         if server.tag:
             self.send_header("ETag", server.tag)
         if start:

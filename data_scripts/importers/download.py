@@ -158,7 +158,8 @@ def _check(url: str, answer: requests.Response) -> None:
         raise _Dropped(f"the server answered {answer.status_code} {answer.reason}")
     if answer.status_code not in (200, 206, 416):
         raise UserError(f"{url}: the server answered {answer.status_code} {answer.reason}")
-    if answer.headers.get("Content-Type", "").startswith("text/html"):
+    page = answer.headers.get("Content-Type", "").startswith("text/html")
+    if page and answer.status_code != 416:
         raise UserError(
             f"{url}: the server sent a web page instead of the file; open the address in a "
             "browser, save the file by hand and import it"

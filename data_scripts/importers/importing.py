@@ -139,7 +139,7 @@ def _lone_classes(items: list[Item]) -> dict[str, str]:
 
 
 def _refusal(bad: dict[str, str]) -> str:
-    told = [f"{origin.removesuffix(':')}: {reason}" for origin, reason in bad.items()]
+    told = [f"{origin}: {reason}" for origin, reason in bad.items()]
     more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
     return (
         f"nothing imported, because of {len(told)} thing(s) that cannot be used "
@@ -214,7 +214,8 @@ class _Build:
             return False
         test = self.wish.per_class
         if item.label not in self.unseen:
-            test = max(1, round(self.wish.test_share * self.wish.per_class))
+            share = round(self.wish.test_share * self.wish.per_class)
+            test = min(self.wish.per_class - 1, max(1, share))
         most = test if split == "test" else self.wish.per_class - test
         return self._counts[item.modality, split, item.label] >= most
 
@@ -276,17 +277,15 @@ def _side_by_side(
 
     Items are taken one by one as the results are, so that their number costs no memory.
     """
-    with ThreadPoolExecutor(WORKERS) as pool:
-        waiting = deque()
-        try:
-            for item in items:
-                waiting.append((item, pool.submit(function, item)))
-                if len(waiting) > 2 * WORKERS:
-                    yield waiting.popleft()
-            while waiting:
+    pool, waiting = ThreadPoolExecutor(WORKERS), deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > 2 * WORKERS:
                 yield waiting.popleft()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from waiting
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _manifest(dataset: DataSet, paths: list[Path], found: Found, build: _Build) -> dict:
@@ -299,8 +298,8 @@ def _manifest(dataset: DataSet, paths: list[Path], found: Found, build: _Build) 
         "home": dataset.home,
         "licence": dataset.licence,
         "sources": {
-            path.name: f"sha256:{hash_file(path)}" if path.is_file() else "a folder"
-            for path in paths
+            str(path): f"sha256:{hash_file(path)}" if path.is_file() else "a folder"
+            for path in dict.fromkeys([*paths, *found.archives])
         },
         "size": build.wish.size,
         "split": build.wish.split,

@@ -28,12 +28,14 @@ class Found:
     Attributes:
         bad: origin and reason of what cannot be read.
         renamed: class names as found, and as they are now.
+        archives: those that were unpacked.
         outside: images and other files by folder, where the data set has no place for them.
     """
 
     items: list[Item] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    archives: list[Path] = field(default_factory=list)
     outside: Counter = field(default_factory=Counter)
 
 
@@ -47,7 +49,7 @@ class _Root:
     def origin(self, path: Path) -> str:
         if self.archive is None:
             return str(path)
-        return f"{self.archive.name}: {path.relative_to(self.folder).as_posix()}"
+        return f"{self.archive}: {path.relative_to(self.folder).as_posix()}"
 
 
 def look_through(
@@ -73,21 +75,22 @@ def look_through(
 
 
 def _open(dataset, paths, scratch: Path, found: Found) -> Iterator[tuple[_Root, list[Path]]]:
-    archives = []
     for path in paths:
         if path.is_dir():
-            files = _walk(path.absolute(), found)
-            archives += [p for p in files if is_archive(p) and p.parent == path.absolute()]
-            yield _Root(path.absolute()), [p for p in files if not is_archive(p)]
+            top = path.absolute()
+            files = _walk(top, found)
+            archives = [p for p in files if is_archive(p) and p.parent == top]
+            found.archives += archives
+            yield _Root(top), [p for p in files if p not in archives]
         elif not path.is_file():
             raise UserError(f"{path}: no such file or folder")
         elif is_archive(path):
-            archives.append(path)
+            found.archives.append(path)
         elif _reader(dataset, path.name):
             yield _Root(path.parent), [path]
         else:
             raise UserError(f"{path}: neither a folder nor an archive; {_expected(dataset)}")
-    for n, archive in enumerate(archives):
+    for n, archive in enumerate(found.archives):
         # named as the archive is, for archives that begin with the class folders
         root = _Root(scratch / str(n) / archive.name.partition(".")[0], archive)
         root.folder.mkdir(parents=True)
