@@ -1,15 +1,19 @@
-"""The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`."""
+"""The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from dfsbir_lite import bench, own, pipeline
-from dfsbir_lite.data import class_key
+from dfsbir_lite import bench, own, pipeline, toybox, zoo
+from dfsbir_lite.checkpoint import load_weights
+from dfsbir_lite.data import class_key, toybox_picture, toybox_set
+from dfsbir_lite.export import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
 from dfsbir_lite.losses import Weights
+from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
-from dfsbir_lite.runtime import PROFILES, UserError, pick_device, profile
-from dfsbir_lite.zoo import ASSETS
+from dfsbir_lite.runtime import PROFILES, Profile, UserError, pick_device, profile
+from dfsbir_lite.students import load_encoders
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +51,7 @@ def run_command(options) -> None:
     if told:
         print(told)
     else:
-        where = folder if options.photos else ASSETS / sizes.name
+        where = folder if options.photos else zoo.ASSETS / sizes.name
         train = bool(options.photos)
         teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
     rows = pipeline.run(
@@ -87,6 +91,31 @@ def _lines(path: Path) -> tuple[str, ...]:
     return names
 
 
+def export_command(options) -> None:
+    """A student and its gallery to one folder."""
+    sizes = profile(options.profile)
+    student = Path(options.student or zoo.find("student", sizes.name))
+    encoders, card = load_encoders(student), load_weights(student)[1]
+    if encoders.photo.geometry != geometry(vars(sizes)):
+        raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
+    photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
+    try:
+        export_gallery(
+            options.out, encoders, card, photos, onnx=options.onnx, device=options.device
+        )
+    except KeyboardInterrupt:
+        raise UserError("stopped; nothing was written") from None
+    print(f"the student and {len(photos)} photos of {len(photos.classes)} classes: {options.out}")
+
+
+def _toybox(sizes: Profile) -> Photos:
+    """ToyBox's test photos of all sixteen classes."""
+    which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
+    which["per_class"] = sizes.test_per_class
+    pictures = partial(toybox_picture, **which, size=max(THUMBNAIL, sizes.size))
+    return photos_of_set(toybox_set(profile=sizes, **which), pictures)
+
+
 def _default_folder(options) -> str:
     """A place of its own for each kind of run, so that a second one does not meet the first."""
     source = "folders" if options.photos else "toybox"
@@ -118,12 +147,13 @@ def _changes(pairs: list[str]) -> dict[str, float | int | str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dfsbir_lite", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument(
         "--profile", default="laptop", choices=PROFILES, help="sizes (default: laptop)"
     )
-    shared.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
+    machine.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
 
+    shared = argparse.ArgumentParser(add_help=False, parents=[machine])
     shared.add_argument(
         "--photos", metavar="DIR", help="photos in DIR/train/<class>/ and DIR/test/<class>/"
     )
@@ -190,6 +220,19 @@ def _parser() -> argparse.ArgumentParser:
         "--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table"
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
+
+    export = commands.add_parser(
+        "export", parents=[machine], help="a student and its gallery to one folder"
+    )
+    export.set_defaults(command=export_command)
+    export.add_argument(
+        "--student", metavar="FILE", help="a student.safetensors (default: the shipped one)"
+    )
+    export.add_argument(
+        "--photos", metavar="DIR", help="the gallery, DIR/<class>/ (default: ToyBox's test photos)"
+    )
+    export.add_argument("--onnx", action="store_true", help="the encoders as ONNX files, too")
+    export.add_argument("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
     return parser
 
 

@@ -113,7 +113,7 @@ def _compete(
 
     `contestants(benchmark, teachers, sizes, options, seed)` gives for each row a function that
     returns its scores. A row is done for all seeds before the next one begins; with
-    `options.rows` only those are.
+    `options.rows` only those are made, and returned.
     """
     runs, rivals = {}, {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
@@ -126,12 +126,13 @@ def _compete(
     known = next(iter(rivals.values()))
     if unknown := [row for row in options.rows if row not in known]:
         raise UserError(f"no row {unknown[0]!r}: choose among {', '.join(known)}")
-    for row in options.rows or known:
+    chosen = options.rows or tuple(known)
+    for row in chosen:
         for path, rows in runs.items():
             if row not in rows:
                 rows[row] = rivals[path][row]()
                 write_json(path, rows)
-    return list(runs.values())
+    return [{row: rows[row] for row in chosen} for rows in runs.values()]
 
 
 def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
@@ -225,7 +226,7 @@ def _watched(
             seconds += time.perf_counter() - began
             encoders = getattr(step, "encoders", step)
             scores = benchmark.scores(read(encoders), device)
-            course.append((round(seconds, 1), scores["seen"]["map_all"]))
+            course.append([round(seconds, 1), scores["seen"]["map_all"]])
             began = time.perf_counter()
     return {"seconds": round(seconds, 1), "course": course, **scores}
 

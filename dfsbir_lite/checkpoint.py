@@ -34,6 +34,26 @@ def write_json(path: str | Path, value) -> None:
     write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")
 
 
+def read_json(path: str | Path, what: str) -> dict:
+    """The JSON object in a file; `what` it should be goes into the UserError if it is not one."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as reason:
+        raise UserError(f"{path}: not {what} ({reason})") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not {what}")
+    return value
+
+
+def sha256_of(path: str | Path) -> str:
+    """The sha256 of a file, in hexadecimal; read piece by piece."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict) -> dict:
     """Saves `weights` and, beside them, `card` plus the file's sha256; returns that card.
 
@@ -56,17 +76,11 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
     Raises UserError, naming the file, if either is missing, damaged or does not fit the other.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     card_path = path.with_suffix(".json")
-    for needed in (path, card_path):
-        if not needed.is_file():
-            raise UserError(f"{needed}: no such file")
-    try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-    except ValueError as reason:
-        raise UserError(f"{card_path}: not a model card ({reason})") from None
-    if not isinstance(card, dict):
-        raise UserError(f"{card_path}: not a model card")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card.get("sha256"):
+    card = read_json(card_path, "a model card")
+    if sha256_of(path) != card.get("sha256"):
         raise UserError(f"{path}: damaged, or not the file that {card_path.name} describes")
     tensors, _ = _read(path)
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card

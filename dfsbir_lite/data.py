@@ -133,9 +133,7 @@ def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
 
     Transparency becomes white paper. Raises UserError, naming the file or folder.
     """
-    root = Path(root)
-    classes = _class_names(root)
-    files = [(path, i) for i, name in enumerate(classes) for path in _image_files(root / name)]
+    classes, files = folder_files(root)
     shape = (len(files), 3, size, size)
     images = np.empty(shape, np.uint8)
     for n, (path, _) in enumerate(progress(files, desc=f"reading {modality} images", unit="image")):
@@ -153,13 +151,32 @@ def save_folders(images: ImageSet, root: str | Path) -> None:
         picture.save(Path(root) / images.classes[label] / f"{n:05}.png")
 
 
+def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """Class names, sorted, and every image file under `root/<class>/` with its class's place there.
+
+    Raises UserError if there are fewer than two classes, or no images of one.
+    """
+    root = Path(root)
+    classes = _class_names(root)
+    return classes, [(p, i) for i, name in enumerate(classes) for p in _image_files(root / name)]
+
+
 def read_image(path: str | Path, size: int) -> np.ndarray:
     """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
-    return fitted(open_image(path), size).transpose(2, 0, 1)
+    return fit(open_image(path), size)
+
+
+def fit(image: Image.Image, size: int) -> np.ndarray:
+    """A picture in RGB centre-cropped and resized: uint8 (3, size, size)."""
+    side, (width, height) = min(image.size), image.size
+    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+    # large images are shrunk coarsely first, to three times the size: no eye sees the difference
+    image = image.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    return np.asarray(image).transpose(2, 0, 1)
 
 
 def open_image(path: str | Path, name: str = "") -> Image.Image:
-    """One image file, upright, in RGB, on white paper where it is transparent.
+    """One image file upright, in RGB on white.
 
     Raises UserError with the reason and with `name`, by default the path.
     """
@@ -176,15 +193,6 @@ def open_image(path: str | Path, name: str = "") -> Image.Image:
         raise UserError(f"{name}: cannot be read ({reason})") from None
     paper = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(paper, image).convert("RGB")
-
-
-def fitted(image: Image.Image, size: int) -> np.ndarray:
-    """The middle of an RGB image, resized: uint8 (size, size, 3)."""
-    side, (width, height) = min(image.size), image.size
-    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    # large images are shrunk coarsely first, to three times the size: no eye sees the difference
-    shrunk = image.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
-    return np.asarray(shrunk)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

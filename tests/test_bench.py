@@ -56,6 +56,17 @@ def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(small,
     assert bench.quality(tiny, options(tmp_path, seeds=1))["ratios"]["seen"] == [2.0]
 
 
+def test_rows_can_be_made_one_by_one_and_seed_by_seed(small, tiny, tmp_path):
+    ours, real = "data-free student", "real-data student"
+    first = bench.quality(tiny, options(tmp_path, seeds=1, steps=1, rows=(ours, real)))
+    (rows,) = bench.quality(tiny, options(tmp_path, seeds=1, first_seed=1, steps=1, rows=(real,)))[
+        "runs"
+    ]
+    assert list(rows) == [real]
+    both = bench.quality(tiny, options(tmp_path, seeds=2, steps=1, rows=(real,)))
+    assert both["runs"] == [{real: first["runs"][0][real]}, rows] and "ratios" not in both
+
+
 PAPERS = {
     "teacher features", "uni-modal distillation", "Gaussian prior", "averaged weights", "meta-data",
     "alternative data",

@@ -33,6 +33,11 @@ def conda_ranges(environment: str) -> dict[str, frozenset[str]]:
     return dict(split(package) for package in packages if package != "pip")
 
 
+def optional_ranges(environment: str) -> dict[str, frozenset[str]]:
+    """Bounds by conda name of the packages that stand in comments of environment.yml."""
+    return dict(split(line) for line in re.findall(r"^  # - (.+)$", environment, re.MULTILINE))
+
+
 @pytest.fixture
 def pyproject() -> str:
     return (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -45,6 +50,12 @@ def environment() -> str:
 
 def test_both_files_name_the_same_packages_and_ranges(pyproject, environment):
     assert conda_ranges(environment) == pip_ranges(pyproject)
+
+
+def test_both_files_name_the_same_packages_for_onnx(pyproject, environment):
+    extra = tomllib.loads(pyproject)["project"]["optional-dependencies"]["onnx"]
+    ranges = {CONDA_NAMES.get(name, name): bounds for name, bounds in map(split, extra)}
+    assert optional_ranges(environment) == ranges != {}
 
 
 def test_every_package_has_a_lower_bound_and_no_exact_pin(pyproject):

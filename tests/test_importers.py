@@ -805,16 +805,16 @@ def test_an_archive_that_is_cut_off(tmp_path, capsys):
 
 def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch, capsys):
     source = write_files(tmp_path / "s", good_files(each=20))
-    calls, fitted = [], importing.fitted
+    calls, fit = [], importing.fit
 
     def interrupted(image, size):
         calls.append(size)
         if len(calls) == 30:
             assert not (tmp_path / "out").exists()
             raise KeyboardInterrupt
-        return fitted(image, size)
+        return fit(image, size)
 
-    monkeypatch.setattr(importing, "fitted", interrupted)
+    monkeypatch.setattr(importing, "fit", interrupted)
     assert main(PACS, ["import", str(source), "--out", str(tmp_path / "out")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["s"] and len(calls) < 80

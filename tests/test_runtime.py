@@ -41,7 +41,9 @@ def test_devices_that_are_none(wanted):
 def test_profiles():
     assert profile("laptop").size == 32 and profile("gpu").size == 64
     assert all(name == p.name for name, p in runtime.PROFILES.items())
-    with pytest.raises(UserError, match="no profile 'watch': choose one of laptop, gpu"):
+    with pytest.raises(
+        UserError, match="no profile 'watch': choose one of laptop, laptop-64, gpu, paper"
+    ):
         profile("watch")
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from dfsbir_lite.checkpoint import write_json
-from dfsbir_lite.data import fitted
+from dfsbir_lite.data import fit
 from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import MODALITIES, SPLITS, DataSet, Item
 from importers.download import hash_file
@@ -199,7 +199,7 @@ class _Build:
         image = item.load(self.wish.size)
         content = hashlib.sha256(image.tobytes() + repr(image.size).encode()).digest()[:16]
         file = io.BytesIO()
-        small = Image.fromarray(fitted(image, self.wish.size))
+        small = Image.fromarray(fit(image, self.wish.size).transpose(1, 2, 0))
         if self._suffix(item.modality) == "png":
             small.save(file, "PNG")
         else:

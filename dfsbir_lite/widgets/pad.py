@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dfsbir_lite import drawing, plots, retrieval
 from dfsbir_lite.data import ImageSet
+from dfsbir_lite.export import Gallery
 
 HERE = Path(__file__).parent
 LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
@@ -48,6 +49,8 @@ class DrawAndSearch(ipywidgets.VBox):
         pictures: the photo at a place in the gallery as uint8 (3, S, S), for people to look at;
             by default the one that the encoders see.
         groups: names of parts of the gallery → their classes.
+        rows: embeddings of the photos (N, E) by encoder, where they are known already. If all are,
+            `photos` may be an `export.Gallery`, whose pictures stay on disk.
         start: one of `drawing.EXAMPLES`, which lies on the paper at the beginning.
         k: photos shown.
 
@@ -60,9 +63,10 @@ class DrawAndSearch(ipywidgets.VBox):
     def __init__(
         self,
         readouts: dict[str, Callable],
-        photos: ImageSet,
+        photos: ImageSet | Gallery,
         pictures: Callable[[int], Tensor] | None = None,
         groups: dict[str, tuple[str, ...]] | None = None,
+        rows: dict[str, Tensor] | None = None,
         start: str = "mug",
         k: int = 10,
         device="cpu",
@@ -70,10 +74,10 @@ class DrawAndSearch(ipywidgets.VBox):
         self.readouts, self.photos, self.k, self.device = readouts, photos, k, device
         self.pictures, self.drawn = pictures or photos.images.__getitem__, {}
         self.groups = groups or {"all classes": photos.classes}
-        self.rows = {
-            name: retrieval.embed(readout, photos.images, "photo", device=device)
-            for name, readout in readouts.items()
-        }
+        self.rows = dict(rows or {})
+        for name, readout in readouts.items():
+            if name not in self.rows:
+                self.rows[name] = retrieval.embed(readout, photos.images, "photo", device=device)
         self._make_controls(start)
         super().__init__(self._lay_out())
         self.update()
