@@ -22,7 +22,7 @@ from importers.strokes import bitmaps, drawings
 STORAGE = "https://storage.googleapis.com/quickdraw_dataset/full/simplified"
 EXTENDED = "http://datasets.cvc.uab.es/QuickDraw"
 PER_CLASS = 1000
-# As the split files of ZSE-SBIR (github.com/buptLinfy/ZSE-SBIR) have them.
+# As ZSE-SBIR's split files have them (github.com/buptLinfy/ZSE-SBIR, data_utils).
 UNSEEN_30 = (
     "banana, bat, beach, bread, cactus, cake, campfire, cow, dolphin, door, fan, feather, fire "
     "hydrant, frog, giraffe, hamburger, helicopter, megaphone, mouse, palm tree, raccoon, "

@@ -13,8 +13,7 @@ from importers.cli import main
 from importers.dataset import DataSet, Place
 from importers.download import Download
 
-# As the split files of SAKE (github.com/qliu24/SAKE) and ZSE-SBIR (github.com/buptLinfy/ZSE-SBIR)
-# have them.
+# As ZSE-SBIR's split files have them (github.com/buptLinfy/ZSE-SBIR, data_utils).
 UNSEEN_30 = (
     "ant, banana, bottle opener, brain, bread, bridge, bus, canoe, fan, frying pan, horse, hot air "
     "balloon, laptop, lighter, parachute, penguin, pizza, rollerblades, shoe, snowboard, space "
@@ -69,7 +68,7 @@ TUBERLIN = DataSet(
     title="TU-Berlin",
     licence="sketches CC BY 4.0 (Eitz et al., How Do Humans Sketch Objects?, SIGGRAPH 2012); "
     "photos for research (Zhang et al., SketchNet, CVPR 2016)",
-    home="https://cybertron.cg.tu-berlin.de/eitz/projects/classifysketch",
+    home="http://cybertron.cg.tu-berlin.de/eitz/projects/classifysketch",
     places=(Place("sketch", "png*/*"), Place("photo", "ImageResized*/*")),
     downloads=downloads,
     by_hand="The photos of TU-Berlin Extended (ImageResized.zip) are on Google Drive only, linked "
