@@ -193,6 +193,7 @@ def test_pacs(tmp_path, capsys):
     assert main(PACS, ["import", str(archive), "--out", str(out), "--size", "16"]) == 0
     told = capsys.readouterr().out
     assert "photo: 63 for train, 7 for test" in told and "7 classes, 0 of them unseen" in told
+    assert "outside the expected folders: 17 (in" in told  # 14 paintings, a text, two hidden files
     assert f"run --photos {out}/photo --sketches {out}/sketch" in told
 
     manifest = json.loads((out / "manifest.json").read_text())

@@ -79,7 +79,8 @@ def _report(manifest: dict, out: Path) -> None:
     print(f"{len(labels)} classes, {len(unseen)} of them unseen; split {manifest['split']}")
     for reason, files in manifest["skipped"].items():
         if files:
-            print(f"{reason}: {len(files)} (in {out / 'manifest.json'})")
+            count = sum(n if isinstance(n, int) else 1 for n in files.values())  # by folder or file
+            print(f"{reason}: {count} (in {out / 'manifest.json'})")
     if len(counts) == len(MODALITIES):
         command = ["python", "-m", "dfsbir_lite", "run"]
         command += ["--photos", str(out / "photo"), "--sketches", str(out / "sketch")]
