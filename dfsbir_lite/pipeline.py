@@ -76,20 +76,20 @@ def folder_benchmark(
 ) -> Benchmark:
     """The user's folders; classes named in `unseen` are kept from teachers and students.
 
-    So are those that given teachers do not know, if `known` names what they know; then the train
-    folders may be missing.
+    They need no train folder. So are those that given teachers do not know, if `known` names what
+    they know; then all train folders may be missing.
     """
     train = None
     if known is None or (Path(photos) / "train").is_dir():
         train = folder_pair(photos, sketches, "train", sizes.size)
     test = folder_pair(photos, sketches, "test", sizes.size)
     names = test[0].classes
-    if train and (differ := sorted(set(train[0].classes) ^ set(names))):
-        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
     if unknown := sorted(set(unseen) - set(names)):
         raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
     if known is not None:
         unseen = (*unseen, *_untaught(names, known, unseen))
+    if train and (differ := sorted((set(train[0].classes) ^ set(names)) - set(unseen))):
+        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
     seen = tuple(name for name in names if name not in unseen)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")

@@ -1,0 +1,1 @@
+"""What the scripts for real data sets share: download, unpack, check, split, write one layout."""

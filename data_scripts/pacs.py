@@ -1,0 +1,23 @@
+"""PACS: the photos and sketches of its seven classes.
+
+    python data_scripts/pacs.py import PACS.zip --out data/pacs
+
+Its folders are `<domain>/<class>/`; of the four domains photo and sketch are read.
+"""
+
+import sys
+
+from importers.cli import main
+from importers.dataset import DataSet
+
+PACS = DataSet(
+    title="PACS",
+    licence="for research (Li et al., Deeper, Broader and Artier Domain Generalization, ICCV 2017)",
+    home="https://domaingeneralization.github.io/#data",
+    by_hand="Get the archive from Google Drive, by the link on https://domaingeneralization.github.io"
+    "/#data, and import it.",
+    classes=("dog", "elephant", "giraffe", "guitar", "horse", "house", "person"),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(PACS))
