@@ -114,8 +114,14 @@ def peak_memory(device: torch.device) -> int:
 
 
 def progress(iterable=None, *, desc: str, total: int | None = None, **options):
-    """A progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file."""
-    return tqdm(iterable, desc=desc, total=total, disable=is_quiet() or None, **options)
+    """A progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file.
+
+    It moves twice a second at most: a client that reads a cell's messages only when the cell has
+    ended, as nbval does, holds some two thousand of them and loses the rest.
+    """
+    return tqdm(
+        iterable, desc=desc, total=total, mininterval=0.5, disable=is_quiet() or None, **options
+    )
 
 
 def approx(value, digits: int = 2) -> str:
