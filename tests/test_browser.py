@@ -180,7 +180,7 @@ class Panel:
         self.box.get_by_role("button", name=name).click()
 
     def steps(self) -> int:
-        return int(self.status.last.inner_text().split()[-1])
+        return int(self.status.first.inner_text().split()[-1])
 
     def wait_for_steps(self, more: int) -> None:
         goal = self.steps() + more
@@ -189,7 +189,7 @@ class Panel:
 
     def shows(self, status: str) -> None:
         """Waits until the line beside the buttons is `status`, a regular expression."""
-        expect(self.status.last).to_have_text(re.compile(f"^{status}$"), timeout=2 * MINUTE)
+        expect(self.status.first).to_have_text(re.compile(f"^{status}$"), timeout=2 * MINUTE)
 
     def slider(self, term: str):
         return self.box.locator(".widget-hslider", has=self.page.get_by_text(term, exact=True))
