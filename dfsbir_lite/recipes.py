@@ -84,7 +84,7 @@ def paper() -> Recipe:
 
 
 def kit() -> Recipe:
-    """Our best: adds batch statistics, replay, refreshed noise, relabelling and averaging."""
+    """Our best: adds batch statistics, hints, contours, replay, relabelling, averaging and more."""
     return Recipe(
         weights=Weights(one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, match=1, hint=3),
         estimator_steps=1,
