@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfsbir_lite import bench, own, pipeline, toybox, zoo
 from dfsbir_lite.checkpoint import load_weights
-from dfsbir_lite.data import class_key, toybox_picture, toybox_set
+from dfsbir_lite.data import toybox_picture, toybox_set
 from dfsbir_lite.export import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
@@ -35,21 +35,24 @@ def run_command(options) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
     sizes = profile(options.profile)
     settings = recipe(options.recipe, **_changes(options.set))
-    teachers, told = None, ""
-    if options.teachers:
-        teachers, told = own.given(options.teachers, options.device)
-        pipeline.check_size(teachers, sizes, options.teachers)
+    given = own.given(options.teachers, options.device) if options.teachers else None
+    if given:
+        pipeline.check_size(given.teachers, sizes, options.teachers)
+    elif not (options.photos or options.sketches):
+        zoo.need_shipped(sizes.name)
     benchmark = pipeline.open_benchmark(
         options.photos,
         options.sketches,
         sizes,
         _names(options.unseen),
-        known=teachers and teachers.classes,
+        known=given and given.teachers.classes,
+        left_out=given.alone if given else (),
     )
     folder = Path(options.out or _default_folder(options))
     shared = {"device": options.device, "seed": options.seed}
-    if told:
-        print(told)
+    if given:
+        teachers = given.teachers
+        print(given.report)
     else:
         where = folder if options.photos else zoo.ASSETS / sizes.name
         train = bool(options.photos)
@@ -85,9 +88,9 @@ def _lines(path: Path) -> tuple[str, ...]:
         raise UserError(f"{path}: not a list of names ({reason})") from None
     seen = set()
     for name in names:
-        if class_key(name) in seen:
+        if name in seen:
             raise UserError(f"{path}: {name!r} is there twice")
-        seen.add(class_key(name))
+        seen.add(name)
     return names
 
 
@@ -95,6 +98,8 @@ def export_command(options) -> None:
     """A student and its gallery to one folder."""
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
+    if not student.is_file() and not options.student:
+        raise UserError(f"no student ships for profile {sizes.name}: give --student")
     encoders, card = load_encoders(student), load_weights(student)[1]
     if encoders.photo.geometry != geometry(vars(sizes)):
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
@@ -121,6 +126,8 @@ def _default_folder(options) -> str:
     source = "folders" if options.photos else "toybox"
     facts = (options.profile, options.recipe, options.start, options.steps, f"seed{options.seed}")
     hidden = [f"without-{name}" for name in _names(options.unseen)]
+    if options.teachers:
+        hidden.append(f"teachers-{Path(options.teachers).resolve().name}")
     return "runs/" + "-".join(map(str, (source, *facts, *hidden, *options.set)))
 
 

@@ -23,7 +23,14 @@ from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.sources import alternative, gaussian, metadata, textures
 from dfsbir_lite.students import distill
-from dfsbir_lite.zoo import ASSETS, TEACHERS, accuracy, load_or_train, teacher_data
+from dfsbir_lite.zoo import (
+    ASSETS,
+    TEACHERS,
+    accuracy,
+    load_or_train,
+    need_shipped,
+    teacher_data,
+)
 
 # iterations of each student, where they differ from those of `run`; what an ingredient brings shows
 # best before the student has learnt all that its teachers know
@@ -179,7 +186,7 @@ def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dic
 WITHOUT = {
     "kit": {},
     "no hints": {"hint": 0},
-    "no hints, posteriors instead of answers": {"hint": 0, "match": 0, "proxy": 1},
+    "no hints; posteriors instead of answers": {"hint": 0, "match": 0, "proxy": 1},
     "no relabelling": {"relabel": False},
     "no replay": {"replay": 1},
     "no contours": {"contours": 0},
@@ -286,6 +293,8 @@ def command(options) -> None:
     sizes = profile(options.profile)
     if options.photos and options.name in ("toybox", "teachers"):
         raise UserError(f"bench {options.name} measures ToyBox: leave --photos and --sketches out")
+    if not options.photos and options.name != "toybox":
+        need_shipped(sizes.name)
     options.steps = options.steps or STEPS.get(options.name, pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"

@@ -6,11 +6,12 @@ torchvision has the architecture of, and makes any two teachers name the same cl
 
 import difflib
 import pickle
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
@@ -21,6 +22,9 @@ from dfsbir_lite.data import class_key
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher
+
+# Where an option that no weights file tells of changes what the network makes of an image.
+NOT_TOLD = ("googlenet", "inception_v3")
 
 # what torchvision's own training normalised images with
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -49,6 +53,8 @@ def torchvision_teacher(
         architecture: a name that `torchvision.models` knows, such as "resnet18".
         mean, std: what its training normalised images with; see `IMAGENET`.
     """
+    if architecture in NOT_TOLD:
+        raise UserError(f"a file of weights does not tell how a {architecture} reads its images")
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
         near = difflib.get_close_matches(architecture, known, 3) or ["resnet18"]
@@ -74,6 +80,10 @@ def adopt(
     holds the weights of something else.
     """
     teacher = torchvision_teacher(architecture, classes, size, mean, std)
+    try:
+        teacher(torch.zeros(1, 3, size, size))
+    except Exception as reason:  # each architecture has its own way to refuse a size
+        raise UserError(f"a {architecture} cannot read images of {size} px ({reason})") from None
     _fill(teacher.network[1], _read(Path(weights)), weights, architecture)
     facts = {"architecture": architecture, "size": size, "mean": list(mean), "std": list(std)}
     save_weights(
@@ -105,13 +115,14 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+            weights = load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: not weights alone, as torch.save(network.state_dict(), ...) writes them"
         ) from None
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as reason:
+    except Exception as reason:  # torch raises whatever its reading of a damaged file ran into
         raise UserError(f"{path}: not a readable weights file ({reason})") from None
     for wrapper in ("state_dict", "model"):  # as training scripts like to save them
         if isinstance(weights, dict) and isinstance(weights.get(wrapper), dict):
@@ -142,17 +153,33 @@ def _fill(network: nn.Module, weights: dict, path, architecture: str) -> None:
 # --- two teachers -----------------------------------------------------------------------------
 
 
-def given(folder: str | Path, device="cpu") -> tuple[Teachers, str]:
-    """The teachers in `folder`, matched, and the report.
+@dataclass(frozen=True)
+class Given:
+    """Teachers that somebody brought, and what there is to say of them.
+
+    Attributes:
+        teachers: narrowed to the classes that both know.
+        alone: the names that only one of the two knows: neither seen nor unseen to a student.
+        report: all that in words, and what of the method the two do not allow.
+    """
+
+    teachers: Teachers
+    alone: tuple[str, ...]
+    report: str
+
+
+def given(folder: str | Path, device="cpu") -> Given:
+    """The teachers in `folder`, matched.
 
     It holds photo.safetensors and sketch.safetensors; without a modality.safetensors the guidance
     network is the one that ships, trained on ToyBox.
     """
-    photo, sketch = (load(Path(folder) / f"{name}.safetensors") for name in ("photo", "sketch"))
+    pair = [load(Path(folder) / f"{name}.safetensors") for name in ("photo", "sketch")]
     path = Path(folder) / "modality.safetensors"
-    guidance = load(path) if path.is_file() else shipped_guidance(photo.size)
-    teachers = match(photo, sketch, guidance)
-    return teachers.to(device), report(photo, sketch, teachers)
+    guidance = load(path) if path.is_file() else shipped_guidance(pair[0].size)
+    teachers = match(*pair, guidance)
+    alone = tuple(name for teacher in pair for name in left_out(teacher, teachers))
+    return Given(teachers.to(device), alone, report(*pair, teachers))
 
 
 def shipped_guidance(size: int) -> Teacher:
@@ -164,25 +191,37 @@ def shipped_guidance(size: int) -> Teacher:
 def match(photo: Teacher, sketch: Teacher, guidance: Teacher) -> Teachers:
     """Both teachers, narrowed to the classes that both know by name (see `data.class_key`).
 
-    They get the photo teacher's names and order. Raises UserError if fewer than two are shared.
+    They get the photo teacher's names and order. Names that one teacher has twice, as ImageNet has
+    a cardigan and a Cardigan, match nothing. Raises UserError if fewer than two are shared.
     """
-    rows = {class_key(name): i for i, name in enumerate(sketch.classes)}
-    shared = [name for name in photo.classes if class_key(name) in rows]
+    known = _by_key(sketch)
+    shared = [name for key, name in _by_key(photo).items() if key in known]
     if len(shared) < 2:
         raise UserError(
             f"the teachers share {len(shared)} classes: the photo teacher knows "
             f"{_list(photo.classes)}; the sketch teacher {_list(sketch.classes)}"
         )
-    theirs = [sketch.classes[rows[class_key(name)]] for name in shared]
+    theirs = [known[class_key(name)] for name in shared]
     return Teachers(photo.only(shared), sketch.only(theirs, names=shared), guidance)
+
+
+def _by_key(teacher: Teacher) -> dict[str, str]:
+    """The teacher's class names by what of them counts; without those that two would share."""
+    count = Counter(map(class_key, teacher.classes))
+    return {class_key(name): name for name in teacher.classes if count[class_key(name)] == 1}
+
+
+def left_out(teacher: Teacher, teachers: Teachers) -> list[str]:
+    """The classes of one given teacher that are not among those of both."""
+    shared = set(map(class_key, teachers.classes))
+    return [name for name in teacher.classes if class_key(name) not in shared]
 
 
 def report(photo: Teacher, sketch: Teacher, teachers: Teachers) -> str:
     """What `match` made of two teachers, in words, and what of the method they allow."""
-    shared = {class_key(name) for name in teachers.classes}
     lines = [f"classes that both teachers know: {_list(teachers.classes)}"]
     for name, given in (("photo", photo), ("sketch", sketch)):
-        if alone := [c for c in given.classes if class_key(c) not in shared]:
+        if alone := left_out(given, teachers):
             lines.append(f"left out, the {name} teacher alone knows: {_list(alone)}")
         if not any(isinstance(m, nn.BatchNorm2d) for m in given.network.modules()):
             lines.append(f"the {name} teacher has no batch-norm layers: the term bn is off there")

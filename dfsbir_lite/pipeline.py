@@ -3,6 +3,7 @@
 `python -m dfsbir_lite run` and the benches call these; the notebooks walk the same steps by hand.
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -73,11 +74,13 @@ def folder_benchmark(
     sizes: Profile,
     unseen: tuple[str, ...] = (),
     known: tuple[str, ...] | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> Benchmark:
     """The user's folders; classes named in `unseen` are kept from teachers and students.
 
     They need no train folder. So are those that given teachers do not know, if `known` names what
-    they know; then all train folders may be missing.
+    they know; then all train folders may be missing. What only one of them knows, `left_out`, is
+    neither seen nor unseen.
     """
     train = None
     if known is None or (Path(photos) / "train").is_dir():
@@ -87,10 +90,11 @@ def folder_benchmark(
     if unknown := sorted(set(unseen) - set(names)):
         raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
     if known is not None:
-        unseen = (*unseen, *_untaught(names, known, unseen))
+        unseen = (*unseen, *_untaught(names, (*known, *left_out), unseen))
     if train and (differ := sorted((set(train[0].classes) ^ set(names)) - set(unseen))):
         raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
-    seen = tuple(name for name in names if name not in unseen)
+    dropped = set(map(class_key, left_out))
+    seen = tuple(c for c in names if c not in unseen and class_key(c) not in dropped)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     return Benchmark(
@@ -106,7 +110,7 @@ def _only(pair: Pair, classes: tuple[str, ...]) -> Pair:
 
 
 def _untaught(names, known, unseen) -> list[str]:
-    """Those of `names` that are not `known` to the teachers, who may know none of `unseen`."""
+    """Those of `names` that are not `known` to any teacher, who may know none of `unseen`."""
     taught = set(map(class_key, known))
     if leaks := [name for name in unseen if class_key(name) in taught]:
         raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
@@ -119,12 +123,13 @@ def open_benchmark(
     sizes: Profile,
     unseen: tuple[str, ...] = (),
     known: tuple[str, ...] | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> Benchmark:
     """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen, known)
+        return folder_benchmark(photos, sketches, sizes, unseen, known, left_out)
     if known and set(known) != set(toybox.SEEN):
         raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
@@ -226,17 +231,38 @@ def run_distillation(
 
 
 def forecast(loop: Distillation) -> str:
-    """What a run like `loop` will take, told after two of its iterations; `loop` is used up."""
+    """What a run like `loop` will take, told after two of its iterations; `loop` is used up.
+
+    Also whether hints are wanted that the teachers cannot give, in a line of its own.
+    """
     next(loop)
     began = time.perf_counter()
-    next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
+    step = next(loop)
+    step.made.photos.sum().item()  # waits for a GPU to have done its work
     minutes = len(loop) * (time.perf_counter() - began) / 60
     told = f"student: {len(loop)} iterations, {approx(max(1, minutes), 0)} minutes"
     memory, store = peak_memory(loop.device), loop.replay
     if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
         empty = 1 - len(store) / len(store.photos)
         memory += empty * (store.photos.nbytes + store.sketches.nbytes)
-    return f"{told}, {approx(memory / 1e9, 1)} GB of memory" if memory else told
+    if memory:
+        told += f", {approx(memory / 1e9, 1)} GB of memory"
+    if loop.recipe.weights.hint and "hint" not in step.terms:
+        told += "\nno hints: the teachers' stages are not shaped as the encoders' are"
+    return told
+
+
+def fingerprint(teachers: Teachers) -> str:
+    """What tells these teachers from others with the same classes: a hash of their last layers."""
+    weights = (t.proxies.float().cpu().numpy().tobytes() for t in (teachers.photo, teachers.sketch))
+    return hashlib.sha256(b"".join(weights)).hexdigest()[:16]
+
+
+def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
+    """The teachers with outputs for `classes` alone, in that order, as their labels count them."""
+    names = {class_key(name): name for name in teachers.classes}
+    wanted = [names[class_key(name)] for name in classes]
+    return Teachers(teachers.photo.only(wanted), teachers.sketch.only(wanted), teachers.guidance)
 
 
 def run(
@@ -266,6 +292,7 @@ def run(
         "seed": seed,
         **asdict(settings),
         "classes": teachers.classes,
+        "teachers": fingerprint(teachers),
     }
     rows = open_run(folder, json.loads(json.dumps(facts)))
 
@@ -284,7 +311,7 @@ def run(
             encoders = start_encoders(start, teachers, sizes, seed)
             return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
 
-        if not is_quiet() and not state.is_file():
+        if not is_quiet() and not state.is_file() and steps > 1:
             print(forecast(begin()), file=sys.stderr)
         encoders = run_distillation(begin(), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
@@ -292,9 +319,7 @@ def run(
         state.unlink(missing_ok=True)
     if benchmark.train and "real-data student" not in rows:
         began = time.monotonic()
-        begin = start_encoders(start, teachers, sizes, seed)
-        if len(benchmark.classes) < len(teachers.classes):  # teachers of one's own may know more
-            begin = new_encoders(sizes, len(benchmark.classes), seed)
+        begin = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
         upper = RealDataStudent(
             *benchmark.train,
             settings,

@@ -49,6 +49,15 @@ def find(name: str, profile_name: str = "laptop") -> Path:
     return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
 
 
+def need_shipped(profile_name: str) -> None:
+    """Raises UserError for a profile whose teachers do not ship: it is for data of one's own."""
+    if profile_name not in SHIPPED:
+        raise UserError(
+            f"nothing ships for profile {profile_name}: give --photos and --sketches, or choose "
+            f"{' or '.join(SHIPPED)}"
+        )
+
+
 def card(name: str, profile_name: str = "laptop") -> dict:
     """The model card of `name`: architecture, classes, seed, command, measured scores, sha256."""
     return load_weights(find(name, profile_name))[1]

@@ -15,6 +15,7 @@ from dfsbir_lite import __main__ as cli
 from dfsbir_lite import pipeline
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import PROFILES, Profile
+from dfsbir_lite.teachers import Teachers, save_teacher
 
 METHODS = ("teacher features", "teacher logits", "teacher posteriors")
 ROWS = (*METHODS, "data-free student", "real-data student")
@@ -240,12 +241,58 @@ def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, 
     assert tuple(json.loads(Path("out/scores.json").read_text())) == ROWS
 
 
+def test_a_class_that_one_teacher_knows_is_neither_seen_nor_unseen(folders, make_teacher, capsys):
+    guidance = make_teacher(("photo", "sketch"))
+    for role, names in (("photo", ("left", "right", "top")), ("sketch", ("top", "left"))):
+        save_teacher(f"mine/{role}.safetensors", make_teacher(names), {})
+    save_teacher("mine/modality.safetensors", guidance, {})
+    assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
+    rows = json.loads(Path("out/scores.json").read_text())
+    assert all("unseen" not in row for row in rows.values())
+    assert rows["teacher logits"]["seen"]["chance"] == 0.5
+    capsys.readouterr()
+    given = ("--teachers", "mine", "--unseen", "right")
+    assert run("--out", "other", *given, folders=folders) == 2
+    assert "'right' cannot be unseen: the teachers know it" in complaint(capsys)
+
+
+def test_other_teachers_are_another_run(folders, make_teacher, capsys):
+    for seed in (1, 2):
+        for role in ("photo", "sketch"):
+            teacher = make_teacher(("left", "right", "top"), seed)
+            save_teacher(f"mine{seed}/{role}.safetensors", teacher, {})
+        save_teacher(f"mine{seed}/modality.safetensors", make_teacher(("photo", "sketch")), {})
+    assert run("--out", "out", "--teachers", "mine1", folders=folders) == 0
+    capsys.readouterr()
+    assert run("--out", "out", "--teachers", "mine2", folders=folders) == 2
+    assert "out: holds a run with another teachers" in capsys.readouterr().err
+
+
+def test_a_real_data_student_that_starts_as_teachers_has_its_own_order(make_teacher):
+    names = ("top", "left", "right")
+    teachers = Teachers(
+        make_teacher(names, 1), make_teacher(names, 2), make_teacher(("photo", "sketch"))
+    )
+    sorted_ones = pipeline.in_order(teachers, ("left", "right"))
+    images = torch.rand(2, 3, 16, 16)
+    expected = teachers.photo(images).logits[:, [1, 2]]
+    torch.testing.assert_close(sorted_ones.photo(images).logits, expected)
+    assert sorted_ones.classes == ("left", "right")
+
+
+def test_profiles_that_do_not_ship(capsys):
+    assert main(["run", "--profile", "laptop-64", "--device", "cpu"]) == 2
+    assert "nothing ships for profile laptop-64: give --photos" in complaint(capsys)
+    assert main(["bench", "quality", "--profile", "paper", "--device", "cpu"]) == 2
+    assert "nothing ships for profile paper" in complaint(capsys)
+
+
 def test_adopting_with_a_wrong_list_of_classes(capsys):
     torch.save(resnet18(num_classes=4).state_dict(), "a.pth")
     given = ["adopt", "resnet18", "a.pth", "--role", "photo", "--out", "mine", "--classes"]
-    Path("twice.txt").write_text("ant\nhot-dog\nHot dog\n")
+    Path("twice.txt").write_text("ant\nhot dog\nhot dog\n")
     assert main([*given, "twice.txt"]) == 2
-    assert "twice.txt: 'Hot dog' is there twice" in complaint(capsys)
+    assert "twice.txt: 'hot dog' is there twice" in complaint(capsys)
     Path("three.txt").write_text("ant\nbee\ncat\n")
     assert main([*given, "three.txt"]) == 2
     assert "a.pth: fc." in complaint(capsys)
@@ -265,6 +312,7 @@ def test_time_and_memory_are_told_before_a_run(folders, capsys, monkeypatch):
     assert run("--out", "told", "--steps", "7", folders=folders) == 0
     told = capsys.readouterr().err
     assert "student: 7 iterations, ≈7 minutes, ≈3.0 GB of memory\n" in told
+    assert run("--out", "short", "--steps", "1", folders=folders) == 0  # nothing to foretell
     monkeypatch.setenv("DFSBIR_QUIET", "1")
     assert run("--out", "untold", "--steps", "7", folders=folders) == 0
     told, untold = (Path(p, "student.safetensors").read_bytes() for p in ("told", "untold"))
