@@ -166,6 +166,15 @@ def test_both_parts_have_something(share, expected):
     assert splits[f"sketch/cat/{lowest[-1]}"] == "train"
 
 
+def test_photos_and_sketches_that_share_only_a_number_are_split_on_their_own():
+    photos = [item("photo", f"{n:05}") for n in range(60, 70)]  # none of these sketches is a test
+    sketches = [item("sketch", f"{n:05}") for n in range(100)]
+    splits = assign(photos + sketches, (), 0.1)
+    assert splits == assign(photos, (), 0.1) | assign(sketches, (), 0.1)
+    assert [splits[photo.origin] for photo in photos].count("test") == 1
+    assert [splits[sketch.origin] for sketch in sketches].count("test") == 10
+
+
 def test_unseen_classes_are_for_the_test_and_given_splits_hold():
     items = [item("photo", str(n), "dog", "train") for n in range(3)]
     items += [item("photo", str(n), "cat", ("train", "test")[n % 2]) for n in range(4)]
@@ -569,7 +578,7 @@ def trouble(tmp_path):
     moving, still = io.BytesIO(), pixels("still", 30)
     frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
     sixteen = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
-    files = good_files() | {
+    files = good_files(each=20) | {
         "photo/dog/corrupt.png": encoded(still, "png")[:700],
         "photo/dog/empty.jpg": b"",
         "photo/dog/text.jpg": b"<html>not found</html>",
