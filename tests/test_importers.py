@@ -541,6 +541,7 @@ def test_raw_drawings_and_dots():
         (b'{"drawing": [[[1, 2]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, NaN], [1, 1]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, 1e300], [1, 1]]]}', "without strokes, or with broken"),
+        (b'{"drawing": [[[1, %s], [1, 1]]]}' % (b"9" * 401), "not a drawing"),
         (b"[" * 99_999, "not a drawing"),
     ],
 )
@@ -672,6 +673,15 @@ def test_a_linked_folder_is_named(tmp_path):
     assert manifest["skipped"]["bad"] == {
         str(source / "photo" / "guitar"): "a link to a folder, which is not followed"
     }
+
+
+def test_a_folder_whose_name_has_no_letters(tmp_path):
+    source = write_files(tmp_path / "s", good_files() | pictures("photo/!!!/1.png"))
+    bad, reason = f"{source}/photo/!!!/1.png", "'!!!': a class name needs letters or digits"
+    with pytest.raises(UserError, match=f"--bad skip leaves them out.*: {bad}: {reason}"):
+        import_data(PACS, [source], tmp_path / "out", Wish())
+    manifest = import_data(PACS, [source], tmp_path / "out", Wish(skip_bad=True))
+    assert manifest["skipped"]["bad"] == {bad: reason} and len(manifest["files"]) == 16
 
 
 def test_classes_that_differ_in_case_are_one(tmp_path):

@@ -65,7 +65,11 @@ def look_through(
     for root, files in _open(dataset, paths, scratch, found):
         for path in files:
             for item in _items(dataset, root, path, limit, found):
-                label = sys.intern(repair(item.label))
+                try:
+                    label = sys.intern(repair(item.label))
+                except UserError as reason:
+                    found.bad[item.origin] = str(reason)
+                    continue
                 if label != item.label:
                     found.renamed[item.label] = label
                 found.items.append(replace(item, label=label))
