@@ -812,6 +812,16 @@ def test_the_folder_with_the_classes_itself(tmp_path):
     assert manifest["sources"] == {str(path): "a folder" for path in paths}
 
 
+def test_folders_above_the_one_that_was_given_say_nothing(tmp_path):
+    files = good_files() | pictures("overview.png")
+    source = write_files(tmp_path / "sketch" / "mydl", files)
+    manifest = import_data(PACS, [source], tmp_path / "out", Wish())
+    assert manifest["skipped"]["outside the expected folders"] == {str(source): 1}
+    assert manifest["skipped"]["bad"] == {} and len(manifest["files"]) == 16
+    parts = [source / "photo", source / "sketch"]  # their own names do say something
+    assert counts(import_data(PACS, parts, tmp_path / "o2", Wish())) == counts(manifest)
+
+
 def test_an_archive_that_is_cut_off(tmp_path, capsys):
     archive = write_zip(tmp_path / "PACS.zip", pacs_files())
     archive.write_bytes(archive.read_bytes()[:-1000])
