@@ -872,6 +872,58 @@ def test_other_folders_are_never_replaced(tmp_path):
     with pytest.raises(UserError, match="was not made by these scripts"):
         import_data(PACS, [source], mine, Wish(), again=True)
     assert tree(mine) == {"thesis.txt"}
+    write_files(mine, {"manifest.json": b'{"name": "my web page", "files": ["thesis.txt"]}'})
+    with pytest.raises(UserError, match=r"manifest\.json: was not made by these scripts"):
+        import_data(PACS, [source], mine, Wish(), again=True)
+    assert tree(mine) == {"thesis.txt", "manifest.json"}
+    with pytest.raises(UserError, match="was not made by these scripts"):
+        import_data(PACS, [source], mine / "thesis.txt", Wish(), again=True)
+
+
+def test_files_that_were_put_into_a_data_set_are_never_replaced(tmp_path, monkeypatch):
+    source = write_files(tmp_path / "s", good_files())
+    out = tmp_path / "out"
+    import_data(PACS, [source], out, Wish())
+    write_files(out, {"run/student.json": b"hours of work"})
+    before = tree(out)
+    with pytest.raises(UserError, match=r"out: holds run/student\.json, which is not of"):
+        import_data(PACS, [source], out, Wish(), again=True)
+    assert tree(out) == before
+    (out / "run" / "student.json").unlink()
+    (out / "photo" / "train" / "dog" / "more").symlink_to(source, target_is_directory=True)
+    with pytest.raises(UserError, match="out: holds photo/train/dog/more, which"):
+        import_data(PACS, [source], out, Wish(), again=True)
+
+    fit = importing.fit
+
+    def while_importing(image, size):
+        write_files(tmp_path / "late", {"thesis.txt": b"years of work"})
+        return fit(image, size)
+
+    monkeypatch.setattr(importing, "fit", while_importing)
+    with pytest.raises(UserError, match="late: already there"):
+        import_data(PACS, [source], tmp_path / "late", Wish())
+    assert tree(tmp_path / "late") == {"thesis.txt"}
+
+
+def test_a_rename_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    source = write_files(tmp_path / "s", good_files())
+    out = tmp_path / "out"
+    before, rename = import_data(PACS, [source], out, Wish()), Path.rename
+
+    def failing(path, target):
+        if path.name == "new":
+            raise OSError("the disk is gone")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="the disk is gone"):
+        import_data(PACS, [source], out, Wish(size=16), again=True)
+    assert check(out)["size"] == before["size"] == 64
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "s"]
+    monkeypatch.undo()
+    assert import_data(PACS, [source], out, Wish(size=16), again=True).keys() == importing.KEYS
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "s"]
 
 
 def test_the_same_again_gives_the_same(tmp_path):
