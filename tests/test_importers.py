@@ -166,6 +166,15 @@ def test_both_parts_have_something(share, expected):
     assert splits[f"sketch/cat/{lowest[-1]}"] == "train"
 
 
+def test_photos_and_sketches_that_share_only_a_number_are_split_on_their_own():
+    photos = [item("photo", f"{n:05}") for n in range(60, 70)]  # none of these sketches is a test
+    sketches = [item("sketch", f"{n:05}") for n in range(100)]
+    splits = assign(photos + sketches, (), 0.1)
+    assert splits == assign(photos, (), 0.1) | assign(sketches, (), 0.1)
+    assert [splits[photo.origin] for photo in photos].count("test") == 1
+    assert [splits[sketch.origin] for sketch in sketches].count("test") == 10
+
+
 def test_unseen_classes_are_for_the_test_and_given_splits_hold():
     items = [item("photo", str(n), "dog", "train") for n in range(3)]
     items += [item("photo", str(n), "cat", ("train", "test")[n % 2]) for n in range(4)]
@@ -532,6 +541,7 @@ def test_raw_drawings_and_dots():
         (b'{"drawing": [[[1, 2]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, NaN], [1, 1]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, 1e300], [1, 1]]]}', "without strokes, or with broken"),
+        (b'{"drawing": [[[1, %s], [1, 1]]]}' % (b"9" * 401), "not a drawing"),
         (b"[" * 99_999, "not a drawing"),
     ],
 )
@@ -569,7 +579,7 @@ def trouble(tmp_path):
     moving, still = io.BytesIO(), pixels("still", 30)
     frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
     sixteen = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
-    files = good_files() | {
+    files = good_files(each=20) | {
         "photo/dog/corrupt.png": encoded(still, "png")[:700],
         "photo/dog/empty.jpg": b"",
         "photo/dog/text.jpg": b"<html>not found</html>",
@@ -663,6 +673,15 @@ def test_a_linked_folder_is_named(tmp_path):
     assert manifest["skipped"]["bad"] == {
         str(source / "photo" / "guitar"): "a link to a folder, which is not followed"
     }
+
+
+def test_a_folder_whose_name_has_no_letters(tmp_path):
+    source = write_files(tmp_path / "s", good_files() | pictures("photo/!!!/1.png"))
+    bad, reason = f"{source}/photo/!!!/1.png", "'!!!': a class name needs letters or digits"
+    with pytest.raises(UserError, match=f"--bad skip leaves them out.*: {bad}: {reason}"):
+        import_data(PACS, [source], tmp_path / "out", Wish())
+    manifest = import_data(PACS, [source], tmp_path / "out", Wish(skip_bad=True))
+    assert manifest["skipped"]["bad"] == {bad: reason} and len(manifest["files"]) == 16
 
 
 def test_classes_that_differ_in_case_are_one(tmp_path):
@@ -793,6 +812,16 @@ def test_the_folder_with_the_classes_itself(tmp_path):
     assert manifest["sources"] == {str(path): "a folder" for path in paths}
 
 
+def test_folders_above_the_one_that_was_given_say_nothing(tmp_path):
+    files = good_files() | pictures("overview.png")
+    source = write_files(tmp_path / "sketch" / "mydl", files)
+    manifest = import_data(PACS, [source], tmp_path / "out", Wish())
+    assert manifest["skipped"]["outside the expected folders"] == {str(source): 1}
+    assert manifest["skipped"]["bad"] == {} and len(manifest["files"]) == 16
+    parts = [source / "photo", source / "sketch"]  # their own names do say something
+    assert counts(import_data(PACS, parts, tmp_path / "o2", Wish())) == counts(manifest)
+
+
 def test_an_archive_that_is_cut_off(tmp_path, capsys):
     archive = write_zip(tmp_path / "PACS.zip", pacs_files())
     archive.write_bytes(archive.read_bytes()[:-1000])
@@ -843,6 +872,58 @@ def test_other_folders_are_never_replaced(tmp_path):
     with pytest.raises(UserError, match="was not made by these scripts"):
         import_data(PACS, [source], mine, Wish(), again=True)
     assert tree(mine) == {"thesis.txt"}
+    write_files(mine, {"manifest.json": b'{"name": "my web page", "files": ["thesis.txt"]}'})
+    with pytest.raises(UserError, match=r"manifest\.json: was not made by these scripts"):
+        import_data(PACS, [source], mine, Wish(), again=True)
+    assert tree(mine) == {"thesis.txt", "manifest.json"}
+    with pytest.raises(UserError, match="was not made by these scripts"):
+        import_data(PACS, [source], mine / "thesis.txt", Wish(), again=True)
+
+
+def test_files_that_were_put_into_a_data_set_are_never_replaced(tmp_path, monkeypatch):
+    source = write_files(tmp_path / "s", good_files())
+    out = tmp_path / "out"
+    import_data(PACS, [source], out, Wish())
+    write_files(out, {"run/student.json": b"hours of work"})
+    before = tree(out)
+    with pytest.raises(UserError, match=r"out: holds run/student\.json, which is not of"):
+        import_data(PACS, [source], out, Wish(), again=True)
+    assert tree(out) == before
+    (out / "run" / "student.json").unlink()
+    (out / "photo" / "train" / "dog" / "more").symlink_to(source, target_is_directory=True)
+    with pytest.raises(UserError, match="out: holds photo/train/dog/more, which"):
+        import_data(PACS, [source], out, Wish(), again=True)
+
+    fit = importing.fit
+
+    def while_importing(image, size):
+        write_files(tmp_path / "late", {"thesis.txt": b"years of work"})
+        return fit(image, size)
+
+    monkeypatch.setattr(importing, "fit", while_importing)
+    with pytest.raises(UserError, match="late: already there"):
+        import_data(PACS, [source], tmp_path / "late", Wish())
+    assert tree(tmp_path / "late") == {"thesis.txt"}
+
+
+def test_a_rename_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    source = write_files(tmp_path / "s", good_files())
+    out = tmp_path / "out"
+    before, rename = import_data(PACS, [source], out, Wish()), Path.rename
+
+    def failing(path, target):
+        if path.name == "new":
+            raise OSError("the disk is gone")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="the disk is gone"):
+        import_data(PACS, [source], out, Wish(size=16), again=True)
+    assert check(out)["size"] == before["size"] == 64
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "s"]
+    monkeypatch.undo()
+    assert import_data(PACS, [source], out, Wish(size=16), again=True).keys() == importing.KEYS
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "s"]
 
 
 def test_the_same_again_gives_the_same(tmp_path):

@@ -29,6 +29,10 @@ from importers.sources import Found, look_through
 from importers.splits import assign, rank
 
 MANIFEST = "manifest.json"
+KEYS = {  # of every manifest
+    "data set", "home", "licence", "sources", "size", "split", "unseen", "counts", "renamed",
+    "skipped", "files",
+}  # fmt: skip
 SEEN = "seen"  # the split in which every class is trained on
 LOSSLESS = 64  # pixels up to which photos are PNG: JPEG shows in small pictures
 WORKERS = min(8, os.cpu_count() or 1)
@@ -62,14 +66,11 @@ def import_data(
     """Writes what `paths` hold of `dataset` to `out`, and returns the manifest.
 
     Nothing is at `out` before everything is. Raises UserError if `out` exists (unless `again`,
-    which replaces it in the end), if nothing fits the data set, or for anything bad (unless
-    `wish.skip_bad`).
+    which replaces it in the end if all of it is of an import), if nothing fits the data set, or
+    for anything bad (unless `wish.skip_bad`).
     """
-    if out.exists() and not again:
-        raise UserError(f"{out}: already there; --again replaces it")
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise UserError(f"{out}: was not made by these scripts, so --again does not replace it")
-    out = out.absolute()
+    _refuse_to_replace(out, again)
+    out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         work = Path(scratch)
@@ -88,10 +89,38 @@ def import_data(
             raise UserError(f"a data set needs two classes; there is {build.labels() or 'none'}")
         manifest = _manifest(dataset, paths, found, build)
         write_json(build.folder / MANIFEST, manifest)
-        if out.exists():
-            out.rename(work / "old")
-        build.folder.rename(out)
+        _refuse_to_replace(out, again)  # what came to be there in the meantime
+        _put_in_place(build.folder, out, old=work.with_name(f"{work.name}.old"))
     return manifest
+
+
+def _refuse_to_replace(out: Path, again: bool) -> None:
+    """Raises UserError if `out` is there, unless `again` and all in it is of an import."""
+    if not out.exists():
+        return
+    if not again:
+        raise UserError(f"{out}: already there; --again replaces it")
+    there = {p.relative_to(out) for p in out.rglob("*") if p.is_symlink() or not p.is_dir()}
+    others = sorted(p.as_posix() for p in there - {*map(Path, [MANIFEST, *_read(out)["files"]])})
+    if others:
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        raise UserError(
+            f"{out}: holds {', '.join(others[:NAMED])}{more}, which is not of the import; "
+            "move it away"
+        )
+
+
+def _put_in_place(new: Path, out: Path, old: Path) -> None:
+    """Renames `new` to `out`; an older one waits at `old`, and goes only when that has worked."""
+    if out.exists():
+        out.rename(old)
+    try:
+        new.rename(out)
+    except BaseException:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _unseen(dataset: DataSet, wish: Wish, found: Found) -> tuple[str, ...]:
@@ -315,18 +344,27 @@ def _manifest(dataset: DataSet, paths: list[Path], found: Found, build: _Build) 
     }
 
 
+def _read(out: Path) -> dict:
+    """The manifest of a data set. Raises UserError if there is none, or another program's."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{out}: has no {MANIFEST}; it was not made by these scripts") from None
+    except ValueError:
+        raise UserError(f"{out / MANIFEST}: damaged") from None
+    ours = isinstance(manifest, dict) and manifest.keys() >= KEYS
+    if not ours or not isinstance(manifest["files"], dict):
+        raise UserError(f"{out / MANIFEST}: was not made by these scripts, or is damaged")
+    return manifest
+
+
 def check(out: Path) -> dict:
     """Compares a data set with its manifest, and returns the manifest.
 
     Raises UserError, naming files, if any is missing, changed or not in the manifest.
     """
-    try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"]
-    except FileNotFoundError:
-        raise UserError(f"{out}: has no {MANIFEST}; it was not made by these scripts") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{out / MANIFEST}: damaged") from None
+    manifest = _read(out)
+    files = manifest["files"]
     there = {p.relative_to(out).as_posix() for p in out.glob("*/*/*/*") if p.is_file()}
     wrong = [f"{name} is missing" for name in files if name not in there]
     wrong += [f"{name} is not in the manifest" for name in sorted(there - set(files))]

@@ -65,7 +65,11 @@ def look_through(
     for root, files in _open(dataset, paths, scratch, found):
         for path in files:
             for item in _items(dataset, root, path, limit, found):
-                label = sys.intern(repair(item.label))
+                try:
+                    label = sys.intern(repair(item.label))
+                except UserError as reason:
+                    found.bad[item.origin] = str(reason)
+                    continue
                 if label != item.label:
                     found.renamed[item.label] = label
                 found.items.append(replace(item, label=label))
@@ -97,7 +101,7 @@ def _open(dataset, paths, scratch: Path, found: Found) -> Iterator[tuple[_Root, 
 
         def wanted(name: str, root: _Root = root) -> bool:
             path = root.folder / name
-            if _is_wanted(dataset, path):
+            if _is_wanted(dataset, root, path):
                 return True
             found.outside[root.origin(path.parent)] += 1
             return False
@@ -128,7 +132,7 @@ def _items(dataset, root: _Root, path: Path, limit, found: Found) -> Iterator[It
             yield from reader(path, origin, limit)
         except (UserError, OSError) as reason:
             found.bad[origin] = str(reason).removeprefix(f"{origin}: ")
-    elif place := _place(dataset, path):
+    elif place := _place(dataset, root, path):
         yield Item(
             origin,
             place.modality,
@@ -159,18 +163,21 @@ def picture(path: str, origin: str, size: int) -> Image.Image:
     return image
 
 
-def _is_wanted(dataset: DataSet, path: Path) -> bool:
+def _is_wanted(dataset: DataSet, root: _Root, path: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in (path.name, path.parent.name))
-    return not hidden and bool(_reader(dataset, path.name) or _place(dataset, path))
+    return not hidden and bool(_reader(dataset, path.name) or _place(dataset, root, path))
 
 
 def _reader(dataset: DataSet, name: str) -> Reader | None:
     return next((read for glob, read in dataset.readers if fnmatchcase(name, glob)), None)
 
 
-def _place(dataset: DataSet, path: Path) -> Place | None:
-    """The place that an image file lies in, if it is an image and in any."""
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+def _place(dataset: DataSet, root: _Root, path: Path) -> Place | None:
+    """The place that an image file lies in, if it is an image and in any.
+
+    Classes are folders below the root; the root may be the one that holds them, as "photo/train".
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES or path.parent == root.folder:
         return None
     folders = [part.lower() for part in path.parts[:-1]]
     for place in (*dataset.places, *COMMON):

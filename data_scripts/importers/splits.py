@@ -10,10 +10,14 @@ from importers.dataset import Item
 OF_A_PHOTO = re.compile(r"(n\d+_\d+)-\d+")
 
 
-def group(item: Item) -> str:
-    """What has to stay together: a photo and the sketches drawn from it share their group."""
-    drawn = OF_A_PHOTO.fullmatch(item.stem)
-    return drawn[1] if drawn else item.stem
+def group(item: Item) -> tuple[str, str]:
+    """What has to stay together: a photo and the sketches drawn from it share their group.
+
+    No others do: elsewhere photo 3 and sketch 3 have nothing in common but their number.
+    """
+    if item.modality == "sketch" and (drawn := OF_A_PHOTO.fullmatch(item.stem)):
+        return "photo", drawn[1]
+    return item.modality, item.stem
 
 
 def rank(label: str, name: str) -> str:
@@ -47,6 +51,6 @@ def assign(items: list[Item], unseen: tuple[str, ...], test_share: float) -> dic
     return splits
 
 
-def _share(label: str, groups: set[str], test_share: float) -> set[str]:
+def _share(label: str, groups: set[tuple], test_share: float) -> set[tuple]:
     count = min(len(groups) - 1, max(1, round(test_share * len(groups))))
-    return set(sorted(groups, key=lambda name: rank(label, name))[: max(0, count)])
+    return set(sorted(groups, key=lambda g: (rank(label, g[1]), g))[: max(0, count)])

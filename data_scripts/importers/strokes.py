@@ -60,7 +60,7 @@ def drawn(line: bytes, size: int, origin: str) -> Image.Image:
     try:
         strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
         whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as reason:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     strokes = [stroke for stroke in strokes if len(stroke)]
     if not whole or not strokes:
