@@ -44,7 +44,7 @@ def run_command(options) -> None:
         options.photos,
         options.sketches,
         sizes,
-        _names(options.unseen),
+        unseen=_names(options.unseen),
         known=given and given.teachers.classes,
         left_out=given.alone if given else (),
     )

@@ -117,19 +117,12 @@ def _untaught(names, known, unseen) -> list[str]:
     return [name for name in names if class_key(name) not in taught and name not in unseen]
 
 
-def open_benchmark(
-    photos,
-    sketches,
-    sizes: Profile,
-    unseen: tuple[str, ...] = (),
-    known: tuple[str, ...] | None = None,
-    left_out: tuple[str, ...] = (),
-) -> Benchmark:
+def open_benchmark(photos, sketches, sizes: Profile, *, known=None, **options) -> Benchmark:
     """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen, known, left_out)
+        return folder_benchmark(photos, sketches, sizes, known=known, **options)
     if known and set(known) != set(toybox.SEEN):
         raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
