@@ -224,6 +224,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"iterations ({pipeline.STEPS}; {others})",
     )
     measure.add_argument(
+        "--workers",
+        type=_positive,
+        help="processes that make the rows of quality and claims (one a core; on a GPU 1)",
+    )
+    measure.add_argument(
         "--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table"
     )
     measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")

@@ -21,7 +21,10 @@ LOOPS = ("dfsbir_lite.synthesis", "dfsbir_lite.students")
 # modules of ours that see real images, and packages that read image files
 OURS = tuple(
     f"dfsbir_lite.{m}"
-    for m in ("data", "toybox", "sources", "baselines", "zoo", "pipeline", "bench", "export")
+    for m in (
+        *("data", "toybox", "sources", "baselines", "zoo", "pipeline", "bench", "export"),
+        *("experiments", "own"),
+    )
 )
 OTHERS = ("PIL", "torchvision", "cv2", "imageio", "skimage")
 # ways to import that a reader of the code would not see
