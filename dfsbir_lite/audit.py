@@ -172,8 +172,10 @@ def _hook(event: str, args: tuple) -> None:
         _note("set", *args, sys._getframe(1))
     elif event == "open":
         path, _, flags = args
-        if not isinstance(path, (str, bytes, os.PathLike)) or flags & 3 == os.O_WRONLY:
-            return  # a file that is open already, or one to write to
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return  # a file that is open already
+        if flags & 3 == os.O_WRONLY or flags & (os.O_TRUNC | os.O_EXCL):
+            return  # nothing to read, or nothing left
         path = os.fsdecode(path)
         kind = KINDS.get(os.path.splitext(path)[1].lower())
         if kind and path not in sys.path:  # Python looks for modules in an archive there

@@ -44,7 +44,7 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
     dark on white, with a random turn and shift. Both need no download.
     """
     for modality in ("photo", "sketch"):
-        sys.audit("dfsbir_lite.images", "drawn", modality, n)  # see audit.py
+        sys.audit("dfsbir_lite.images", "read", modality, n)  # see audit.py
     scenes, digits = _unrelated()
     device = draw.device
     which = torch.randint(len(scenes), (n,), generator=draw, device=device)
