@@ -70,9 +70,9 @@ class Touch:
     path: str = field(default="", repr=False)  # two files may have one name
 
     def __str__(self) -> str:
-        what = (
-            self.what if self.kind != "set" else f"{self.count} {_WORDS.get(self.what, self.what)}"
-        )
+        what = self.what
+        if self.kind == "set":
+            what = f"{self.count} {what if self.count == 1 else _WORDS.get(what, what)}"
         often = "once" if self.times == 1 else f"{self.times} times"
         return f"{what}, {self.how} by {self.by} (line {self.line}), {often}"
 

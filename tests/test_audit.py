@@ -305,6 +305,6 @@ def test_code_of_a_script_or_a_cell_is_your_own():
     done = subprocess.run([sys.executable, "-c", CELL], capture_output=True, text=True, timeout=300)
     assert done.stderr == "" and done.stdout.splitlines()[1:4] == [
         "sets of real images made or read: 2",
-        "  1 photos, drawn by your own code (line 4), once",
-        "  1 sketches, drawn by mine (line 5), once",
+        "  1 photo, drawn by your own code (line 4), once",
+        "  1 sketch, drawn by mine (line 5), once",
     ]
