@@ -244,8 +244,6 @@ CHANGES = {
     "no relabelling": {"relabel": False},
     "no contours": {"contours": 0},
     "contours for all sketches": {"contours": 1},
-    "noise never redrawn": {"refresh_every": 0},
-    "no averaging": {"ema": 0},
 }
 
 

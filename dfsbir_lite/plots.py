@@ -478,3 +478,91 @@ def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figu
     handles = axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     return figure
+
+
+# --- experiments --------------------------------------------------------------------------------
+
+
+def intervals(tables: dict[str, pd.DataFrame], line: str | None = None) -> Figure:
+    """Means and intervals as dots with whiskers: a panel a table, a line a row.
+
+    Args:
+        tables: title → columns mean, low, high; all with the index of the first.
+        line: the row whose mean is drawn as a dashed line, to compare with.
+    """
+    rows = list(next(iter(tables.values())).index)
+    size = (2.6 + 3.2 * len(tables), 0.27 * len(rows) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
+    for axis, (title, table) in zip(axes, tables.items(), strict=True):
+        _whiskers(axis, table.loc[rows])
+        if line is not None:
+            axis.axvline(table["mean"][line], color="black", linestyle="--", linewidth=1)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlim(0, 1)
+        _row_names(axis, rows)
+    return figure
+
+
+def _whiskers(axis, table: pd.DataFrame) -> None:
+    """Dots at the means of `table`, with lines from low to high where there is an interval."""
+    places = np.arange(len(table))
+    spread = table[["low", "high"]].sub(table["mean"], axis=0).abs().fillna(0).T.to_numpy()
+    axis.errorbar(table["mean"], places, xerr=spread, fmt="o", color=PHOTO, markersize=5, capsize=3)
+
+
+def _row_names(axis, rows) -> None:
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="y", color="0.9")
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="x", labelsize=8)
+    sns.despine(ax=axis)
+
+
+def beside_paper(ours: pd.DataFrame, paper: pd.DataFrame, where: str) -> Figure:
+    """What was measured here, and what the paper reports for other benchmarks, in two panels.
+
+    Args:
+        ours: columns mean, low, high. paper: a column for each of its benchmarks; the same index.
+        where: what ours were measured on.
+    """
+    figure = Figure(figsize=(8.6, 0.34 * len(ours) + 1.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _whiskers(left, ours)
+    left.set_title(f"measured by this kit: {where}", fontsize=10)
+    for (name, values), mark in zip(paper.items(), "DsX", strict=False):
+        right.plot(values, range(len(paper)), mark, mfc="none", color=GREY, label=name)
+    right.set_title("reported by the paper: other benchmarks", fontsize=10)
+    right.set_facecolor("0.97")
+    figure.legend(loc="outside lower right", ncols=3, frameon=False, fontsize=8)
+    for axis in (left, right):
+        axis.set(xlim=(0, 1), xlabel="mAP@all, seen classes")
+        _row_names(axis, list(ours.index))
+    return figure
+
+
+def overlap_curves(ours: dict[str, pd.DataFrame], paper: pd.DataFrame, where: str) -> Figure:
+    """mAP@all against the share of common classes: ours with intervals, the paper's beside them.
+
+    Args:
+        ours: label → columns mean, low, high, indexed by the share. paper: a column a benchmark.
+        where: what ours were measured on.
+    """
+    figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for (label, table), colour in zip(ours.items(), (PHOTO, SKETCH, GOOD), strict=False):
+        left.plot(table.index, table["mean"], "o-", color=colour, label=label, markersize=4)
+        left.fill_between(table.index, table["low"], table["high"], color=colour, alpha=0.2, lw=0)
+    left.set_title(f"measured by this kit: {where}", fontsize=10)
+    for (label, values), mark in zip(paper.items(), "Ds", strict=False):
+        right.plot(values, f"{mark}--", mfc="none", color=GREY, label=label, markersize=5)
+    right.set_title("reported by the paper: other benchmarks", fontsize=10)
+    right.set_facecolor("0.97")
+    for axis in (left, right):
+        axis.set(xlabel="share of the classes that both teachers know", ylim=(0, 1), xlim=(0, 1.03))
+        axis.legend(frameon=False, fontsize=8)
+        sns.despine(ax=axis)
+    left.set_ylabel("mAP@all")
+    return figure

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from dfsbir_lite import claims
+from dfsbir_lite.bench import BACKBONE
 from dfsbir_lite.claims import Claim
+from dfsbir_lite.experiments import ABLATIONS, OVERLAP, RIVALS
 
 
 def table(**rows) -> pd.DataFrame:
@@ -90,6 +92,16 @@ def test_of_several_rivals_the_best_on_average_counts():
 def test_claims_without_their_rows_are_left_out():
     frame = table(**{"data-free student": [0.5] * 3, "teacher features": [0.1] * 3})
     assert claims.judge(frame).claim.tolist() == ["better than classifier only"]
+
+
+def test_the_stored_table_is_whole():
+    frame = claims.stored()
+    assert set(frame.seed) == {0, 1, 2}
+    for part in ("seen", "unseen"):
+        scores = claims.by_seed(frame, part)
+        assert not scores.isna().any(axis=None) and scores.stack().between(0, 1).all()
+    assert set(RIVALS | ABLATIONS | OVERLAP) - {BACKBONE} == set(scores.index)
+    assert len(claims.judge(frame)) == len(claims.CLAIMS)
 
 
 def test_the_papers_lead_is_what_it_reports():

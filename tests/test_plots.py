@@ -17,6 +17,10 @@ CLASSES = ("ant", "bee", "cat", "dog")
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4).repeat_interleave(2)
 POSTERIORS = torch.full((8, 4), 0.25)
+INTERVALS = pd.DataFrame(
+    {"mean": [0.3, 0.6], "low": [0.2, np.nan], "high": [0.5, np.nan]}, index=["a", "b"]
+)
+PAPER = pd.DataFrame({"Sketchy": [0.5, 0.8], "TU-Berlin": [0.3, 0.7]}, index=["a", "b"])
 
 
 def draw_all() -> dict[str, Figure]:
@@ -30,6 +34,9 @@ def draw_all() -> dict[str, Figure]:
         "lines": plots.lines({"seen": pd.Series([0.1, 0.5], index=[10, 20])}, "steps", "mAP@all"),
         "bars": plots.bars({"chance": 0.1, "student": 0.6}, "mAP@all", line=0.1),
         "confusion": plots.confusion(torch.eye(4), CLASSES),
+        "intervals": plots.intervals({"seen": INTERVALS}, line="b"),
+        "beside_paper": plots.beside_paper(INTERVALS, PAPER, "ToyBox"),
+        "overlap_curves": plots.overlap_curves({"student": INTERVALS}, PAPER, "ToyBox"),
         "cosine_matrices": plots.cosine_matrices({"a": torch.eye(4)}, CLASSES, CLASSES),
         "retrievals": plots.retrievals(
             IMAGES[:2], IMAGES, torch.tensor([[0, 1], [5, 4]]), torch.eye(2).bool(), ["ant", "bee"]
@@ -122,6 +129,35 @@ def test_score_bars_has_a_panel_a_column_with_its_own_line():
     assert [axis.get_title() for axis in axes] == ["seen", "unseen"]
     assert [axis.lines[0].get_xdata()[0] for axis in axes] == [0.08, 0.25]
     assert [bar.get_width() for bar in axes[1].patches] == [0.3, 0.7]
+
+
+def whiskers(axis) -> list:
+    """The ends of the horizontal whiskers, from top to bottom."""
+    (container,) = axis.containers
+    return [segment[:, 0].tolist() for segment in container[2][0].get_segments()]
+
+
+def test_intervals_reach_from_low_to_high_and_compare_with_one_row():
+    (axis,) = plots.intervals({"seen": INTERVALS}, line="b").axes
+    assert names(axis, "y") == ["a", "b"]
+    assert whiskers(axis)[0] == pytest.approx([0.2, 0.5])
+    assert whiskers(axis)[1] == pytest.approx([0.6, 0.6])  # one seed has no interval
+    assert axis.lines[-1].get_xdata() == [0.6, 0.6]
+
+
+def test_the_papers_figures_stand_apart_from_ours():
+    left, right = plots.beside_paper(INTERVALS, PAPER, "ToyBox").axes
+    assert "measured" in left.get_title() and "ToyBox" in left.get_title()
+    assert "paper" in right.get_title() and whiskers(left)[0] == pytest.approx([0.2, 0.5])
+    assert [line.get_xdata().tolist() for line in right.lines] == [[0.5, 0.8], [0.3, 0.7]]
+    assert right.get_facecolor() != left.get_facecolor()
+
+
+def test_overlap_curves_have_the_papers_beside_them():
+    shares = INTERVALS.set_axis([0.5, 1.0])
+    left, right = plots.overlap_curves({"student": shares}, PAPER.set_axis([0.5, 1.0]), "it").axes
+    assert left.lines[0].get_xydata().tolist() == [[0.5, 0.3], [1.0, 0.6]]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == list(PAPER)
 
 
 def test_confusion_shows_per_cent_of_each_true_class():
