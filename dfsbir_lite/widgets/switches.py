@@ -35,7 +35,8 @@ class Switches(ipywidgets.VBox):
             name: ipywidgets.Checkbox(True, description=name, indent=False, layout=wide)
             for name in names
         }
-        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+        own = ipywidgets.Layout(max_width="100%", align_self="flex-start")  # else it is stretched
+        self.picture = ipywidgets.Image(format="png", layout=own)
         row = ipywidgets.HBox([*self.boxes.values()])
         row.layout = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 18px")
         super().__init__([row, self.picture])
@@ -86,7 +87,7 @@ class Switches(ipywidgets.VBox):
         newest = [on for on in self.tried if on][-KEPT:]
         bars = {self.named(on): self.tried[on] for on in ((), *newest)}
         figure = plots.switched(bars, self.named(self.on), self.title)
-        self.picture.value = plots.png(figure)
+        self.picture.value = plots.png(figure, dpi=100)
 
     def _score(self, on: tuple[str, ...]) -> None:
         known = self.tried.pop(on, None)
