@@ -44,7 +44,7 @@ def run_command(options) -> None:
         options.photos,
         options.sketches,
         sizes,
-        _names(options.unseen),
+        unseen=_names(options.unseen),
         known=given and given.teachers.classes,
         left_out=given.alone if given else (),
     )
@@ -222,6 +222,11 @@ def _parser() -> argparse.ArgumentParser:
         "--steps",
         type=_positive,
         help=f"iterations ({pipeline.STEPS}; {others})",
+    )
+    measure.add_argument(
+        "--workers",
+        type=_positive,
+        help="processes that make the rows of quality and claims (one a core; on a GPU 1)",
     )
     measure.add_argument(
         "--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table"

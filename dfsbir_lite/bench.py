@@ -1,40 +1,33 @@
 """Measurements behind the README's figures: `python -m dfsbir_lite bench NAME`, stored as JSON."""
 
+import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from dfsbir_lite import pipeline, toybox
-from dfsbir_lite.baselines import (
-    FedStudent,
-    RealDataStudent,
-    averaged_weights,
-    teacher_readouts,
-    unimodal,
+from dfsbir_lite import claims, pipeline, toybox
+from dfsbir_lite.checkpoint import write_atomically, write_json
+from dfsbir_lite.experiments import (
+    ABLATIONS,
+    FROM_TEACHERS,
+    OURS,
+    OVERLAP,
+    REAL,
+    RIVALS,
+    Plan,
+    compare,
+    open_setting,
 )
-from dfsbir_lite.checkpoint import write_json
+from dfsbir_lite.own import imagenet_weights
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
-from dfsbir_lite.sources import alternative, gaussian, metadata, textures
-from dfsbir_lite.students import distill
-from dfsbir_lite.zoo import (
-    ASSETS,
-    TEACHERS,
-    accuracy,
-    load_or_train,
-    need_shipped,
-    teacher_data,
-)
+from dfsbir_lite.runtime import Profile, UserError, profile
+from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
 
-# iterations of each student, where they differ from those of `run`; what an ingredient brings shows
-# best before the student has learnt all that its teachers know
-STEPS = {"quality": 600, "ingredients": 100}
+# iterations of each student, where they differ from those of `run`; differences show best before
+# the student has learnt all that its teachers know
+STEPS = {"quality": 600, "claims": 100}
+BACKBONE = "ImageNet backbone"
 
 
 def toybox_speed(sizes: Profile, options) -> dict:
@@ -64,12 +57,13 @@ def from_scratch(sizes: Profile, options) -> dict:
 
     A bench that was interrupted goes on where it stopped.
     """
-    benchmark, teachers = _given(sizes, options)
+    setting = open_setting(_plan("path", sizes, options))
     runs = []
-    for seed in range(options.seeds):
+    for seed in _seeds(options):
         folder = Path(options.out) / f"path-{sizes.name}-seed{seed}"
         shared = {"steps": options.steps, "device": options.device, "seed": seed}
-        runs.append(pipeline.run(benchmark, teachers, sizes, recipe("kit"), folder, **shared))
+        given = (setting.benchmark, setting.teachers, sizes, recipe("kit"), folder)
+        runs.append(pipeline.run(*given, **shared))
     _means(runs)
     _seconds(runs)
     return {"runs": runs}
@@ -78,164 +72,56 @@ def from_scratch(sizes: Profile, options) -> dict:
 def quality(sizes: Profile, options) -> dict:
     """How close the data-free student comes to one trained on real data, on the test split.
 
-    On ToyBox with the shipped teachers; on the user's folders with teachers trained there. Every
-    row is scored as it is finished, once a seed; a bench that was interrupted goes on where it
-    stopped. Prints means, the ratios to the student trained on real data and seconds.
+    On ToyBox with the shipped teachers; on the user's folders with teachers trained there. Prints
+    means, the ratios to the student trained on real data and seconds. Resumes.
     """
-    benchmark, teachers = _given(sizes, options)
-    runs = _compete("quality", _contestants, benchmark, teachers, sizes, options)
+    rows = options.rows or _available([*RIVALS, *FROM_TEACHERS])
+    runs = compare(_plan("quality", sizes, options), rows, _seeds(options), options.workers)
+    _tell_left_out(rows)
     return {"runs": runs, **_verdicts(runs)}
 
 
-def ingredients(sizes: Profile, options) -> dict:
-    """What each ingredient of the recipe brings: students from scratch, each without one of them.
+def all_claims(sizes: Profile, options) -> dict:
+    """Every claim of the paper, and some of ours, judged: rivals, ablations, partial overlap.
 
-    Once a seed on the test split; resumes. Prints scores, what is lost and seconds.
+    Prints scores with intervals and the verdicts; also writes one tidy CSV. Resumes.
     """
-    benchmark, teachers = _given(sizes, options)
-    runs = _compete("ingredients", _variants, benchmark, teachers, sizes, options)
-    means = _means(runs)
-    loss = means - means.loc["kit"]
-    print(f"against the kit's recipe\n{loss.round(3).to_string()}\n")
-    _seconds(runs)
-    return {"runs": runs}
+    rows = options.rows or _available([*RIVALS, *ABLATIONS, *OVERLAP])
+    seeds = _seeds(options)
+    runs = compare(_plan("claims", sizes, options), rows, seeds, options.workers)
+    _tell_left_out(rows)
+    frame = claims.tidy(runs, seeds)
+    path = Path(options.out) / f"claims-{sizes.name}.csv"
+    write_atomically(path, frame.to_csv(index=False, float_format="%.6g").encode())
+    for part in pd.unique(frame.part[frame.metric == "map_all"]):
+        print(f"mAP@all, {part} classes\n{claims.summary(frame, part).round(3).to_string()}\n")
+    for title, chosen in (("the paper's", claims.OF_THE_PAPER), ("our own", claims.OF_THE_KIT)):
+        told = claims.judge(frame, chosen)
+        print(f"{title} claims\n{told.round(3).to_string(index=False)}\n")
+    spent = frame.value[frame.metric == "seconds"].sum() / 60
+    print(f"{len(rows)} rows of {len(seeds)} seeds took {spent:.0f} minutes of one worker")
+    print(f"stored in {path}")
+    return {"runs": runs, "claims": claims.judge(frame).to_dict("records")}
 
 
-def _given(sizes: Profile, options):
-    """The test split and teachers: ToyBox's shipped ones, or those of folders, trained once."""
-    benchmark = pipeline.open_benchmark(options.photos, options.sketches, sizes)
-    folder = ASSETS / sizes.name
-    if options.photos:
-        folder = Path(options.out) / f"teachers-{sizes.name}"
-        pipeline.open_run(folder, {"source": benchmark.source})
-    return benchmark, pipeline.get_teachers(
-        benchmark, sizes, folder, train=bool(options.photos), device=options.device
-    )
+def _plan(name: str, sizes: Profile, options) -> Plan:
+    folder = Path(options.out) / f"{name}-{sizes.name}-{options.steps}"
+    given = (options.photos, options.sketches, str(options.device))
+    return Plan(sizes, options.steps, folder, *given)
 
 
-def _compete(
-    name: str, contestants: Callable, benchmark, teachers, sizes: Profile, options
-) -> list[dict]:
-    """Rows of scores, one dict a seed, each kept in its seed's folder as it is finished.
-
-    `contestants(benchmark, teachers, sizes, options, seed)` gives for each row a function that
-    returns its scores. A row is done for all seeds before the next one begins; with
-    `options.rows` only those are made, and returned.
-    """
-    runs, rivals = {}, {}
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        folder = Path(options.out) / f"{name}-{sizes.name}-{options.steps}" / f"seed{seed}"
-        facts = {"source": benchmark.source, "profile": sizes.name}
-        facts |= {"steps": options.steps, "seed": seed}
-        path = folder / "scores.json"
-        runs[path] = pipeline.open_run(folder, {**facts, **asdict(recipe("kit"))})
-        rivals[path] = contestants(benchmark, teachers, sizes, options, seed)
-    known = next(iter(rivals.values()))
-    if unknown := [row for row in options.rows if row not in known]:
-        raise UserError(f"no row {unknown[0]!r}: choose among {', '.join(known)}")
-    chosen = options.rows or tuple(known)
-    for row in chosen:
-        for path, rows in runs.items():
-            if row not in rows:
-                rows[row] = rivals[path][row]()
-                write_json(path, rows)
-    return [{row: rows[row] for row in chosen} for rows in runs.values()]
+def _seeds(options) -> range:
+    return range(options.first_seed, options.first_seed + options.seeds)
 
 
-def _contestants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
-    """What competes: for each row a function that learns it and returns its scores."""
-    device, settings = options.device, recipe("kit")
-    shared = {"device": device, "seed": seed}
-    steps = options.steps * settings.encoder_steps
-
-    def begin(start="scratch"):
-        return pipeline.start_encoders(start, teachers, sizes, seed)
-
-    def fed(source):
-        return FedStudent(source, teachers, settings, begin(), steps=steps, **shared)
-
-    def inverted():
-        draw = torch.Generator(device).manual_seed(seed)
-        return fed(metadata(teachers, draw, batch=settings.batch))
-
-    length = {"steps": options.steps, "width": sizes.estimator_width}
-
-    def distilled(start):
-        return distill(teachers, pipeline.suited(settings, start), begin(start), **length, **shared)
-
-    still = {**teacher_readouts(teachers), "averaged weights": averaged_weights(teachers)}
-    learners = {
-        "data-free student": lambda: distilled("scratch"),
-        "real-data student": lambda: RealDataStudent(
-            *benchmark.train, settings, begin(), steps=steps, **shared
-        ),
-        "textures instead of synthesis": lambda: fed(textures),
-        "uni-modal distillation": lambda: unimodal(teachers, settings, begin(), **length, **shared),
-        "Gaussian prior": lambda: fed(gaussian),
-        "meta-data": inverted,
-        "alternative data": lambda: fed(alternative),
-        "data-free student, from teachers": lambda: distilled("teachers"),
-    }
-    rows = {name: partial(benchmark.scores, read, device) for name, read in still.items()}
-    for name, make in learners.items():
-        read = attrgetter("features" if name == "uni-modal distillation" else "embed")
-        rows[name] = partial(_watched, make, name, benchmark, device, read)
-    return rows
+def _available(rows: list[str]) -> list[str]:
+    """`rows`, without the one whose weights are not on this machine."""
+    return [row for row in rows if row != BACKBONE or imagenet_weights().is_file()]
 
 
-WITHOUT = {
-    "kit": {},
-    "no hints": {"hint": 0},
-    "no hints; posteriors instead of answers": {"hint": 0, "match": 0, "proxy": 1},
-    "no relabelling": {"relabel": False},
-    "no replay": {"replay": 1},
-    "no contours": {"contours": 0},
-    "contours in place of all sketches": {"contours": 1},
-    "no batch statistics": {"bn": 0},
-    "no diversity": {"diversity": 0},
-    "no one-hot": {"one_hot": 0},
-    "no alignment": {"align": 0},
-    "no guidance": {"modal": 0},
-    "no adversary": {"adv": 0},
-    "noise never redrawn": {"refresh_every": 0},
-    "no averaging": {"ema": 0},
-}
-
-
-def _variants(benchmark, teachers, sizes: Profile, options, seed: int) -> dict:
-    """For each of `WITHOUT` a function that learns a student and returns its scores."""
-    device = options.device
-
-    def learn(changes):
-        begin = pipeline.start_encoders("scratch", teachers, sizes, seed)
-        shared = {"width": sizes.estimator_width, "device": device, "seed": seed}
-        return distill(teachers, recipe("kit", **changes), begin, steps=options.steps, **shared)
-
-    return {
-        name: partial(_watched, partial(learn, changes), name, benchmark, device, looks=1)
-        for name, changes in WITHOUT.items()
-    }
-
-
-def _watched(
-    make: Callable, name: str, benchmark, device, read=attrgetter("embed"), looks: int = 12
-) -> dict:
-    """Runs a learner to its end and scores it; looks at it on the way, with the clock stopped.
-
-    `read` says what of the encoders is compared.
-
-    Returns its scores, its seconds, and `course`: (seconds, seen mAP@all) at each look.
-    """
-    course, seconds, began = [], 0.0, time.perf_counter()
-    loop = make()
-    for n, step in enumerate(progress(loop, desc=name, unit="step"), 1):
-        if n % max(1, len(loop) // looks) == 0 or n == len(loop):
-            seconds += time.perf_counter() - began
-            encoders = getattr(step, "encoders", step)
-            scores = benchmark.scores(read(encoders), device)
-            course.append([round(seconds, 1), scores["seen"]["map_all"]])
-            began = time.perf_counter()
-    return {"seconds": round(seconds, 1), "course": course, **scores}
+def _tell_left_out(rows) -> None:
+    if BACKBONE not in rows and not imagenet_weights().is_file():
+        print(f"without the row {BACKBONE}: there is no {imagenet_weights()}\n")
 
 
 def _means(runs: list[dict]) -> pd.DataFrame:
@@ -255,7 +141,7 @@ def _verdicts(runs: list[dict]) -> dict:
     """Prints the table, ratios and seconds; returns the ratios, where both students have rows."""
     _means(runs)
     _seconds(runs)
-    ours, real = "data-free student", "real-data student"
+    ours, real = OURS, REAL
     if not {ours, real} <= runs[0].keys():
         return {}
 
@@ -281,7 +167,7 @@ def _verdicts(runs: list[dict]) -> dict:
 
 BENCHES = {
     "quality": quality,
-    "ingredients": ingredients,
+    "claims": all_claims,
     "toybox": toybox_speed,
     "teachers": teacher_accuracy,
     "path": from_scratch,
@@ -295,6 +181,8 @@ def command(options) -> None:
         raise UserError(f"bench {options.name} measures ToyBox: leave --photos and --sketches out")
     if not options.photos and options.name != "toybox":
         need_shipped(sizes.name)
+    if options.workers is None:  # on a GPU one process keeps the device busy
+        options.workers = (os.cpu_count() or 1) if str(options.device) == "cpu" else 1
     options.steps = options.steps or STEPS.get(options.name, pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"

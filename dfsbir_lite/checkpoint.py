@@ -7,6 +7,7 @@ so that an interruption leaves either the old file or the new one.
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,20 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def put_in_place(new: Path, folder: Path) -> None:
+    """Renames the folder `new` to `folder`; an older one is deleted only when that has worked."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except BaseException:  # an interruption too
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: str | Path, value) -> None:

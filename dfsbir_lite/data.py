@@ -1,6 +1,7 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,11 @@ class ImageSet:
     classes: tuple[str, ...]
     modality: str
 
+    def __post_init__(self):
+        sys.audit("dfsbir_lite.images", "made", self.modality, len(self))  # see audit.py
+
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
 
     def only(self, classes: tuple[str, ...]) -> "ImageSet":
         """The images of `classes`, labelled by their place there. UserError for unknown ones."""

@@ -27,6 +27,7 @@ from dfsbir_lite import data, retrieval
 from dfsbir_lite.checkpoint import (
     load_state,
     load_weights,
+    put_in_place,
     read_json,
     save_state,
     sha256_of,
@@ -187,23 +188,9 @@ def _draft(folder: Path) -> Iterator[Path]:
     try:
         draft.mkdir()
         yield draft
-        _put_in_place(draft, folder)
+        put_in_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    """Renames `draft` to `folder`; an older one goes only when that has worked."""
-    old = draft.with_name(f"{draft.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        draft.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _refuse_to_replace(folder: Path) -> None:

@@ -103,13 +103,16 @@ def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Te
     return torch.stack(distances).sum()
 
 
-def class_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
+def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool = False) -> Tensor:
     """L_align, the paper: KL divergence of what the two teachers see in one noise vector's pair.
 
-    Symmetric, mean of both directions: the one-way term lets one estimator stand still.
+    Symmetric, mean of both directions; `one_way` is KL(photo ‖ sketch) alone, as in the authors'
+    code, which presses harder on the sketch estimator than on the other.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
     forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
+    if one_way:
+        return forth
     back = F.kl_div(photo, sketch, reduction="batchmean", log_target=True)
     return (forth + back) / 2
 

@@ -7,6 +7,7 @@ torchvision has the architecture of, and makes any two teachers name the same cl
 import difflib
 import pickle
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def adopt(
         {**facts, "classes": list(classes), "from": str(weights)},
     )
     return load(path)
+
+
+def imagenet_weights(architecture: str = "resnet18") -> Path:
+    """Where torchvision keeps its weights of ImageNet, once something has downloaded them."""
+    weights = torchvision.models.get_model_weights(architecture).DEFAULT
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+
+
+def imagenet_backbone(device="cpu", architecture: str = "resnet18") -> Callable:
+    """The features of a torchvision classifier of ImageNet, as a read-out of photos and sketches.
+
+    Images are scaled to 224 px. Nothing is downloaded: raises UserError without `imagenet_weights`.
+    """
+    path, classes = imagenet_weights(architecture), tuple(map(str, range(1000)))
+    teacher = torchvision_teacher(architecture, classes, 224, **IMAGENET)
+    _fill(teacher.network[1], _read(path), path, architecture)
+    teacher, resize = teacher.to(device), Resize(224)
+    return lambda images, modality: teacher(resize(images)).features
 
 
 def load(path: str | Path) -> Teacher:

@@ -27,7 +27,7 @@ from dfsbir_lite.students import (
     new_encoders,
     save_encoders,
 )
-from dfsbir_lite.teachers import Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
 SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
@@ -117,19 +117,12 @@ def _untaught(names, known, unseen) -> list[str]:
     return [name for name in names if class_key(name) not in taught and name not in unseen]
 
 
-def open_benchmark(
-    photos,
-    sketches,
-    sizes: Profile,
-    unseen: tuple[str, ...] = (),
-    known: tuple[str, ...] | None = None,
-    left_out: tuple[str, ...] = (),
-) -> Benchmark:
+def open_benchmark(photos, sketches, sizes: Profile, *, known=None, **options) -> Benchmark:
     """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if photos:
-        return folder_benchmark(photos, sketches, sizes, unseen, known, left_out)
+        return folder_benchmark(photos, sketches, sizes, known=known, **options)
     if known and set(known) != set(toybox.SEEN):
         raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
@@ -150,25 +143,31 @@ def get_teachers(
     """
     photos, sketches = benchmark.train
     both = together(photos, sketches, by_modality=True)
-    found = []
     parts = {"photo": photos, "sketch": sketches, "modality": both}
-    for n, (name, part) in enumerate(parts.items()):
-        path = Path(folder) / f"{name}.safetensors"
-        if train and not path.is_file():
-            teacher = train_teacher(
-                part.images,
-                part.labels,
-                part.classes,
-                sizes,
-                device=device,
-                seed=seed + n,  # trained apart: no two may start from the same weights
-                desc=f"teacher: {name}",
-            )
-            save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
-        found.append(load_teacher(path, part.classes))
-    teachers = Teachers(*found)
+    teachers = Teachers(
+        *(
+            # trained apart: no two may start from the same weights
+            get_teacher(name, part, sizes, folder, train=train, device=device, seed=seed + n)
+            for n, (name, part) in enumerate(parts.items())
+        )
+    )
     check_size(teachers, sizes, folder)
     return teachers.to(device)
+
+
+def get_teacher(
+    name: str, part: ImageSet, sizes: Profile, folder: Path, *, train=True, device="cpu", seed=0
+) -> Teacher:
+    """The teacher `name` of `part`: that in `folder`, else trained now and saved there.
+
+    Raises UserError if it is missing and not to be trained, or was trained on other classes.
+    """
+    path = Path(folder) / f"{name}.safetensors"
+    if train and not path.is_file():
+        options = {"device": device, "seed": seed, "desc": f"teacher: {name}"}
+        teacher = train_teacher(part.images, part.labels, part.classes, sizes, **options)
+        save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
+    return load_teacher(path, part.classes).to(device)
 
 
 def check_size(teachers: Teachers, sizes: Profile, folder) -> None:

@@ -23,6 +23,7 @@ class Recipe:
         estimator_lr, encoder_lr: learning rates (Adam, AdamW with a cosine schedule).
         labels: "noise" takes the wanted class from the noise itself, "teacher" takes the photo
             teacher's arg-max, as the paper does.
+        one_way: whether alignment is one-way, see `losses.class_alignment`.
         adv_after: estimator steps before the adversarial term counts.
         adv_masked: whether it counts only samples of the wanted class.
         refresh_every: estimator steps between new noise projections of the estimators; 0 is never.
@@ -44,6 +45,7 @@ class Recipe:
     estimator_lr: float = 3e-3
     encoder_lr: float = 3e-3
     labels: str = "noise"
+    one_way: bool = False
     adv_after: int = 0
     adv_masked: bool = False
     refresh_every: int = 0

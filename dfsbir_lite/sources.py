@@ -5,6 +5,7 @@ A source is a function (n, size, draw) -> photos and sketches, each (n, 3, size,
 `draw` is the generator that all randomness comes from.
 """
 
+import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -42,6 +43,8 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
     photographs that scikit-learn ships (a temple, a flower); sketches are its handwritten digits,
     dark on white, with a random turn and shift. Both need no download.
     """
+    for modality in ("photo", "sketch"):
+        sys.audit("dfsbir_lite.images", "read", modality, n)  # see audit.py
     scenes, digits = _unrelated()
     device = draw.device
     which = torch.randint(len(scenes), (n,), generator=draw, device=device)

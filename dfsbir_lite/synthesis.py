@@ -3,8 +3,9 @@
 Data-free: this module sees teachers and noise, and cannot import anything that reads images.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from dfsbir_lite.runtime import UserError, autocast
 from dfsbir_lite.teachers import Teachers
 
 LOUDER = 3.0
+MODALITIES = ("photo", "sketch")
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Synthesis(Iterator[SynthesisStep]):
             )
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
+        self.taught = {m: getattr(self.teachers, m).taught.to(self.device) for m in MODALITIES}
+        self.complete = all(taught.all().item() for taught in self.taught.values())
         self.draw = torch.Generator(self.device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
@@ -138,7 +142,7 @@ class Synthesis(Iterator[SynthesisStep]):
         weights = self.recipe.weights.snapshot()
         noise = self.noise()
         with autocast(self.device):
-            photos, sketches = (self.estimators[m](noise) for m in ("photo", "sketch"))
+            photos, sketches = (self.estimators[m](noise) for m in MODALITIES)
             terms, labels = self._terms(photos, sketches, noise, weights)
         total = losses.weighted(terms, weights)
         # with every weight at zero there is nothing to learn, nor from a term that is constant
@@ -159,13 +163,16 @@ class Synthesis(Iterator[SynthesisStep]):
             photo_labels = sketch_labels = self.wanted(noise)
         else:
             photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
+        p_taught = self.taught["photo"][photo_labels]
+        s_taught = self.taught["sketch"][sketch_labels]
+        align = partial(losses.class_alignment, one_way=self.recipe.one_way)
         terms = {
-            "one_hot": losses.one_hot(p.logits, photo_labels)
-            + losses.one_hot(s.logits, sketch_labels),
+            "one_hot": self._where(p_taught, losses.one_hot, p.logits, photo_labels)
+            + self._where(s_taught, losses.one_hot, s.logits, sketch_labels),
             "entropy": losses.entropy(p.logits) + losses.entropy(s.logits),
             "activation": losses.activation(p.features) + losses.activation(s.features),
             "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
-            "align": losses.class_alignment(p.logits, s.logits),
+            "align": self._where(p_taught & s_taught, align, p.logits, s.logits),
             "diversity": losses.diversity(photos) + losses.diversity(sketches),
         }
         if weights["modal"]:
@@ -177,6 +184,12 @@ class Synthesis(Iterator[SynthesisStep]):
                 "sketch", sketches, s.logits, sketch_labels
             )
         return terms, photo_labels
+
+    def _where(self, taught: Tensor, loss: Callable, *rows: Tensor) -> Tensor:
+        """`loss` of the `rows` whose wanted class was `taught` (N,): none can judge the others."""
+        if self.complete:
+            return loss(*rows)
+        return loss(*(r[taught] for r in rows)) if taught.any() else torch.zeros(())
 
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         read = self.encoders.class_logits(images, modality)

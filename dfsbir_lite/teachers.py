@@ -44,12 +44,15 @@ class Teacher(nn.Module):
         network: the classifier. If it expects normalised images, put that layer into it.
         classes: the names of the outputs, in order.
         size: the side of the images that it was trained on, in pixels.
+
+    `taught` (C,) is true for the classes that it was trained on: all of them, see `widened`.
     """
 
     def __init__(self, network: nn.Module, classes: tuple[str, ...], size: int):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.classes, self.size = tuple(classes), size
+        self.taught = torch.ones(len(self.classes), dtype=torch.bool)
         self.head = _last_linear(network, len(self.classes))
         self._features: Tensor | None = None
         self._moments: list | None = None
@@ -98,7 +101,26 @@ class Teacher(nn.Module):
             if (whole := getattr(small.head, name)) is not None:
                 setattr(small.head, name, nn.Parameter(whole[rows], requires_grad=False))
         small.head.out_features, small.classes = len(rows), tuple(names or classes)
+        small.taught = self.taught[rows]
         return small
+
+    def widened(self, classes: Sequence[str]) -> "Teacher":
+        """A copy with outputs for all `classes`, and no opinion on those that are not its own.
+
+        The score of a class that it was not taught is the mean of its scores, which is again an
+        output of a linear layer. Raises UserError if a class of its own is missing.
+        """
+        if missing := [name for name in self.classes if name not in classes]:
+            raise UserError(f"the teacher's class {missing[0]!r} is not among {', '.join(classes)}")
+        places = [self.classes.index(name) if name in self.classes else -1 for name in classes]
+        wide = copy.deepcopy(self)
+        for name in ("weight", "bias"):
+            if (rows := getattr(self.head, name)) is not None:
+                rows = torch.cat([rows, rows.mean(0, keepdim=True)])[places]
+                setattr(wide.head, name, nn.Parameter(rows, requires_grad=False))
+        wide.head.out_features, wide.classes = len(places), tuple(classes)
+        wide.taught = torch.tensor(places) >= 0
+        return wide
 
     @property
     def proxies(self) -> Tensor:

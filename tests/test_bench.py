@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 
-from dfsbir_lite import bench, pipeline
+from dfsbir_lite import bench, claims, experiments, pipeline
 from dfsbir_lite.data import ImageSet
+from dfsbir_lite.experiments import ABLATIONS, CHANGES, OVERLAP, RIVALS, ROWS
 from dfsbir_lite.recipes import recipe
 
 CLASSES = ("ant", "bee", "cat")
@@ -28,12 +31,15 @@ def small(monkeypatch, teachers, tiny_recipe):
     made = pipeline.Benchmark("random", pair, pair, pair)
     monkeypatch.setattr(pipeline, "toybox_benchmark", lambda *a, **k: made)
     monkeypatch.setattr(pipeline, "get_teachers", lambda *a, **k: teachers)
-    monkeypatch.setattr(bench, "recipe", lambda name, **changes: tiny_recipe(**changes))
-    monkeypatch.setattr(bench, "metadata", partial(bench.metadata, batches=1, steps=2))
+    monkeypatch.setattr(pipeline, "get_teacher", lambda *a, **k: teachers.photo)  # the unified one
+    monkeypatch.setattr(experiments, "recipe", lambda name, **changes: tiny_recipe(**changes))
+    fast = partial(experiments.metadata, batches=1, steps=2)
+    monkeypatch.setattr(experiments, "metadata", fast)
 
 
 def options(folder, **changes):
     given = {"out": folder, "steps": 2, "seeds": 2, "first_seed": 0, "device": "cpu", "rows": ()}
+    given["workers"] = 1
     given |= {"photos": None, "sketches": None}
     return SimpleNamespace(**{**given, **changes})
 
@@ -80,20 +86,37 @@ def test_quality_has_the_papers_six_baselines(small, tiny, tmp_path):
     assert all(len(rows[name]["course"]) > 0 for name in learnt)
 
 
-def test_ingredients_compares_students_that_go_without_one(small, tiny, tmp_path, capsys):
-    runs = bench.ingredients(tiny, options(tmp_path, seeds=2, steps=1))["runs"]
-    assert [list(rows) for rows in runs] == [list(bench.WITHOUT)] * 2
-    mean = {name: sum(r[name]["seen"]["map_all"] for r in runs) / 2 for name in bench.WITHOUT}
-    told = capsys.readouterr().out.split("against the kit's recipe")[1]
-    (line,) = (line for line in told.splitlines() if line.startswith("no replay "))
-    assert float(line.split()[2]) == pytest.approx(mean["no replay"] - mean["kit"], abs=6e-4)
+def test_claims_judges_rows_and_writes_them_as_a_tidy_table(small, tiny, tmp_path, capsys):
+    rows = ("teacher features", "teacher logits", "data-free student", "no replay")
+    result = bench.all_claims(tiny, options(tmp_path, seeds=2, steps=1, rows=rows))
+    frame = pd.read_csv(tmp_path / "claims-tiny.csv")
+    assert list(pd.unique(frame.row)) == list(rows) and set(frame.seed) == {0, 1}
+    for seed, scores in enumerate(result["runs"]):
+        got = claims.by_seed(frame).loc["no replay", seed]
+        assert got == pytest.approx(scores["no replay"]["seen"]["map_all"], rel=1e-5)
+    told = capsys.readouterr().out
+    judged = {claim["claim"]: claim["verdict"] for claim in result["claims"]}
+    assert set(judged) == {
+        "better than classifier only", "better than the teachers' logits", "replay matters",
+    }  # fmt: skip
+    assert all(verdict in told for verdict in judged.values())
 
 
-@pytest.mark.parametrize("changes", bench.WITHOUT.values())
-def test_an_ingredient_left_out_was_in(changes):
+def test_all_claims_can_be_judged_on_the_rows_that_are_made_without_a_choice(monkeypatch):
+    monkeypatch.setattr(bench, "imagenet_weights", lambda: Path("no such file"))
+    made = bench._available([*RIVALS, *ABLATIONS, *OVERLAP])
+    assert bench.BACKBONE in ROWS and bench.BACKBONE not in made
+    for claim in claims.CLAIMS:
+        others = (claim.other,) if isinstance(claim.other, str) else claim.other
+        assert {claim.ours, *others} <= set(made), claim.text
+
+
+@pytest.mark.parametrize("changes", CHANGES.values())
+def test_an_ablation_changes_what_was_in_the_recipe(changes):
     kit = recipe("kit")
     settings = {**asdict(kit), **asdict(kit.weights)}
-    assert all(settings[name] != value for name, value in changes.items())
+    assert any(settings[name] != value for name, value in changes.items())
+    recipe("kit", **changes)
 
 
 def test_a_start_from_the_teachers_learns_at_a_tenth_of_the_rate():

@@ -166,6 +166,14 @@ def shoot(locator, name: str) -> None:
         locator.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
+def stand_still(locator) -> None:
+    """Waits until that part of the page looks the same twice."""
+    before, now = b"", locator.screenshot()
+    while now != before:
+        locator.page.wait_for_timeout(300)
+        before, now = now, locator.screenshot()
+
+
 class Panel:
     """The live panel on a page, as a person handles it."""
 
@@ -383,4 +391,6 @@ def test_the_map_answers_and_replays_the_training(run_all):
     expect(training).to_contain_text("0 iterations")
     moment.press("End")
     expect(training).to_contain_text("600 iterations")
+    if SHOTS:
+        stand_still(training)  # marks travel from one map to the next
     shoot(training, "training")

@@ -19,10 +19,11 @@ from dfsbir_lite.teachers import save_teacher
 PACKAGE = Path(dfsbir_lite.__file__).parent
 LOOPS = ("dfsbir_lite.synthesis", "dfsbir_lite.students")
 # modules of ours that see real images, and packages that read image files
-OURS = tuple(
-    f"dfsbir_lite.{m}"
-    for m in ("data", "toybox", "sources", "baselines", "zoo", "pipeline", "bench", "export")
+SEEING = (
+    *("data", "toybox", "sources", "baselines", "zoo", "pipeline", "bench", "export", "audit"),
+    *("experiments", "own"),
 )
+OURS = tuple(f"dfsbir_lite.{module}" for module in SEEING)
 OTHERS = ("PIL", "torchvision", "cv2", "imageio", "skimage")
 # ways to import that a reader of the code would not see
 HIDDEN = ("importlib", "runpy", "pkgutil", "__import__", "exec", "eval")

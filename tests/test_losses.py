@@ -82,6 +82,14 @@ def test_class_alignment_is_symmetric_and_zero_for_equal_posteriors():
     assert losses.class_alignment(p, p + 3) == near(0)  # the same posteriors
 
 
+def test_one_way_alignment_is_the_divergence_of_the_sketch_from_the_photo():
+    # p = (3/4, 1/4), q = (1/2, 1/2), as above: KL(p, q), and KL(q, p) the other way round
+    p, q = torch.tensor([A]), torch.tensor([EVEN])
+    forth, back = 0.75 * log(1.5) - 0.25 * log(2), 0.5 * log(2) - 0.5 * log(1.5)
+    assert losses.class_alignment(p, q, one_way=True) == near(forth)
+    assert losses.class_alignment(q, p, one_way=True) == near(back)
+
+
 def test_modality_guidance():
     # photo read as (3/4, 1/4): ln 4/3; sketch read as (1/2, 1/2): ln 2
     photo, sketch = torch.tensor([A]), torch.tensor([EVEN])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from dfsbir_lite import own
@@ -50,6 +51,21 @@ def test_an_adopted_classifier_answers_as_it_did(weights, tmp_path):
     expected = network()((images - mean) / std)
     torch.testing.assert_close(reading.logits, expected, atol=2e-2, rtol=2e-2)  # half precision
     assert len(reading.moments) == 20 and [m.shape[1] for m in reading.maps] == [64, 128, 256, 512]
+
+
+def test_an_imagenet_backbone_reads_the_weights_that_torchvision_keeps(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(UserError, match=r"resnet18-.*no such file"):
+        own.imagenet_backbone()
+    path = own.imagenet_weights()
+    path.parent.mkdir()
+    torch.save(network(1000).state_dict(), path)
+    images = torch.rand(2, 3, 32, 32)
+    found = own.imagenet_backbone()(images, "sketch")
+    body = nn.Sequential(*list(network(1000).children())[:-1], nn.Flatten())
+    mean, std = (torch.tensor(own.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
+    large = F.interpolate(images, (224, 224), mode="bilinear")
+    torch.testing.assert_close(found, body((large - mean) / std), atol=1e-3, rtol=1e-3)
 
 
 def test_safetensors_are_read_too(tmp_path):

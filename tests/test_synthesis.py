@@ -111,6 +111,46 @@ def test_labels_from_the_teachers(teachers):
     torch.testing.assert_close(step.terms["one_hot"], expected)
 
 
+def test_no_teacher_judges_samples_of_classes_that_it_was_not_taught(make_teacher, teachers):
+    photo = make_teacher(("ant", "bee"), 1).widened(("ant", "bee", "cat"))
+    sketch = make_teacher(("bee", "cat"), 2).widened(("ant", "bee", "cat"))
+    parted = Teachers(photo, sketch, teachers.guidance)
+    loop = synthesize(parted, replace(SMALL, weights=Weights(one_hot=1, align=1), batch=32))
+    step = next(loop)
+    p, s = photo(step.photos).logits, sketch(step.sketches).logits
+    by_photo, by_sketch = step.labels != 2, step.labels != 0
+    both = by_photo & by_sketch
+    assert 0 < both.sum() < by_photo.sum() < 32
+    expected = F.cross_entropy(p[by_photo], step.labels[by_photo])
+    expected = expected + F.cross_entropy(s[by_sketch], step.labels[by_sketch])
+    torch.testing.assert_close(step.terms["one_hot"], expected)
+    torch.testing.assert_close(step.terms["align"], losses.class_alignment(p[both], s[both]))
+
+
+def test_a_batch_that_nobody_can_judge_teaches_nothing(make_teacher, teachers):
+    classes = ("ant", "bee", "cat")
+    parted = Teachers(
+        make_teacher(("ant", "bee"), 1).widened(classes),
+        make_teacher(("cat", "ant"), 2).widened(classes),
+        teachers.guidance,
+    )
+    loop = synthesize(parted, replace(SMALL, weights=Weights(one_hot=1, align=1), batch=1), seed=1)
+    terms = [next(loop).terms for _ in range(12)]
+    assert all(torch.isfinite(value) for step in terms for value in step.values())
+    assert any(step["align"] == 0 for step in terms)
+
+
+def test_one_way_alignment_is_a_setting(teachers):
+    both, one = (
+        next(synthesize(teachers, replace(SMALL, weights=Weights(align=1), one_way=way)))
+        for way in (False, True)
+    )
+    p, s = teachers.photo(one.photos).logits, teachers.sketch(one.sketches).logits
+    expected = losses.class_alignment(p, s, one_way=True)
+    torch.testing.assert_close(one.terms["align"], expected)
+    assert both.terms["align"] != one.terms["align"]
+
+
 def test_noise_is_normal_and_the_wanted_class_louder(teachers):
     loop = start(teachers)
     noise = loop.noise(2000)
@@ -307,7 +347,7 @@ def test_a_term_that_is_nan_is_named_and_nothing_is_learnt_from_it(teachers, mon
     next(loop)
     before = snapshot(loop)
     with monkeypatch.context() as broken:
-        broken.setattr(losses, "class_alignment", lambda p, s: (p + s).sum() * float("nan"))
+        broken.setattr(losses, "class_alignment", lambda p, s, **_: (p + s).sum() * torch.nan)
         with pytest.raises(FloatingPointError, match="align is nan"):
             next(loop)
     assert not changed(before, loop)

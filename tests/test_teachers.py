@@ -128,6 +128,25 @@ def test_a_network_without_batch_norm_can_be_a_teacher(make_teacher, tiny_recipe
     assert next(synthesize(given, only_bn, width=8)).terms["bn"] == 0
 
 
+def test_a_widened_teacher_has_no_opinion_on_what_it_was_not_taught(make_teacher):
+    narrow = make_teacher(("cat", "ant"), 1)
+    wide = narrow.widened(("ant", "bee", "cat"))
+    images = torch.rand(4, 3, 16, 16)
+    cat, ant = narrow(images).logits.T
+    expected = torch.stack([ant, (ant + cat) / 2, cat], 1)
+    torch.testing.assert_close(wide(images).logits, expected)
+    assert wide.taught.tolist() == [True, False, True] and narrow.taught.all()
+    assert narrow.classes == ("cat", "ant") and narrow(images).logits.shape == (4, 2)
+    again = wide.only(["cat", "bee"])
+    assert again.taught.tolist() == [True, False]
+    torch.testing.assert_close(again(images).logits, expected[:, [2, 1]])
+
+
+def test_a_teacher_is_not_widened_to_less(make_teacher):
+    with pytest.raises(UserError, match="class 'bee' is not among ant, cat"):
+        make_teacher(("ant", "bee")).widened(("ant", "cat"))
+
+
 def test_one_unified_teacher_may_be_both(teacher, make_teacher, tiny_recipe):
     both = Teachers(teacher, teacher, make_teacher(("photo", "sketch")))
     step = next(synthesize(both, tiny_recipe(), width=8))

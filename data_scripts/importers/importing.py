@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dfsbir_lite.checkpoint import write_json
+from dfsbir_lite.checkpoint import put_in_place, write_json
 from dfsbir_lite.data import fit
 from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import MODALITIES, SPLITS, DataSet, Item
@@ -90,7 +90,7 @@ def import_data(
         manifest = _manifest(dataset, paths, found, build)
         write_json(build.folder / MANIFEST, manifest)
         _refuse_to_replace(out, again)  # what came to be there in the meantime
-        _put_in_place(build.folder, out, old=work.with_name(f"{work.name}.old"))
+        put_in_place(build.folder, out)
     return manifest
 
 
@@ -108,19 +108,6 @@ def _refuse_to_replace(out: Path, again: bool) -> None:
             f"{out}: holds {', '.join(others[:NAMED])}{more}, which is not of the import; "
             "move it away"
         )
-
-
-def _put_in_place(new: Path, out: Path, old: Path) -> None:
-    """Renames `new` to `out`; an older one waits at `old`, and goes only when that has worked."""
-    if out.exists():
-        out.rename(old)
-    try:
-        new.rename(out)
-    except BaseException:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _unseen(dataset: DataSet, wish: Wish, found: Found) -> tuple[str, ...]:

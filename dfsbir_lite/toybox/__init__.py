@@ -5,6 +5,8 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
+import sys
+
 import numpy as np
 
 from . import shapes
@@ -49,6 +51,11 @@ def draw(modality, name, index=0, *, split="train", size=32, seed=0):
     _check(modality, split, (name,), size, seed)
     if index < 0:
         raise ValueError(f"index {index!r} is negative; use 0 or more")
+    sys.audit("dfsbir_lite.images", "drawn", modality, 1)  # see audit.py
+    return _draw(modality, name, index, split, size, seed)
+
+
+def _draw(modality, name, index, split, size, seed):
     dice = Dice(seed, SPLITS.index(split), MODALITIES.index(modality), CLASSES.index(name), index)
     parts = getattr(shapes, name)(dice)
     make = photograph if modality == "photo" else scribble
@@ -59,7 +66,7 @@ def _batch(modality, name, indices, split, size, seed):
     """Pictures of one class, (n, 3, size, size) uint8."""
     images = np.empty((len(indices), 3, size, size), np.uint8)
     for row, index in enumerate(indices):
-        picture = draw(modality, name, index, split=split, size=size, seed=seed)
+        picture = _draw(modality, name, index, split, size, seed)
         images[row] = picture.transpose(2, 0, 1)
     return images
 
@@ -90,6 +97,7 @@ def render(
     _check(modality, split, classes, size, seed)
     if per_class < 0:
         raise ValueError(f"per_class {per_class!r} is negative; ask for 0 images or more")
+    sys.audit("dfsbir_lite.images", "drawn", modality, len(classes) * per_class)
     jobs = [
         (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
         for name in classes

@@ -1,0 +1,223 @@
+"""The rows that are compared, and the runner: what is made once is kept, whoever made it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dfsbir_lite import experiments, pipeline
+from dfsbir_lite.experiments import OURS, REAL, Plan, compare, split_classes
+from dfsbir_lite.runtime import UserError
+
+CLASSES = tuple("abcdefghijkl")
+
+
+# --- partial overlap --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "common"), [(0.1, 1), (0.25, 3), (0.5, 6), (0.75, 9), (1, 12)])
+def test_lists_share_what_they_should_and_cover_all(share, common):
+    photo, sketch = split_classes(CLASSES, share, seed=3)
+    assert len(set(photo) & set(sketch)) == common
+    assert set(photo) | set(sketch) == set(CLASSES)
+    assert abs(len(photo) - len(sketch)) <= 1
+    assert list(photo) == sorted(photo) and list(sketch) == sorted(sketch)
+
+
+def test_lists_hang_on_the_seed_alone():
+    assert split_classes(CLASSES, 0.5, 1) == split_classes(CLASSES, 0.5, 1)
+    assert split_classes(CLASSES, 0.5, 1) != split_classes(CLASSES, 0.5, 2)
+    photo, sketch = split_classes(("a", "b", "c"), 0.01)
+    assert len(set(photo) & set(sketch)) == 1
+
+
+# --- the rows ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def setting(write_folders, tmp_path, tiny, tiny_recipe):
+    """Teachers trained on folders of three easy classes."""
+    photos, sketches = write_folders(tmp_path)
+    plan = Plan(replace(tiny, teacher_epochs=40), 1, tmp_path / "out", str(photos), str(sketches))
+    made = experiments.open_setting(plan)
+    return replace(made, settings=tiny_recipe(encoder_steps=1, estimator_steps=1))
+
+
+def test_a_unified_teacher_is_one_that_learns_photos_and_sketches(setting, monkeypatch):
+    seen = []
+    make = pipeline.train_teacher
+
+    def train(images, labels, classes, *args, **options):
+        seen.append((images, classes))
+        return make(images, labels, classes, *args, **options)
+
+    monkeypatch.setattr(pipeline, "train_teacher", train)
+    teachers = experiments._unified(setting)
+    assert teachers.photo is teachers.sketch and teachers.guidance is setting.teachers.guidance
+    ((images, classes),) = seen
+    assert classes == setting.benchmark.classes
+    assert torch.equal(images, torch.cat([part.images for part in setting.benchmark.train]))
+
+
+def test_partly_shared_teachers_were_taught_their_own_lists_alone(setting):
+    teachers = experiments.partly_shared(setting, 0.34)
+    lists = split_classes(setting.benchmark.classes, 0.34, setting.seed)
+    for teacher, taught in zip((teachers.photo, teachers.sketch), lists, strict=True):
+        assert teacher.classes == setting.benchmark.classes
+        assert [c for c, known in zip(teacher.classes, teacher.taught, strict=True) if known] == [
+            *taught
+        ]
+    assert not teachers.photo.taught.all()
+
+
+def test_other_teachers_are_trained_for_another_seed(setting):
+    first = experiments.partly_shared(setting, 0.34).photo.head.weight
+    second = experiments.partly_shared(replace(setting, seed=1), 0.34).photo.head.weight
+    assert not torch.equal(first, second)
+    assert torch.equal(first, experiments.partly_shared(setting, 0.34).photo.head.weight)
+
+
+def test_a_gaussian_prior_never_sees_an_estimator(setting, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("an estimator was made")
+
+    monkeypatch.setattr("dfsbir_lite.synthesis.Estimator", refuse)
+    for name in ("Gaussian prior", "meta-data", "alternative data", REAL):
+        loop = experiments.LEARNERS[name](setting)
+        next(loop)
+    with pytest.raises(AssertionError, match="an estimator was made"):
+        experiments.LEARNERS[OURS](setting)
+
+
+def test_unimodal_students_are_compared_by_features(setting, monkeypatch):
+    widths = []
+
+    def scores(readout, device):
+        widths.append(readout(torch.rand(2, 3, 16, 16), "photo").shape[1])
+        return {"seen": {"map_all": 0.0}}
+
+    loops = (experiments.LEARNERS[name](setting) for name in (experiments.UNIMODAL, OURS))
+    watched = replace(setting, benchmark=type("B", (), {"scores": staticmethod(scores)})())
+    for name in (experiments.UNIMODAL, OURS):
+        experiments.watched(lambda _: next(loops), name, 1, watched)
+    features, embedding = setting.plan.sizes.widths[-1], setting.plan.sizes.embed_dim
+    assert widths == [features, embedding]
+
+
+def test_a_student_of_real_data_needs_some(setting):
+    empty = replace(setting, benchmark=replace(setting.benchmark, train=None))
+    with pytest.raises(UserError, match="no images to train on"):
+        experiments.LEARNERS[REAL](empty)
+
+
+# --- the runner -------------------------------------------------------------------------------
+
+ROWS = ("teacher logits", "averaged weights")
+
+
+def test_rows_are_kept_and_made_once(setting, monkeypatch):
+    plan = setting.plan
+    first = compare(plan, ROWS, range(2))
+    stored = json.loads((plan.folder / "seed1" / "scores.json").read_text())
+    assert stored == first[1]
+
+    def refuse(*args):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(experiments, "_score", refuse)
+    assert compare(plan, ROWS[::-1], range(2)) == [
+        {row: rows[row] for row in ROWS[::-1]} for rows in first
+    ]
+
+
+def test_workers_make_what_one_process_makes(setting, tmp_path):
+    rows = (*ROWS, "Gaussian prior")
+    here = compare(setting.plan, rows, range(2))
+    plan = replace(setting.plan, folder=tmp_path / "out" / "workers")
+    there = compare(plan, rows, range(2), workers=2)
+    for mine, theirs in zip(here, there, strict=True):
+        for row in rows:
+            assert mine[row]["seen"] == theirs[row]["seen"]
+
+
+def test_threads_are_given_back(setting):
+    before = torch.get_num_threads()
+    compare(setting.plan, ROWS[:1], [0])
+    assert torch.get_num_threads() == before
+
+
+def test_an_interruption_keeps_what_is_finished(setting, monkeypatch):
+    true = experiments._score
+
+    def interrupted(given, row, seed):
+        if row == ROWS[1]:
+            raise KeyboardInterrupt
+        return true(given, row, seed)
+
+    monkeypatch.setattr(experiments, "_score", interrupted)
+    with pytest.raises(UserError, match="the same command goes on"):
+        compare(setting.plan, ROWS, [0])
+    kept = json.loads((setting.plan.folder / "seed0" / "scores.json").read_text())
+    assert list(kept) == [ROWS[0]]
+
+
+def test_an_unknown_row_and_other_teachers_are_refused(setting, write_folders, tmp_path):
+    with pytest.raises(UserError, match="no row 'nothing': choose among teacher features"):
+        compare(setting.plan, ["nothing"], [0])
+    compare(setting.plan, ROWS, [0])
+    for path in setting.plan.networks.glob("photo.*"):
+        path.unlink()
+    longer = replace(setting.plan, sizes=replace(setting.plan.sizes, teacher_epochs=41))
+    with pytest.raises(UserError, match="holds a run with another teachers"):
+        compare(longer, ROWS, [0])
+
+
+@pytest.mark.slow
+def test_a_killed_comparison_leaves_no_worker_and_ends_in_the_same_numbers(setting, tmp_path):
+    whole = compare(setting.plan, LONG, [0], workers=2)
+    plan = replace(setting.plan, folder=tmp_path / "killed")
+    code = (
+        "from pathlib import PosixPath\n"
+        "from dfsbir_lite.experiments import Plan, compare\n"
+        "from dfsbir_lite.runtime import Profile\n"
+        f"if __name__ == '__main__': compare({plan!r}, {LONG!r}, [0], workers=2)\n"
+    )
+    script = tmp_path / "compare.py"
+    script.write_text(code)
+    path = plan.folder / "seed0" / "scores.json"
+    process = subprocess.Popen([sys.executable, script], start_new_session=True)
+    while not path.is_file():
+        time.sleep(0.05)
+        assert process.poll() is None
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(children) >= 2
+    ends = time.monotonic() + 20
+    while any(map(_runs, children)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not any(map(_runs, children))
+    assert set(json.loads(path.read_text())) < set(LONG)
+    again = compare(plan, LONG, [0], workers=2)
+    assert [again[0][row]["seen"] for row in LONG] == [whole[0][row]["seen"] for row in LONG]
+
+
+LONG = (*ROWS, "Gaussian prior", "alternative data", "textures instead of synthesis")
+
+
+def _runs(pid: str) -> bool:
+    """Whether that process is there, and not only waits to be buried."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
