@@ -174,8 +174,8 @@ def polluted(encoders: Encoders, batches: list[tuple[Tensor, Tensor]]) -> Encode
 def one_way_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
     """Wrong as alignment: KL(photo teacher ‖ sketch teacher) alone, of logits (N, C).
 
-    Where the photo teacher is sure, the gradient for the photo estimator is nearly zero: it stands
-    still, and the sketch estimator does all the work. Right: `losses.class_alignment`.
+    Where the photo teacher is quite sure, the gradient for the photo estimator is nearly zero: it
+    stands still, and the sketch estimator does all the work. Right: `losses.class_alignment`.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
     return F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
