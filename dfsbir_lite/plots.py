@@ -224,6 +224,15 @@ def bars(values: dict[str, float], title: str = "", line: float | None = None) -
     return score_bars(pd.DataFrame({title: values}), None if line is None else {title: line})
 
 
+def switched(values: dict[str, float], present: str, title: str = "") -> Figure:
+    """Horizontal bars with their values; the one called `present` stands out."""
+    figure = bars(values)
+    axis = figure.axes[0]
+    axis.patches[list(values).index(present)].set_color(PHOTO)
+    axis.set_title(title, fontsize=10, loc="left")
+    return figure
+
+
 def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Figure:
     """Horizontal bars with their values, a panel for each column of `table`, a bar for each row.
 

@@ -1,0 +1,458 @@
+"""The wrong ways are wrong in the way they say, and nobody but the lab uses them."""
+
+import itertools
+
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, precision_recall_curve
+from test_data_free import PACKAGE, imported, modules
+
+from dfsbir_lite import losses, pitfalls, plots, widgets
+from dfsbir_lite.models import Encoders, Normalise
+from dfsbir_lite.retrieval import average_precision
+
+
+def near(value, within=1e-6):
+    return pytest.approx(value, abs=within)
+
+
+def hits(*rows: str):
+    """Rankings from strings: `hits("x.x")` has hits at ranks 1 and 3."""
+    return torch.tensor([[c == "x" for c in row] for row in rows])
+
+
+@pytest.fixture
+def rankings():
+    """20 queries, 300 photos; 40 to 80 relevant to each, and better ranked than the others."""
+    draw = torch.Generator().manual_seed(0)
+    relevant = torch.rand(20, 300, generator=draw) < torch.linspace(0.1, 0.3, 20)[:, None]
+    scores = torch.randn(20, 300, generator=draw) + relevant
+    order = scores.argsort(dim=1, descending=True)
+    return relevant.gather(1, order), scores.gather(1, order)
+
+
+# --- nobody uses them -------------------------------------------------------------------------
+
+
+def users(package) -> set[str]:
+    return {
+        name
+        for name, path in modules(package).items()
+        if any(n.startswith("dfsbir_lite.pitfalls") for n in imported(name, path))
+    }
+
+
+def test_no_module_of_the_package_imports_the_pitfalls():
+    assert users(PACKAGE) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from dfsbir_lite import pitfalls",
+        "from dfsbir_lite.pitfalls import polluted",
+        "def f():\n    from . import pitfalls as p",
+    ],
+)
+def test_a_module_that_did_would_be_noticed(tmp_path, line):
+    package = tmp_path / "dfsbir_lite"
+    package.mkdir()
+    (package / "losses.py").write_text(line + "\n")
+    (package / "models.py").write_text("import torch\n")
+    assert users(package) == {"dfsbir_lite.losses"}
+
+
+# --- 1: average precision that stops at ten hits ----------------------------------------------
+
+
+def test_ten_hits_by_hand():
+    rows = hits("x.x..", "....x", ".....")
+    # (1/1 + 2/3) / 2, 1/5, nothing: with fewer than ten hits it is the plain one
+    assert pitfalls.ten_hits_average_precision(rows).tolist() == near([5 / 6, 1 / 5, 0])
+    # one hit only: the second costs nothing
+    assert pitfalls.ten_hits_average_precision(rows, hits=1).tolist() == near([1, 1 / 5, 0])
+
+
+def test_ten_hits_forgive_everything_that_comes_later():
+    row = hits("x" * 10 + "." * 1800 + "x" * 190)
+    assert pitfalls.ten_hits_average_precision(row).item() == 1
+    assert average_precision(row).item() == near(0.102, 1e-3)
+
+
+def test_precision_by_name_is_that_figure_on_the_first_hundred():
+    row = hits("x" + "." * 98 + "x" + "x" * 100)
+    assert pitfalls.precision_by_name(row).item() == near((1 + 2 / 100) / 2)
+    assert pitfalls.precision_at(row, 100).item() == near(0.02)
+
+
+@pytest.mark.parametrize("separation, true, told", [(1.0, 0.30, 0.70), (1.5, 0.48, 0.91)])
+def test_simulated_rankings_read_as_measured(separation, true, told):
+    draw = torch.Generator().manual_seed(0)
+    relevant = torch.arange(2000) < 200  # one of 10 classes of 200 photos
+    scores = torch.randn(200, 2000, generator=draw) + separation * relevant
+    ranked = relevant[scores.argsort(dim=1, descending=True)]
+    assert average_precision(ranked).mean().item() == near(true, 0.03)
+    assert pitfalls.ten_hits_average_precision(ranked).mean().item() == near(told, 0.04)
+
+
+def test_the_better_the_ranking_the_nearer_to_one():
+    draw = torch.Generator().manual_seed(0)
+    relevant = torch.arange(2000) < 200
+    scores = torch.randn(200, 2000, generator=draw) + 2 * relevant
+    ranked = relevant[scores.argsort(dim=1, descending=True)]
+    assert average_precision(ranked).mean().item() == near(0.67, 0.03)
+    assert pitfalls.ten_hits_average_precision(ranked).mean().item() == near(0.99, 0.01)
+
+
+# --- 2: the queue -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size, batch, moves", [(512, 128, True), (128, 512, False), (6, 4, False)])
+def test_a_stuck_queue_moves_only_in_whole_batches(size, batch, moves):
+    queue = pitfalls.StuckQueue(size, 3)
+    before, rows = queue.rows.clone(), torch.ones(batch, 3)
+    queue.add(rows)
+    assert len(queue.rows) == size
+    assert torch.equal(queue.rows, before) != moves
+
+
+@pytest.mark.parametrize("size, batch", [(512, 128), (128, 512), (6, 4)])
+def test_a_queue_that_is_not_stuck_keeps_the_newest(size, batch):
+    queue = pitfalls.StuckQueue(size, 1, stuck=False)
+    old = queue.rows.clone()
+    queue.add(torch.arange(batch).float()[:, None].requires_grad_())
+    kept = min(size, batch)
+    assert queue.rows[:kept, 0].tolist() == list(range(kept))
+    assert torch.equal(queue.rows[kept:], old[: size - kept])
+    assert not queue.rows.requires_grad
+
+
+def test_info_nce_by_hand():
+    queries = keys = torch.tensor([[1.0, 0.0]])
+    loss = pitfalls.info_nce(queries, keys, torch.tensor([[0.0, 1.0]]), temperature=0.5)
+    assert loss.item() == near(torch.tensor([2.0, 0.0]).logsumexp(0).item() - 2)
+
+
+# --- 3: conventions ---------------------------------------------------------------------------
+
+
+def test_conventions_by_hand():
+    white = torch.ones(1, 3, 1, 2)
+    assert pitfalls.tanh_range(white).unique().tolist() == [1]
+    assert pitfalls.tanh_range(0 * white).unique().tolist() == [-1]
+    red = pitfalls.dataset_normalised(white)[0, 0, 0, 0].item()
+    assert red == near((1 - 0.485) / 0.229)
+    twice = pitfalls.standardised_twice(
+        torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    )
+    assert twice[:, 0].flatten().tolist() == near(
+        [(v - 0.485) / 0.229 for v in (-(0.5**0.5), 0.5**0.5)], 1e-4
+    )
+
+
+def test_a_network_is_fed_by_another_convention_and_stays_as_it_was(make_teacher):
+    teacher = make_teacher(("ant", "bee"))
+    images = torch.rand(4, 3, 16, 16)
+    before = teacher(images).logits
+    with torch.no_grad():
+        same = pitfalls.fed(teacher, Normalise())(images).logits
+        other = pitfalls.fed(teacher, pitfalls.tanh_range)(images).logits
+    assert torch.allclose(same, before, atol=1e-5)
+    assert not torch.allclose(other, before, atol=1e-2)
+    assert torch.equal(teacher(images).logits, before)
+    assert not any(isinstance(m, Normalise) for m in pitfalls.fed(teacher, len).modules())
+
+
+def test_both_encoders_are_fed():
+    encoders = Encoders((4, 8), 8, 3).eval()
+    images = torch.rand(2, 3, 16, 16)
+    fed = pitfalls.fed(encoders, pitfalls.tanh_range)
+    for modality in ("photo", "sketch"):
+        ours, theirs = (e.class_logits(images, modality) for e in (encoders, fed))
+        assert not torch.allclose(ours, theirs, atol=1e-3)
+
+
+# --- 4: view(3, -1) ---------------------------------------------------------------------------
+
+
+def test_view_takes_thirds_of_the_batch_for_channels():
+    shades = torch.tensor([0.1, 0.5, 0.9]).view(3, 1, 1, 1)
+    ramp = torch.linspace(-0.1, 0.1, 12).view(1, 3, 2, 2)
+    images = shades + ramp
+    rows = pitfalls.view_standardised(images)
+    # one image a row: its brightness is gone, its channels stay apart
+    assert rows.mean((1, 2, 3)).abs().max() < 1e-5
+    assert rows.mean((0, 2, 3)).abs().min() < rows.mean((0, 2, 3)).abs().max() - 0.5
+    right = pitfalls.channel_standardised(images)
+    assert right.mean((0, 2, 3)).abs().max() < 1e-5
+    assert right.std((0, 2, 3)).tolist() == near([1, 1, 1], 1e-4)
+
+
+def test_only_the_right_way_takes_the_colour_of_the_light_away():
+    images = torch.rand(9, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    lamp = images * torch.tensor([1.0, 0.6, 0.3]).view(3, 1, 1)
+    for way, removes in (
+        (pitfalls.channel_standardised, True),
+        (pitfalls.view_standardised, False),
+    ):
+        assert torch.allclose(way(images), way(lamp), atol=1e-4) is removes
+
+
+def test_standardising_one_colour_is_no_division_by_zero():
+    flat = torch.full((3, 3, 2, 2), 0.5)
+    for way in (pitfalls.channel_standardised, pitfalls.view_standardised):
+        assert way(flat).abs().max() == 0
+
+
+# --- 5: train mode ----------------------------------------------------------------------------
+
+
+def test_looking_changes_the_statistics_and_not_one_weight():
+    encoders = Encoders((4, 8), 8, 3).eval()
+    state = {k: v.clone() for k, v in encoders.state_dict().items()}
+    after = pitfalls.polluted(encoders, [(torch.rand(6, 3, 16, 16), torch.ones(6, 3, 16, 16))])
+    assert not after.training
+    assert all(torch.equal(a, b) for a, b in zip(encoders.parameters(), after.parameters()))
+    changed = {k for k, v in after.state_dict().items() if not torch.equal(v, state[k])}
+    kinds = {name.rpartition(".")[2] for name in changed}
+    assert kinds == {"running_mean", "running_var", "num_batches_tracked"}
+    assert {name.partition(".")[0] for name in changed} == {"photo", "sketch"}
+    # the ones that were given are as before
+    assert all(torch.equal(v, state[k]) for k, v in encoders.state_dict().items())
+
+
+def test_without_passes_nothing_changes():
+    encoders = Encoders((4, 8), 8, 3).eval()
+    after = pitfalls.polluted(encoders, []).state_dict()
+    assert all(torch.equal(v, after[k]) for k, v in encoders.state_dict().items())
+
+
+# --- 6: terms ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sure():
+    """Two teachers, each sure of another class."""
+    photo = (15 * torch.eye(4)).requires_grad_()
+    return photo, (15 * torch.eye(4).roll(1, 1)).requires_grad_()
+
+
+def test_one_way_alignment_leaves_the_photo_side_alone(sure):
+    photo, sketch = torch.autograd.grad(pitfalls.one_way_alignment(*sure), sure)
+    assert photo.norm() < 0.01 * sketch.norm()
+    photo, sketch = torch.autograd.grad(losses.class_alignment(*sure), sure)
+    assert photo.norm().item() == near(sketch.norm().item(), 1e-4)
+
+
+def test_one_way_is_the_switch_that_the_recipe_has(sure):
+    ours = losses.class_alignment(*sure, one_way=True)
+    assert pitfalls.one_way_alignment(*sure).item() == near(ours.item(), 1e-4)
+
+
+def test_both_directions_make_the_symmetric_term(sure):
+    there, back = (pitfalls.one_way_alignment(*pair) for pair in (sure, sure[::-1]))
+    assert ((there + back) / 2).item() == near(losses.class_alignment(*sure).item(), 1e-4)
+
+
+def test_the_adversary_has_no_bound():
+    values = [
+        pitfalls.unbounded_adversary(gap * torch.tensor([[0.0, 1.0]]), gap * torch.eye(2)[:1])
+        for gap in (20, 80, 320)
+    ]
+    assert [v.item() for v in values] == near([-20, -80, -320], 1e-3)
+    bounded = losses.adversarial(320 * torch.tensor([[0.0, 1.0]]), 320 * torch.eye(2)[:1])
+    assert bounded.item() == -3
+
+
+def test_entropy_without_epsilon_is_right_until_it_is_nan():
+    logits = torch.zeros(4, 3)
+    for gap in (1, 10, 50):
+        logits[:, 0] = gap
+        ours = losses.entropy(logits).item()
+        assert pitfalls.entropy_without_epsilon(logits).item() == near(ours)
+    logits[:, 0] = 120
+    assert pitfalls.entropy_without_epsilon(logits).isnan()
+    assert losses.entropy(logits).item() == near(0)
+    with pytest.raises(FloatingPointError, match="entropy is nan"):
+        losses.weighted({"entropy": pitfalls.entropy_without_epsilon(logits)}, {"entropy": 1.0})
+
+
+# --- 7: needless work -------------------------------------------------------------------------
+
+
+def test_reading_twice_gives_the_same_for_two_passes(make_teacher):
+    teacher, images = make_teacher(("ant", "bee")), torch.rand(2, 3, 16, 16)
+    passes = []
+    teacher.head.register_forward_hook(lambda *_: passes.append(1))
+    reading = teacher(images)
+    assert len(passes) == 1
+    logits, features = pitfalls.read_twice(teacher, images)
+    assert len(passes) == 3
+    assert torch.equal(logits, reading.logits) and torch.equal(features, reading.features)
+
+
+def test_recording_asks_for_gradients_that_a_teacher_does_not(make_teacher):
+    teacher = make_teacher(("ant", "bee"))
+    images = torch.rand(2, 3, 16, 16, requires_grad=True)
+    for network, recorded in ((teacher, False), (pitfalls.recording(teacher), True)):
+        network(images).logits.sum().backward()
+        assert all((p.grad is not None) is recorded for p in network.parameters())
+
+
+def test_the_loops_are_slow_and_right(rankings):
+    ranked, _ = rankings
+    assert torch.allclose(pitfalls.looped_average_precision(ranked), average_precision(ranked))
+    assert pitfalls.looped_average_precision(hits("...")).tolist() == [0]
+
+
+# --- 8: one name ------------------------------------------------------------------------------
+
+
+def test_one_name_resumes_another_network(tmp_path, make_network):
+    first, second = make_network(3, 1), make_network(3, 2)
+    pitfalls.save_under_one_name(tmp_path, first)
+    pitfalls.resume_under_one_name(tmp_path, second)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+    pitfalls.save_under_one_name(tmp_path, make_network(3, 3))
+    assert [path.name for path in tmp_path.iterdir()] == [pitfalls.CHECKPOINT]
+
+
+# --- the metric lab ---------------------------------------------------------------------------
+
+
+def test_plain_average_precision_is_that_of_scikit_learn(rankings):
+    ranked, scores = rankings
+    theirs = [average_precision_score(r.numpy(), s.numpy()) for r, s in zip(ranked, scores)]
+    told = pitfalls.variants(ranked)["mAP@all (plain)"]
+    assert told == near(sum(theirs) / len(theirs))
+
+
+def test_voc_is_the_area_below_the_envelope_of_scikit_learns_curve(rankings):
+    ranked, scores = rankings
+    for row, score, mine in zip(ranked, scores, pitfalls.voc_average_precision(ranked)):
+        precision, recall, _ = precision_recall_curve(row.numpy(), score.numpy())
+        # recall falls along the curve: the best precision at that recall or a higher one
+        envelope = itertools.accumulate(precision, max)
+        area = sum(p * (a - b) for p, a, b in zip(envelope, recall, recall[1:]))
+        assert mine.item() == near(area, 1e-5)
+
+
+def test_voc_by_hand():
+    rows = hits("x.x.", ".x.x", "....", "xx..")
+    # precision at the hits: 1, 2/3; 1/2, 2/4; none; 1, 1
+    assert pitfalls.voc_average_precision(rows).tolist() == near([5 / 6, 1 / 2, 0, 1])
+    # 1/3 and 2/4 rise, so the first counts as 2/4 too
+    late = hits("..xx")
+    assert pitfalls.voc_average_precision(late).item() == near(1 / 2)
+    assert average_precision(late).item() == near(5 / 12)
+
+
+def test_voc_is_never_below_the_plain_one(rankings):
+    ranked, _ = rankings
+    gain = pitfalls.voc_average_precision(ranked) - average_precision(ranked)
+    assert gain.min() > -1e-6 and gain.max() > 0
+
+
+@pytest.mark.parametrize(
+    "divide_by, value", [("reachable", 2 / 3), ("found", 1), ("relevant", 0.5)]
+)
+def test_the_divisors_by_hand(divide_by, value):
+    # the first three ranks have two of four relevant items, at precision 1 and 1
+    row = hits("xx..xx")
+    assert pitfalls.average_precision_at(row, 3, divide_by).item() == near(value)
+
+
+def test_the_divisors_agree_where_all_is_found():
+    row = hits("x.x.....")
+    values = [pitfalls.average_precision_at(row, 4, d).item() for d in pitfalls.DIVISORS]
+    assert values == near([5 / 6] * 3)
+    assert pitfalls.average_precision_at(hits("...."), 2, "found").item() == 0
+    with pytest.raises(ValueError, match="divide_by must be one of reachable, found, relevant"):
+        pitfalls.average_precision_at(row, 4, "hits")
+
+
+def test_reachable_is_what_the_kit_reports(rankings):
+    ranked, _ = rankings
+    ours = average_precision(ranked, 50)
+    assert torch.allclose(pitfalls.average_precision_at(ranked, 50), ours)
+
+
+def test_a_subsample_has_some_of_the_queries_and_each_once():
+    rows = torch.eye(6).bool()
+    some = pitfalls.subsample(rows, 4, seed=3)
+    places = some.float().argmax(1).tolist()
+    assert len(set(places)) == 4
+    assert torch.equal(some, pitfalls.subsample(rows, 4, seed=3))
+    assert len(pitfalls.subsample(rows, 50)) == 6
+
+
+def test_variants_differ_on_one_ranking():
+    row = hits("x" * 150 + "." * 100 + "x" * 100)
+    told = pitfalls.variants(row)
+    assert told["mAP@200, by hits found"] == 1
+    assert told["mAP@200, by min(200, relevant)"] == near(150 / 200)
+    assert told["mAP@200, by all relevant"] == near(150 / 250)
+    assert told["AP up to ten hits"] == told["Prec@100"] == 1
+    assert told["Prec@200"] == near(150 / 200)
+    assert told["mAP@all (plain)"] < told["mAP@all (VOC-interpolated)"] < 1
+
+
+# --- the switches -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def switches():
+    """Two switches, and every set of names that was measured."""
+    asked = []
+
+    def measure(on):
+        asked.append(on)
+        return 0.5 + 0.2 * ("a" in on) - 0.1 * ("b" in on)
+
+    return widgets.Switches(["a", "b"], measure), asked
+
+
+def test_switches_begin_with_nothing_and_everything(switches):
+    board, asked = switches
+    assert asked == [set(), {"a", "b"}]
+    assert board.on == ("a", "b") and board.score == near(0.6)
+    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.50, everything on ≈0.60)"
+
+
+def test_a_tick_measures_once(switches):
+    board, asked = switches
+    board.boxes["b"].value = False
+    assert board.on == ("a",) and board.score == near(0.7) and len(asked) == 3
+    board.boxes["b"].value = True
+    assert board.score == near(0.6) and len(asked) == 3  # known already
+
+
+def test_ticking_from_code_measures_that_combination_alone(switches):
+    board, asked = switches
+    board.tick("b")
+    assert asked[2:] == [{"b"}] and board.on == ("b",)
+    board.tick()
+    assert board.on == () and len(asked) == 3
+    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.50)"
+
+
+def test_switches_leave_a_still_picture_and_their_whole_text(switches):
+    board, _ = switches
+    before = bytes(board.picture.value)
+    board.tick("a")
+    after = bytes(board.picture.value)
+    assert after != before and after.startswith(b"\x89PNG")
+    bundle = board._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(board) and bundle["image/png"]
+
+
+def test_one_switch_is_called_by_its_name():
+    board = widgets.Switches(["stuck"], lambda on: torch.tensor(0.25 if on else 0.75))
+    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.75, stuck ≈0.25)"
+
+
+def test_the_present_bar_stands_out():
+    axis = plots.switched({"right": 0.5, "wrong": 0.9}, "wrong", "score").axes[0]
+    first, second = (bar.get_facecolor() for bar in axis.patches)
+    assert first != second
+    assert axis.get_title(loc="left") == "score" and axis.get_title() == ""
