@@ -107,7 +107,7 @@ def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool =
     """L_align, the paper: KL divergence of what the two teachers see in one noise vector's pair.
 
     Symmetric, mean of both directions; `one_way` is KL(photo ‖ sketch) alone, as in the authors'
-    code, which presses harder on the sketch estimator than on the other.
+    code: where both teachers are sure and disagree, it leaves the photo estimator nearly alone.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
     forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
