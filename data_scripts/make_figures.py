@@ -1,10 +1,10 @@
-"""Draws the README's pictures from the shipped student: `python data_scripts/make_figures.py`."""
+"""Draws the README's pictures from what ships: `python data_scripts/make_figures.py`."""
 
 from pathlib import Path
 
 import torch
 
-from dfsbir_lite import plots, retrieval, toybox, zoo
+from dfsbir_lite import claims, plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
 from dfsbir_lite.runtime import profile
 
@@ -49,7 +49,13 @@ def large(modality: str, row: int) -> torch.Tensor:
     return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
 
 
+def baselines() -> bytes:
+    """The six baselines and the method, as `bench claims` stored them, beside the paper's."""
+    return plots.png(plots.beside_paper(*claims.baselines(claims.stored()), "ToyBox"), dpi=100)
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "sketch_finds_photos.png").write_bytes(sketch_finds_photos())
-    print("wrote", FOLDER.name + "/sketch_finds_photos.png")
+    for draw in (sketch_finds_photos, baselines):
+        (FOLDER / f"{draw.__name__}.png").write_bytes(draw())
+        print(f"wrote {FOLDER.name}/{draw.__name__}.png")

@@ -1,10 +1,10 @@
 """Measurements behind the README's figures: `python -m dfsbir_lite bench NAME`, stored as JSON."""
 
-import os
 import time
 from pathlib import Path
 
 import pandas as pd
+from joblib import cpu_count
 
 from dfsbir_lite import claims, pipeline, toybox
 from dfsbir_lite.checkpoint import write_atomically, write_json
@@ -77,7 +77,7 @@ def quality(sizes: Profile, options) -> dict:
     """
     rows = options.rows or _available([*RIVALS, *FROM_TEACHERS])
     runs = compare(_plan("quality", sizes, options), rows, _seeds(options), options.workers)
-    _tell_left_out(rows)
+    _tell_left_out(options)
     return {"runs": runs, **_verdicts(runs)}
 
 
@@ -88,20 +88,23 @@ def all_claims(sizes: Profile, options) -> dict:
     """
     rows = options.rows or _available([*RIVALS, *ABLATIONS, *OVERLAP])
     seeds = _seeds(options)
-    runs = compare(_plan("claims", sizes, options), rows, seeds, options.workers)
-    _tell_left_out(rows)
+    plan = _plan("claims", sizes, options)
+    runs = compare(plan, rows, seeds, options.workers)
+    _tell_left_out(options)
     frame = claims.tidy(runs, seeds)
-    path = Path(options.out) / f"claims-{sizes.name}.csv"
+    path = plan.folder / "claims.csv"
     write_atomically(path, frame.to_csv(index=False, float_format="%.6g").encode())
     for part in pd.unique(frame.part[frame.metric == "map_all"]):
         print(f"mAP@all, {part} classes\n{claims.summary(frame, part).round(3).to_string()}\n")
     for title, chosen in (("the paper's", claims.OF_THE_PAPER), ("our own", claims.OF_THE_KIT)):
-        told = claims.judge(frame, chosen)
-        print(f"{title} claims\n{told.round(3).to_string(index=False)}\n")
+        if len(told := claims.judge(frame, chosen)):
+            print(f"{title} claims\n{told.round(3).to_string(index=False)}\n")
     spent = frame.value[frame.metric == "seconds"].sum() / 60
     print(f"{len(rows)} rows of {len(seeds)} seeds took {spent:.0f} minutes of one worker")
     print(f"stored in {path}")
-    return {"runs": runs, "claims": claims.judge(frame).to_dict("records")}
+    judged = claims.judge(frame).astype(object)
+    judged = judged.where(judged.notna(), None)  # one seed has no interval, and JSON no nan
+    return {"runs": runs, "claims": judged.to_dict("records")}
 
 
 def _plan(name: str, sizes: Profile, options) -> Plan:
@@ -119,8 +122,8 @@ def _available(rows: list[str]) -> list[str]:
     return [row for row in rows if row != BACKBONE or imagenet_weights().is_file()]
 
 
-def _tell_left_out(rows) -> None:
-    if BACKBONE not in rows and not imagenet_weights().is_file():
+def _tell_left_out(options) -> None:
+    if not options.rows and not imagenet_weights().is_file():
         print(f"without the row {BACKBONE}: there is no {imagenet_weights()}\n")
 
 
@@ -141,27 +144,26 @@ def _verdicts(runs: list[dict]) -> dict:
     """Prints the table, ratios and seconds; returns the ratios, where both students have rows."""
     _means(runs)
     _seconds(runs)
-    ours, real = OURS, REAL
-    if not {ours, real} <= runs[0].keys():
+    if not {OURS, REAL} <= runs[0].keys():
         return {}
 
     def value(rows, name, part):
         return rows[name][part]["map_all"]
 
     ratios = {
-        part: [value(r, ours, part) / value(r, real, part) for r in runs]
+        part: [value(r, OURS, part) / value(r, REAL, part) for r in runs]
         for part in pipeline.PROTOCOLS
-        if part in runs[0][ours]
+        if part in runs[0][OURS]
     }
     for part, each in ratios.items():
-        print(f"{ours} / {real}, {part}: {sum(each) / len(each):.3f} {[round(x, 3) for x in each]}")
+        print(f"{OURS} / {REAL}, {part}: {sum(each) / len(each):.3f} {[round(x, 3) for x in each]}")
     reached = {}
     for share in (0.5, 0.8):
         reached[share] = [
-            next((s for s, got in r[ours]["course"] if got >= share * value(r, real, "seen")), None)
+            next((s for s, got in r[OURS]["course"] if got >= share * value(r, REAL, "seen")), None)
             for r in runs
         ]
-        print(f"seconds until {share:.0%} of the {real}'s seen score: {reached[share]}")
+        print(f"seconds until {share:.0%} of the {REAL}'s seen score: {reached[share]}")
     return {"ratios": ratios, "seconds_to_share": reached}
 
 
@@ -182,7 +184,7 @@ def command(options) -> None:
     if not options.photos and options.name != "toybox":
         need_shipped(sizes.name)
     if options.workers is None:  # on a GPU one process keeps the device busy
-        options.workers = (os.cpu_count() or 1) if str(options.device) == "cpu" else 1
+        options.workers = cpu_count() if str(options.device) == "cpu" else 1
     options.steps = options.steps or STEPS.get(options.name, pipeline.STEPS)
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"

@@ -8,13 +8,15 @@ some of their classes.
 import multiprocessing
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -146,8 +148,6 @@ def _apart(setting: Setting) -> Distillation:
 
 
 def _real(setting: Setting) -> RealDataStudent:
-    if setting.benchmark.train is None:
-        raise UserError(f"{REAL}: there are no images to train on")
     return RealDataStudent(
         *setting.benchmark.train, setting.settings, setting.encoders(), **setting.learner()
     )
@@ -182,7 +182,7 @@ LEARNERS = {
     "alternative data": partial(_fed, alternative),
     "student of a unified teacher": _of_unified,
 }
-FROM_TEACHERS = {f"{OURS}, from teachers": partial(_distilled, start="teachers")}
+FROM_TEACHERS = {f"{OURS} from teachers": partial(_distilled, start="teachers")}
 
 
 def _read(name: str, setting: Setting) -> dict:
@@ -193,7 +193,8 @@ def _read(name: str, setting: Setting) -> dict:
 def watched(make: Callable[[Setting], Iterator], name: str, looks: int, setting: Setting) -> dict:
     """Runs a learner to its end and scores it; looks at it on the way, with the clock stopped.
 
-    Returns its scores, its seconds, and `course`: (seconds, seen mAP@all) at each look.
+    Returns its scores, its seconds (those of teachers that it had to train among them), and
+    `course`: (seconds, seen mAP@all) at each look.
     """
     # class scores would tie encoders that learnt apart after all, by the names of the classes
     read = attrgetter("features" if name == UNIMODAL else "embed")
@@ -299,15 +300,19 @@ def _posteriors_of_partly_shared(share: float, setting: Setting) -> dict:
     return setting.benchmark.scores(readout, setting.plan.device)
 
 
-def overlap_row(share: float) -> str:
-    """The name of the row of a student whose teachers share that much of their classes."""
-    return f"{share:.0%} shared"
+def overlap_row(share: float, what: str = "") -> str:
+    """The name of the row of a student whose teachers share that much of their classes.
+
+    Args:
+        what: "posteriors" for the row of those teachers' posteriors.
+    """
+    return f"{share:.0%} shared" + (f": {what}" if what else "")
 
 
 OVERLAP = {
     overlap_row(s): partial(watched, partial(_of_partly_shared, s), overlap_row(s), 1)
     for s in SHARES
-} | {f"{overlap_row(s)}: posteriors": partial(_posteriors_of_partly_shared, s) for s in SHARES}
+} | {overlap_row(s, "posteriors"): partial(_posteriors_of_partly_shared, s) for s in SHARES}
 ROWS = {**RIVALS, **ABLATIONS, **OVERLAP} | {
     name: partial(watched, make, name, 12) for name, make in FROM_TEACHERS.items()
 }
@@ -320,74 +325,91 @@ def compare(plan: Plan, rows: Sequence[str], seeds: Sequence[int], workers: int 
     """Scores of `rows` for each of `seeds`: a dict a seed, row → {"seen": {...}, ...}.
 
     Each score is kept in its seed's folder as it is finished; the same call goes on where an
-    earlier one was stopped or killed, and ends in the same numbers. A row comes to an end for all
-    seeds before the next one begins. On a CPU a score is made by one thread, so that it does not
-    hang on how many `workers`, processes of their own, there are.
+    earlier one was stopped or killed, and ends in the same scores. Rows are begun in their order,
+    each for all seeds. Everything is made by one thread, so that scores do not hang on how many
+    `workers`, processes of their own, there are.
 
-    Raises UserError for unknown rows, if the folder holds something else, and when interrupted.
+    Raises UserError for unknown rows, for one that cannot be made, if the folder holds something
+    else, and when interrupted.
     """
     if unknown := [row for row in rows if row not in ROWS]:
         raise UserError(f"no row {unknown[0]!r}: choose among {', '.join(ROWS)}")
-    first = open_setting(plan)
-    known = {seed: _known(first, seed) for seed in seeds}
-    jobs = [(row, seed) for row in rows for seed in seeds if row not in known[seed]]
-    done = _in_workers(plan, jobs, workers) if workers > 1 else _here(first, jobs)
-    try:
-        for row, seed, scores in progress(done, desc="rows", total=len(jobs), unit="row"):
-            known[seed][row] = scores
-            write_json(plan.folder / f"seed{seed}" / "scores.json", known[seed])
-    except KeyboardInterrupt:
-        raise UserError("stopped; the same command goes on") from None
-    except BrokenProcessPool:
-        raise UserError("a worker was killed; the same command goes on") from None
+    with _one_thread():
+        first = open_setting(plan)
+        known = {seed: _known(replace(first, seed=seed)) for seed in seeds}
+        jobs = [(row, seed) for row in rows for seed in seeds if row not in known[seed]]
+        workers = min(workers, len(jobs))
+        made = _in_workers(plan, jobs, workers) if workers > 1 else _here(first, jobs)
+        try:
+            with closing(made):
+                for row, seed, scores in progress(made, desc="rows", total=len(jobs), unit="row"):
+                    known[seed][row] = scores
+                    write_json(replace(first, seed=seed).folder / "scores.json", known[seed])
+        except KeyboardInterrupt:
+            raise UserError("stopped; the same command goes on") from None
+        except BrokenProcessPool:
+            raise UserError("a worker was killed; the same command goes on") from None
     return [{row: known[seed][row] for row in rows} for seed in seeds]
 
 
-def _known(setting: Setting, seed: int) -> dict:
-    """The scores that an earlier call has left for `seed`."""
-    plan = setting.plan
-    facts = {"source": setting.benchmark.source, "profile": plan.sizes.name, "steps": plan.steps}
-    facts |= {"seed": seed, "teachers": pipeline.fingerprint(setting.teachers)}
-    return pipeline.open_run(plan.folder / f"seed{seed}", {**facts, **asdict(setting.settings)})
-
-
-def _here(setting: Setting, jobs: list) -> Iterator[tuple[str, int, dict]]:
-    """The jobs' scores, made in this process."""
+@contextmanager
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for row, seed in jobs:
-            yield row, seed, _score(setting, row, seed)
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
+def _known(setting: Setting) -> dict:
+    """The scores that an earlier call has left for the setting's seed."""
+    plan = setting.plan
+    facts = {"source": setting.benchmark.source, "profile": plan.sizes.name, "steps": plan.steps}
+    facts |= {"seed": setting.seed, "teachers": pipeline.fingerprint(setting.teachers)}
+    return pipeline.open_run(setting.folder, {**facts, **asdict(setting.settings)})
+
+
+def _here(setting: Setting, jobs: list) -> Iterator[tuple[str, int, dict]]:
+    """The jobs' scores, made in this process."""
+    for row, seed in jobs:
+        yield row, seed, _score(setting, row, seed)
+
+
 def _score(setting: Setting, row: str, seed: int) -> dict:
-    return ROWS[row](replace(setting, seed=seed))
+    try:
+        return ROWS[row](replace(setting, seed=seed))
+    except (UserError, FloatingPointError) as reason:
+        raise UserError(f"row {row}, seed {seed}: {reason}") from None
 
 
 def _in_workers(plan: Plan, jobs: list, workers: int) -> Iterator[tuple[str, int, dict]]:
     """The jobs' scores as they are finished, made in processes of their own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (plan,)) as pool:
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (plan,))
+    try:
         waiting: dict[Future, tuple] = {pool.submit(_work, *job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield *waiting[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for future in as_completed(waiting):
+            yield *waiting[future], future.result()
+    finally:  # whatever ended this: nobody waits for rows that have just begun
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        pool.shutdown()
 
 
-_setting: Setting | None = None  # of a worker
+_plan: Plan | None = None  # of a worker
 
 
 def _begin(plan: Plan) -> None:
     """Makes a new process a worker, which ends when the one that began it does."""
-    global _setting
+    global _plan
+    _plan = plan
     os.environ["DFSBIR_QUIET"] = "1"
+    os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # ToyBox draws in this process: the others work, too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _setting = open_setting(plan)
 
 
 def _end_with_parent() -> None:
@@ -396,4 +418,9 @@ def _end_with_parent() -> None:
 
 
 def _work(row: str, seed: int) -> dict:
-    return _score(_setting, row, seed)
+    return _score(_worker_setting(), row, seed)
+
+
+@cache
+def _worker_setting() -> Setting:
+    return open_setting(_plan)

@@ -163,7 +163,7 @@ def get_teacher(
     Raises UserError if it is missing and not to be trained, or was trained on other classes.
     """
     path = Path(folder) / f"{name}.safetensors"
-    if train and not path.is_file():
+    if train and not (path.is_file() and path.with_suffix(".json").is_file()):
         options = {"device": device, "seed": seed, "desc": f"teacher: {name}"}
         teacher = train_teacher(part.images, part.labels, part.classes, sizes, **options)
         save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})

@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dfsbir_lite import losses
 from dfsbir_lite.models import Encoders, Normalise
+from dfsbir_lite.own import IMAGENET
 from dfsbir_lite.retrieval import average_precision
 from dfsbir_lite.teachers import Teacher
 
@@ -79,9 +81,6 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: floa
 
 # --- 3: three input conventions ---------------------------------------------------------------
 
-# The means and deviations of ImageNet's channels, which most code takes for "the data set's".
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 def tanh_range(images: Tensor) -> Tensor:
     """[0, 1] to [-1, 1]: how a generator that ends in tanh hands its images to the teachers."""
@@ -89,10 +88,11 @@ def tanh_range(images: Tensor) -> Tensor:
 
 
 def dataset_normalised(images: Tensor) -> Tensor:
-    """Less the data set's mean, by its deviation, a channel each: how test images are read."""
-    return (images - images.new_tensor(MEAN).view(3, 1, 1)) / images.new_tensor(SPREAD).view(
-        3, 1, 1
-    )
+    """Less the data set's mean, by its deviation, a channel each: how test images are read.
+
+    They are ImageNet's, which most code takes for "the data set's".
+    """
+    return Normalise(**IMAGENET).to(images.device)(images)
 
 
 def standardised_twice(images: Tensor) -> Tensor:
@@ -175,10 +175,9 @@ def one_way_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
     """Wrong as alignment: KL(photo teacher ‖ sketch teacher) alone, of logits (N, C).
 
     Where the photo teacher is quite sure, the gradient for the photo estimator is nearly zero: it
-    stands still, and the sketch estimator does all the work. Right: `losses.class_alignment`.
+    stands still, and the sketch estimator does all the work. Right: both ways.
     """
-    photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
-    return F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
+    return losses.class_alignment(photo_logits, sketch_logits, one_way=True)
 
 
 def unbounded_adversary(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:

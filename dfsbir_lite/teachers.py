@@ -119,7 +119,7 @@ class Teacher(nn.Module):
                 rows = torch.cat([rows, rows.mean(0, keepdim=True)])[places]
                 setattr(wide.head, name, nn.Parameter(rows, requires_grad=False))
         wide.head.out_features, wide.classes = len(places), tuple(classes)
-        wide.taught = torch.tensor(places) >= 0
+        wide.taught = torch.cat([self.taught, torch.tensor([False])])[places]
         return wide
 
     @property
@@ -241,6 +241,8 @@ def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
     """Saves a teacher built on SmallResNet and its model card beside it; returns the card."""
     if not isinstance(teacher.network, SmallResNet):
         raise UserError("only teachers built on SmallResNet can be saved: save your own weights")
+    if not teacher.taught.all():
+        raise UserError("a widened teacher cannot be saved: save the one that it was made from")
     facts = {"architecture": "SmallResNet", **teacher.network.geometry, "size": teacher.size}
     card = {**facts, "classes": list(teacher.classes), **card}
     return save_weights(path, teacher.network.state_dict(), card)

@@ -91,7 +91,7 @@ def test_of_several_rivals_the_best_on_average_counts():
 
 def test_claims_without_their_rows_are_left_out():
     frame = table(**{"data-free student": [0.5] * 3, "teacher features": [0.1] * 3})
-    assert claims.judge(frame).claim.tolist() == ["better than classifier only"]
+    assert claims.judge(frame).claim.tolist() == ["better than teacher features"]
 
 
 def test_the_stored_table_is_whole():
@@ -102,6 +102,25 @@ def test_the_stored_table_is_whole():
         assert not scores.isna().any(axis=None) and scores.stack().between(0, 1).all()
     assert set(RIVALS | ABLATIONS | OVERLAP) - {BACKBONE} == set(scores.index)
     assert len(claims.judge(frame)) == len(claims.CLAIMS)
+
+
+def test_curves_of_overlap_end_in_the_rows_of_all_classes():
+    rows = {f"{s}% shared": [s / 200] * 3 for s in (10, 25, 50, 75)}
+    rows |= {f"{name}: posteriors": [values[0] / 2] * 3 for name, values in rows.items()}
+    rows |= {"data-free student": [0.9] * 3, "teacher posteriors": [0.8] * 3}
+    curves = claims.overlap(table(**rows))
+    assert curves["data-free student"]["mean"].to_dict() == pytest.approx(
+        {0.1: 0.05, 0.25: 0.125, 0.5: 0.25, 0.75: 0.375, 1.0: 0.9}
+    )
+    assert curves["teacher posteriors"]["mean"].tolist()[-2:] == pytest.approx([0.1875, 0.8])
+
+
+def test_baselines_have_the_papers_names_and_figures():
+    ours, paper = claims.baselines(claims.stored())
+    assert list(ours.index) == list(paper.index) == list(claims.PAPER.index)
+    assert paper.loc["Averaging weights"].tolist() == [0.625, 0.45, 0.3]
+    averaged = claims.by_seed(claims.stored()).loc["averaged weights"].mean()
+    assert ours["mean"]["Averaging weights"] == pytest.approx(averaged)
 
 
 def test_the_papers_lead_is_what_it_reports():

@@ -110,12 +110,6 @@ def test_unimodal_students_are_compared_by_features(setting, monkeypatch):
     assert widths == [features, embedding]
 
 
-def test_a_student_of_real_data_needs_some(setting):
-    empty = replace(setting, benchmark=replace(setting.benchmark, train=None))
-    with pytest.raises(UserError, match="no images to train on"):
-        experiments.LEARNERS[REAL](empty)
-
-
 # --- the runner -------------------------------------------------------------------------------
 
 ROWS = ("teacher logits", "averaged weights")
@@ -136,20 +130,52 @@ def test_rows_are_kept_and_made_once(setting, monkeypatch):
     ]
 
 
-def test_workers_make_what_one_process_makes(setting, tmp_path):
-    rows = (*ROWS, "Gaussian prior")
-    here = compare(setting.plan, rows, range(2))
-    plan = replace(setting.plan, folder=tmp_path / "out" / "workers")
-    there = compare(plan, rows, range(2), workers=2)
+def test_workers_make_what_one_process_makes(setting, tmp_path, monkeypatch):
+    monkeypatch.undo()  # workers have the arithmetic of the machine, so let this process have it
+    rows = (*ROWS, "Gaussian prior", "alternative data")
+    plan = replace(setting.plan, steps=3)
+    here = compare(plan, rows, range(2))
+    there = compare(replace(plan, folder=tmp_path / "workers"), rows, range(2), workers=2)
     for mine, theirs in zip(here, there, strict=True):
         for row in rows:
             assert mine[row]["seen"] == theirs[row]["seen"]
 
 
-def test_threads_are_given_back(setting):
-    before = torch.get_num_threads()
-    compare(setting.plan, ROWS[:1], [0])
-    assert torch.get_num_threads() == before
+def test_a_row_is_made_with_its_seed(setting, monkeypatch):
+    monkeypatch.setitem(experiments.ROWS, "seed", lambda given: {"seed": given.seed})
+    assert compare(setting.plan, ["seed"], [3, 5]) == [{"seed": {"seed": n}} for n in (3, 5)]
+
+
+def test_scores_are_made_by_one_thread_and_threads_are_given_back(setting, monkeypatch):
+    monkeypatch.setitem(experiments.ROWS, "n", lambda given: {"n": torch.get_num_threads()})
+    torch.set_num_threads(2)
+    try:
+        assert compare(setting.plan, ["n"], [0]) == [{"n": {"n": 1}}]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_row_that_cannot_be_made_is_named_and_the_others_are_kept(setting, monkeypatch):
+    def diverge(given):
+        raise FloatingPointError("adv is nan")
+
+    monkeypatch.setitem(experiments.ROWS, "bad", diverge)
+    with pytest.raises(UserError, match="row bad, seed 1: adv is nan"):
+        compare(setting.plan, [ROWS[0], "bad"], [1])
+    assert list(json.loads((setting.plan.folder / "seed1" / "scores.json").read_text())) == [
+        ROWS[0]
+    ]
+
+
+def test_a_worker_tells_what_is_wrong_with_a_row(setting, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"row ImageNet backbone, seed 0: .*no such file"):
+        compare(setting.plan, ["ImageNet backbone", *ROWS], [0], workers=2)
+
+
+def test_every_row_can_be_named_on_the_command_line():
+    assert not [name for name in experiments.ROWS if "," in name or name != name.strip()]
 
 
 def test_an_interruption_keeps_what_is_finished(setting, monkeypatch):
@@ -180,8 +206,9 @@ def test_an_unknown_row_and_other_teachers_are_refused(setting, write_folders, t
 
 @pytest.mark.slow
 def test_a_killed_comparison_leaves_no_worker_and_ends_in_the_same_numbers(setting, tmp_path):
-    whole = compare(setting.plan, LONG, [0], workers=2)
-    plan = replace(setting.plan, folder=tmp_path / "killed")
+    steady = replace(setting.plan, steps=12)
+    whole = compare(steady, LONG, [0], workers=2)
+    plan = replace(steady, folder=tmp_path / "killed")
     code = (
         "from pathlib import PosixPath\n"
         "from dfsbir_lite.experiments import Plan, compare\n"
@@ -200,7 +227,7 @@ def test_a_killed_comparison_leaves_no_worker_and_ends_in_the_same_numbers(setti
     ).stdout.split()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert len(children) >= 2
+    assert len(children) >= 3  # two workers, and what watches over shared resources
     ends = time.monotonic() + 20
     while any(map(_runs, children)) and time.monotonic() < ends:
         time.sleep(0.1)

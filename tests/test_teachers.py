@@ -142,6 +142,13 @@ def test_a_widened_teacher_has_no_opinion_on_what_it_was_not_taught(make_teacher
     torch.testing.assert_close(again(images).logits, expected[:, [2, 1]])
 
 
+def test_what_was_not_taught_stays_so(make_teacher, tmp_path):
+    wide = make_teacher(("cat", "ant"), 1).widened(("ant", "bee", "cat"))
+    assert wide.widened(("ant", "bee", "cat", "dog")).taught.tolist() == [True, False, True, False]
+    with pytest.raises(UserError, match="a widened teacher cannot be saved"):
+        save_teacher(tmp_path / "wide.safetensors", wide, {})
+
+
 def test_a_teacher_is_not_widened_to_less(make_teacher):
     with pytest.raises(UserError, match="class 'bee' is not among ant, cat"):
         make_teacher(("ant", "bee")).widened(("ant", "cat"))

@@ -21,7 +21,7 @@ class Switches(ipywidgets.VBox):
             combination. `measure({"a"})` in a plain cell says the same as ticking a.
         title: what the score is.
 
-    Measured at the beginning: nothing switched on, then everything. One checkbox starts ticked.
+    Measured at the beginning: nothing switched on, then everything. All checkboxes start ticked.
 
     Attributes:
         boxes: name → checkbox.
