@@ -78,7 +78,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a row is made from: the plan, what it says to use, and a seed."""
+    """What a row is made from: a plan, the benchmark and teachers it names, a seed, the recipe."""
 
     plan: Plan
     benchmark: Benchmark
@@ -114,15 +114,15 @@ class Setting:
         )
 
 
-def open_setting(plan: Plan, seed: int = 0) -> Setting:
-    """The benchmark of `plan` and its teachers: those that ship, or trained on the folders."""
+def open_setting(plan: Plan) -> Setting:
+    """The benchmark of `plan` and its teachers, shipped or trained on the folders; for seed 0."""
     benchmark = pipeline.open_benchmark(plan.photos, plan.sketches, plan.sizes)
     if not plan.shipped:
         pipeline.open_run(plan.networks, {"source": benchmark.source})
     teachers = pipeline.get_teachers(
         benchmark, plan.sizes, plan.networks, train=not plan.shipped, device=plan.device
     )
-    return Setting(plan, benchmark, teachers, seed, recipe("kit"))
+    return Setting(plan, benchmark, teachers, 0, recipe("kit"))
 
 
 # --- rivals -----------------------------------------------------------------------------------
