@@ -84,7 +84,7 @@ class Setting:
     benchmark: Benchmark
     teachers: Teachers
     seed: int
-    settings: Recipe
+    recipe: Recipe
 
     @property
     def folder(self) -> Path:
@@ -96,7 +96,7 @@ class Setting:
 
     def learner(self) -> dict:
         """The arguments that optimisation steps share, whatever they learn from."""
-        steps = self.plan.steps * self.settings.encoder_steps
+        steps = self.plan.steps * self.recipe.encoder_steps
         return {"steps": steps, "device": self.plan.device, "seed": self.seed}
 
     def distiller(self) -> dict:
@@ -135,33 +135,33 @@ def _unified(setting: Setting) -> Teachers:
 
 
 def _distilled(setting: Setting, start: str = "scratch") -> Distillation:
-    settings = pipeline.suited(setting.settings, start)
+    settings = pipeline.suited(setting.recipe, start)
     return distill(setting.teachers, settings, setting.encoders(start), **setting.distiller())
 
 
 def _of_unified(setting: Setting) -> Distillation:
-    return distill(_unified(setting), setting.settings, setting.encoders(), **setting.distiller())
+    return distill(_unified(setting), setting.recipe, setting.encoders(), **setting.distiller())
 
 
 def _apart(setting: Setting) -> Distillation:
-    return unimodal(setting.teachers, setting.settings, setting.encoders(), **setting.distiller())
+    return unimodal(setting.teachers, setting.recipe, setting.encoders(), **setting.distiller())
 
 
 def _real(setting: Setting) -> RealDataStudent:
     return RealDataStudent(
-        *setting.benchmark.train, setting.settings, setting.encoders(), **setting.learner()
+        *setting.benchmark.train, setting.recipe, setting.encoders(), **setting.learner()
     )
 
 
 def _fed(source: Source, setting: Setting) -> FedStudent:
     return FedStudent(
-        source, setting.teachers, setting.settings, setting.encoders(), **setting.learner()
+        source, setting.teachers, setting.recipe, setting.encoders(), **setting.learner()
     )
 
 
 def _inverted(setting: Setting) -> FedStudent:
     draw = torch.Generator(setting.plan.device).manual_seed(setting.seed)
-    return _fed(metadata(setting.teachers, draw, batch=setting.settings.batch), setting)
+    return _fed(metadata(setting.teachers, draw, batch=setting.recipe.batch), setting)
 
 
 STILL = {  # nothing is learnt
@@ -292,7 +292,7 @@ def partly_shared(setting: Setting, share: float) -> Teachers:
 
 def _of_partly_shared(share: float, setting: Setting) -> Distillation:
     teachers = partly_shared(setting, share)
-    return distill(teachers, setting.settings, setting.encoders(), **setting.distiller())
+    return distill(teachers, setting.recipe, setting.encoders(), **setting.distiller())
 
 
 def _posteriors_of_partly_shared(share: float, setting: Setting) -> dict:
@@ -367,7 +367,7 @@ def _known(setting: Setting) -> dict:
     plan = setting.plan
     facts = {"source": setting.benchmark.source, "profile": plan.sizes.name, "steps": plan.steps}
     facts |= {"seed": setting.seed, "teachers": pipeline.fingerprint(setting.teachers)}
-    return pipeline.open_run(setting.folder, {**facts, **asdict(setting.settings)})
+    return pipeline.open_run(setting.folder, {**facts, **asdict(setting.recipe)})
 
 
 def _here(setting: Setting, jobs: list) -> Iterator[tuple[str, int, dict]]:

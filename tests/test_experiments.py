@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def setting(write_folders, tmp_path, tiny, tiny_recipe):
     photos, sketches = write_folders(tmp_path)
     plan = Plan(replace(tiny, teacher_epochs=40), 1, tmp_path / "out", str(photos), str(sketches))
     made = experiments.open_setting(plan)
-    return replace(made, settings=tiny_recipe(encoder_steps=1, estimator_steps=1))
+    return replace(made, recipe=tiny_recipe(encoder_steps=1, estimator_steps=1))
 
 
 def test_a_unified_teacher_is_one_that_learns_photos_and_sketches(setting, monkeypatch):
@@ -204,35 +205,50 @@ def test_an_unknown_row_and_other_teachers_are_refused(setting, write_folders, t
         compare(longer, ROWS, [0])
 
 
-@pytest.mark.slow
-def test_a_killed_comparison_leaves_no_worker_and_ends_in_the_same_numbers(setting, tmp_path):
-    steady = replace(setting.plan, steps=12)
-    whole = compare(steady, LONG, [0], workers=2)
-    plan = replace(steady, folder=tmp_path / "killed")
-    code = (
+def begun(plan: Plan, folder: Path) -> subprocess.Popen:
+    """A process with two workers that compares `LONG`, when the first score is there."""
+    script = folder / "compare.py"
+    script.write_text(
         "from pathlib import PosixPath\n"
         "from dfsbir_lite.experiments import Plan, compare\n"
         "from dfsbir_lite.runtime import Profile\n"
         f"if __name__ == '__main__': compare({plan!r}, {LONG!r}, [0], workers=2)\n"
     )
-    script = tmp_path / "compare.py"
-    script.write_text(code)
-    path = plan.folder / "seed0" / "scores.json"
-    process = subprocess.Popen([sys.executable, script], start_new_session=True)
-    while not path.is_file():
+    options = {"start_new_session": True, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, script], **options)
+    while not (plan.folder / "seed0" / "scores.json").is_file():
         time.sleep(0.05)
         assert process.poll() is None
+    return process
+
+
+def left_running(pids: list[str]) -> list[str]:
+    """Those of the processes that are still there after a while."""
+    ends = time.monotonic() + 20
+    while any(map(_runs, pids)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    return list(filter(_runs, pids))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_comparison_leaves_no_worker_and_ends_in_the_same_numbers(setting, tmp_path, end):
+    steady = replace(setting.plan, steps=12)
+    whole = compare(steady, LONG, [0], workers=2)
+    plan = replace(steady, folder=tmp_path / "stopped")
+    process = begun(plan, tmp_path)
     children = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
     ).stdout.split()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
     assert len(children) >= 3  # two workers, and what watches over shared resources
-    ends = time.monotonic() + 20
-    while any(map(_runs, children)) and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert not any(map(_runs, children))
-    assert set(json.loads(path.read_text())) < set(LONG)
+    if end == signal.SIGINT:
+        os.killpg(process.pid, end)  # as a terminal does it: all of them hear it
+    else:
+        process.send_signal(end)
+    told = process.communicate(timeout=60)[1]
+    assert left_running(children) == []
+    assert end == signal.SIGKILL or "stopped; the same command goes on" in told
+    assert set(json.loads((plan.folder / "seed0" / "scores.json").read_text())) < set(LONG)
     again = compare(plan, LONG, [0], workers=2)
     assert [again[0][row]["seen"] for row in LONG] == [whole[0][row]["seen"] for row in LONG]
 
