@@ -212,7 +212,11 @@ def begun(plan: Plan, folder: Path) -> subprocess.Popen:
         "from pathlib import PosixPath\n"
         "from dfsbir_lite.experiments import Plan, compare\n"
         "from dfsbir_lite.runtime import Profile\n"
-        f"if __name__ == '__main__': compare({plan!r}, {LONG!r}, [0], workers=2)\n"
+        "import signal\n"
+        "if __name__ == '__main__':\n"
+        # what runs in the background inherits that it ignores this signal
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"    compare({plan!r}, {LONG!r}, [0], workers=2)\n"
     )
     options = {"start_new_session": True, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, script], **options)
