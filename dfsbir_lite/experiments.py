@@ -391,10 +391,12 @@ def _in_workers(plan: Plan, jobs: list, workers: int) -> Iterator[tuple[str, int
         waiting: dict[Future, tuple] = {pool.submit(_work, *job): job for job in jobs}
         for future in as_completed(waiting):
             yield *waiting[future], future.result()
-    finally:  # whatever ended this: nobody waits for rows that have just begun
+    except BaseException:  # nobody waits for rows that have just begun
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
+        raise
+    finally:
         pool.shutdown()
 
 
