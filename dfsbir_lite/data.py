@@ -98,6 +98,22 @@ def toybox_set(
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
 
+# The sketch that the notebooks follow from teacher to retrieval: a class and a number in it.
+OUR_SKETCH = ("mug", 1)
+
+
+def our_sketch(size: int = 32) -> ImageSet:
+    """*Our mug*, the one test sketch that all notebooks come back to, as a set of one image.
+
+    At the profile's size it is that very row of `toybox_set("sketch", "test", ...)`; at a larger
+    `size` it is the same drawing for people to look at.
+    """
+    name, index = OUR_SKETCH
+    picture = torch.from_numpy(toybox.draw("sketch", name, index, split="test", size=size))
+    label = torch.tensor([toybox.SEEN.index(name)])
+    return ImageSet(picture.permute(2, 0, 1)[None], label, toybox.SEEN, "sketch")
+
+
 def toybox_picture(
     row: int,
     modality: str,

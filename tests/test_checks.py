@@ -1,0 +1,111 @@
+"""Each self-check of an exercise accepts right answers, and explains wrong ones."""
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+
+import check_cases
+import pytest
+import torch
+
+from dfsbir_lite import checks
+from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, number
+
+LESSONS = [module.name for module in pkgutil.iter_modules(checks.__path__)]
+
+
+def functions(lesson: str) -> dict:
+    """The checks of a lesson by name: what its module defines and does not hide."""
+    module = importlib.import_module(f"dfsbir_lite.checks.{lesson}")
+    found = inspect.getmembers(module, inspect.isfunction)
+    return {n: f for n, f in found if f.__module__ == module.__name__ and not n.startswith("_")}
+
+
+@cache
+def cases(lesson: str) -> dict:
+    return importlib.import_module(f"check_cases.{lesson}").cases()
+
+
+EVERY = [(lesson, name) for lesson in LESSONS for name in functions(lesson)]
+
+
+def test_each_lesson_has_cases():
+    known = {module.name for module in pkgutil.iter_modules(check_cases.__path__)}
+    assert known == set(LESSONS)
+
+
+@pytest.mark.parametrize("lesson, name", EVERY)
+def test_a_check_accepts_right_answers(lesson, name):
+    right = cases(lesson)[name].right
+    assert right, "no other right answer to try"
+    for arguments in right:
+        verdict = functions(lesson)[name](*arguments)
+        assert verdict.right is True, verdict
+        assert verdict.why
+
+
+@pytest.mark.parametrize("lesson, name", EVERY)
+def test_a_check_explains_wrong_answers(lesson, name):
+    wrong = cases(lesson)[name].wrong
+    assert len(wrong) >= 2, "two ways to be wrong are the least"
+    for arguments, told in wrong:
+        verdict = functions(lesson)[name](*arguments)
+        assert verdict.right is False, arguments
+        assert told in verdict.why
+
+
+@pytest.mark.parametrize("lesson, name", EVERY)
+def test_dots_are_no_answer(lesson, name):
+    _, *given = cases(lesson)[name].right[0]
+    assert functions(lesson)[name](..., *given).right is None
+
+
+# What all checks share.
+
+
+@exercise
+def seven(answer):
+    if number(answer) != 7:
+        raise Wrong("Count again.")
+    return "There are seven."
+
+
+@exercise
+def double(answer):
+    if ask(answer, 2) != 4:
+        raise Wrong("Two becomes four.")
+    return "Twice."
+
+
+def test_a_verdict_reads_well():
+    assert repr(seven(7)) == "✓ Right. There are seven."
+    assert repr(seven(8)) == "✗ Not yet. Count again."
+    assert repr(seven(...)).startswith("○ Not answered yet.")
+
+
+@pytest.mark.parametrize("answer", [7, 7.0, torch.tensor(7), torch.tensor([7.0])])
+def test_a_number_may_come_as_a_tensor(answer):
+    assert seven(answer).right
+
+
+def test_no_number_is_told():
+    assert seven("many").why == "One number is wanted, not a str."
+    assert seven(torch.zeros(2)).why == "One number is wanted, not a Tensor."
+
+
+def test_functions_are_asked():
+    assert double(lambda n: n + n).right
+    assert double(lambda n: n * n + 1).right is False
+    assert double(lambda n: ...).right is None
+    assert double(lambda n: None).right is None
+    assert "a function" in double(4).why
+
+
+def test_errors_of_the_answer_are_told_as_such():
+    assert double(lambda n: n / 0).why == "It stopped with ZeroDivisionError: division by zero"
+
+
+def test_dots_inside_are_noticed():
+    with pytest.raises(Unanswered):
+        ask(lambda: ...)
