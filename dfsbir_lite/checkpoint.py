@@ -8,26 +8,34 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import nn
 
 from dfsbir_lite.runtime import UserError
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Writes `data` to `path`, creating the folder; never leaves half a file."""
+    """Writes `data` to `path`, creating the folder; never leaves half a file.
+
+    Raises UserError, naming the file, where the disk is full or may not be written to.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(data)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(data)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as reason:
+        raise UserError(f"{path}: cannot be written ({reason.strerror or reason})") from reason
 
 
 def put_in_place(new: Path, folder: Path) -> None:
@@ -106,8 +114,21 @@ def rebuilding(path: str | Path):
     """Around code that fills networks from `path`: UserError, naming it, if they do not fit."""
     try:
         yield
-    except (KeyError, TypeError, RuntimeError) as reason:
+    except (LookupError, TypeError, ValueError, OverflowError, RuntimeError) as reason:
+        if isinstance(reason, UserError):
+            raise
         raise UserError(f"{path}: does not hold the networks that are wanted here") from reason
+
+
+def check_fit(build: Callable[[], nn.Module], weights: dict[str, torch.Tensor]) -> None:
+    """Raises RuntimeError if `weights` have not the names and shapes of the network of `build`.
+
+    It is built on the meta device, where a card that asks for a billion channels costs nothing.
+    """
+    with torch.device("meta"):
+        wanted = {name: value.shape for name, value in build().state_dict().items()}
+    if wanted != {name: value.shape for name, value in weights.items()}:
+        raise RuntimeError("the weights are of another network")
 
 
 def save_state(path: str | Path, state: dict) -> None:
@@ -124,7 +145,10 @@ def load_state(path: str | Path) -> dict:
     tensors, metadata = _read(path)
     if "skeleton" not in metadata:
         raise UserError(f"{path}: holds weights, not a training state to resume")
-    return _restore(json.loads(metadata["skeleton"]), tensors)
+    try:
+        return _restore(json.loads(metadata["skeleton"]), tensors)
+    except (LookupError, TypeError, ValueError, RecursionError) as reason:
+        raise UserError(f"{path}: damaged ({type(reason).__name__}: {reason})") from None
 
 
 def _read(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -58,10 +58,16 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
 def geometry(facts: dict) -> dict:
     """The arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` is of the smallest kind.
+    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for what is no
+    shape, or one that nobody would want to wait for.
     """
     small = {"blocks": 1, "stride": 2}
-    return {"widths": list(facts["widths"]), **{k: facts.get(k, small[k]) for k in small}}
+    shape = {"widths": list(facts["widths"]), **{k: facts.get(k, small[k]) for k in small}}
+    numbers = (*shape["widths"], shape["blocks"])
+    sane = all(type(n) is int and n > 0 for n in numbers) and shape["stride"] in (2, 4)
+    if not sane or not 1 <= len(shape["widths"]) <= 8 or shape["blocks"] > 64:
+        raise ValueError(f"no shape of a SmallResNet: {shape}")
+    return shape
 
 
 class SmallResNet(nn.Module):

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import zoo
-from dfsbir_lite.checkpoint import load_weights, rebuilding, save_weights
+from dfsbir_lite.checkpoint import check_fit, load_weights, rebuilding, save_weights
 from dfsbir_lite.data import class_key
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
@@ -123,6 +123,7 @@ def load(path: str | Path) -> Teacher:
         return load_teacher(path)
     with rebuilding(path):
         facts = [card[k] for k in ("architecture", "classes", "size", "mean", "std")]
+        check_fit(lambda: torchvision_teacher(*facts).network, weights)
         teacher = torchvision_teacher(*facts)
         teacher.network.load_state_dict(weights)
     return teacher

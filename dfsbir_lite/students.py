@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from dfsbir_lite import losses
 from dfsbir_lite.augment import jitter, mix
 from dfsbir_lite.checkpoint import (
+    check_fit,
     load_state,
     load_weights,
     rebuilding,
@@ -282,11 +283,11 @@ class Distillation(Iterator[DistillStep]):
         other sizes.
         """
         state = load_state(path)
-        if tuple(state["classes"]) != self.teachers.classes:
-            raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
-        if state["steps"] != self.steps:
-            raise UserError(f"{path}: a run of {state['steps']} steps, this one has {self.steps}")
         with rebuilding(path):
+            if tuple(state["classes"]) != self.teachers.classes:
+                raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
+            if (steps := state["steps"]) != self.steps:
+                raise UserError(f"{path}: a run of {steps} steps, this one has {self.steps}")
             self.index = state["index"]
             self.learner.restore(state["learner"])
             self.synthesis.restore(state["synthesis"])
@@ -320,6 +321,7 @@ def load_encoders(path: str | Path) -> Encoders:
     weights, card = load_weights(path)
     with rebuilding(path):
         sizes = {"embed_dim": card["embed_dim"], "classes": card["outputs"], **geometry(card)}
+        check_fit(lambda: Encoders(**sizes), weights)
         encoders = Encoders(**sizes, temperature=card["temperature"])
         encoders.load_state_dict(weights)
     encoders = encoders.to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
-from dfsbir_lite.checkpoint import load_weights, rebuilding, save_weights
+from dfsbir_lite.checkpoint import check_fit, load_weights, rebuilding, save_weights
 from dfsbir_lite.models import SmallResNet, geometry
 from dfsbir_lite.runtime import Profile, UserError, autocast, progress
 
@@ -257,7 +257,9 @@ def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Te
     weights, card = load_weights(path)
     with rebuilding(path):
         known, size = tuple(card["classes"]), card["size"]
-        network = SmallResNet(outputs=len(known), **geometry(card))
+        shape = {"outputs": len(known), **geometry(card)}
+        check_fit(lambda: SmallResNet(**shape), weights)
+        network = SmallResNet(**shape)
         network.load_state_dict(weights)
     if classes is not None and tuple(classes) != known:
         raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")

@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, 
     write_atomically(path, b"the old one")
     with monkeypatch.context() as broken_disk:
         broken_disk.setattr(Path, method, broken)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(UserError, match=r"state: cannot be written \(no space left"):
             write_atomically(path, b"the new one")
     assert [p.name for p in tmp_path.iterdir()] == ["state"]
     assert path.read_bytes() == b"the old one"

@@ -4,11 +4,13 @@ A member may not leave the folder, be a link or a device, come twice, or be a bo
 that is cut off is refused. Whatever is refused is a UserError that names the archive and why.
 """
 
+import errno
 import gzip
 import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -23,10 +25,15 @@ LARGEST = 2**32  # bytes of one member
 EXPANSION = 200  # members together, as a multiple of the archive's own size,
 ROOM = 2**28  # for which small archives have at least so many bytes
 
+# What the standard library's readers raise where an archive is not what it says.
 DAMAGE = (
     EOFError,
+    LookupError,
+    OverflowError,
+    ValueError,
     gzip.BadGzipFile,
     lzma.LZMAError,
+    struct.error,
     tarfile.ReadError,
     zipfile.BadZipFile,
     zlib.error,
@@ -51,9 +58,15 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[str], bool] = lambda n
         else:
             members = _zip_members if name.endswith(".zip") else _tar_members
             _unpack(archive, folder, wanted, members(archive))
+    except UserError:
+        raise
     except DAMAGE as reason:
         told = " ".join(str(reason).split())  # tarfile's has several lines
         raise UserError(f"{archive}: cut off or damaged ({told}); get it again") from None
+    except OSError as reason:
+        if reason.errno != errno.EINVAL:  # a member said to begin before the file does
+            raise
+        raise UserError(f"{archive}: cut off or damaged ({reason}); get it again") from None
     except (NotImplementedError, RuntimeError) as reason:  # what zipfile says of passwords
         raise UserError(f"{archive}: cannot be unpacked ({reason})") from None
 
@@ -67,12 +80,13 @@ def _unpack(archive: Path, folder: Path, wanted, members: Iterator[Member]) -> N
                 continue
             budget.spend(name, size)
             target = folder / place
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as file, content() as source:
                     shutil.copyfileobj(source, file)
-            except FileExistsError:
-                raise UserError(f"{archive}: holds {name} twice, or twice but for case") from None
+            except (FileExistsError, IsADirectoryError, NotADirectoryError):
+                told = f"holds {name} twice, twice but for case, or below another file"
+                raise UserError(f"{archive}: {told}") from None
             bar.update(size)
 
 

@@ -76,7 +76,7 @@ def bitmaps(path: Path, origin: str, limit: int | None) -> Iterator[Item]:
     """
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as reason:
+    except Exception as reason:  # numpy raises whatever its reading of a header runs into
         raise UserError(f"{origin}: not an array that can be read ({reason})") from None
     if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != SIDE * SIDE:
         raise UserError(
