@@ -227,3 +227,65 @@ def test_a_loss_that_is_not_finite_names_its_term():
         losses.weighted(terms, {"bn": 1.0, "align": 1.0})
     with pytest.raises(FloatingPointError, match="the sum of all terms is inf"):
         losses.weighted({"bn": torch.tensor(3e38)}, {"bn": 100.0})
+
+
+# --- gradients --------------------------------------------------------------------------------
+
+
+def rows(seed: int, *shape: int) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+
+def moments_of(images: torch.Tensor) -> torch.Tensor:
+    var, mean = torch.var_mean(images, dim=(0, 2, 3))
+    stored = rows(9, 3), rows(8, 3).exp()
+    return losses.batch_statistics([(mean, var, *stored)])
+
+
+LABELS = torch.tensor([0, 1, 2, 1])
+LOGITS, OTHERS, IMAGES = rows(1, 4, 3), rows(2, 4, 3), rows(3, 4, 3, 2, 2)
+GRADIENTS = {
+    "one_hot": (lambda x: losses.one_hot(x, LABELS), LOGITS),
+    "entropy": (losses.entropy, LOGITS),
+    "activation": (losses.activation, LOGITS),
+    "bn": (moments_of, IMAGES),
+    "align": (losses.class_alignment, LOGITS, OTHERS),
+    "align, one way": (lambda a, b: losses.class_alignment(a, b, one_way=True), LOGITS, OTHERS),
+    "modal": (losses.modality_guidance, LOGITS[:, :2], OTHERS[:, :2]),
+    "adv": (losses.adversarial, LOGITS, OTHERS),
+    "adv, masked": (lambda a, b: losses.adversarial(a, b, LABELS), LOGITS, OTHERS),
+    "adv, clamped": (lambda a, b: losses.adversarial(9 * a, 9 * b), LOGITS, OTHERS),
+    "diversity": (losses.diversity, IMAGES),
+    "match": (losses.matching, LOGITS, OTHERS),
+    "proxy": (lambda x: losses.proxy(x, OTHERS.softmax(1)), LOGITS),
+    "contrastive": (
+        lambda q, k: losses.contrastive(
+            F.normalize(q, dim=1), F.normalize(k, dim=1), LOGITS.softmax(1), OTHERS.softmax(1)
+        ),
+        *(LOGITS, OTHERS),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_are_those_of_finite_differences(name):
+    loss, *inputs = GRADIENTS[name]
+    torch.autograd.gradcheck(loss, [x.clone().requires_grad_() for x in inputs])
+
+
+def test_the_gradient_of_hints_is_that_of_finite_differences():
+    # in single precision, as the term itself; it is quadratic, so that steps may be large
+    theirs = IMAGES.float()
+    mine = rows(4, 4, 3, 2, 2).float().requires_grad_()
+    losses.hints([mine], [theirs]).backward()
+    step = 0.5 * torch.eye(mine.numel()).view(-1, *mine.shape)
+    with torch.no_grad():
+        up, down = ([losses.hints([mine + s * d], [theirs]) for d in step] for s in (1, -1))
+    assert torch.allclose(mine.grad.flatten(), torch.stack(up) - torch.stack(down), atol=1e-4)
+
+
+def test_every_term_has_its_gradient_checked():
+    assert {name.partition(",")[0] for name in GRADIENTS} | {"hint"} == {
+        field.name for field in fields(Weights)
+    }

@@ -24,6 +24,7 @@ RUN, COMPARISON = "dfsbir-panel", "dfsbir-comparison"  # names of threads
 MEND = "Nothing was learnt from that step. Lower the weight and press Start, or press Reset."
 GONE = "gone"  # a panel that is not to be written to any more
 LOOK_EVERY = 4  # steps between two looks of the teachers at the samples
+HIGHEST = 2
 LOWEST = -3  # the slider's left end, 10 ** LOWEST, means off: a log scale has no zero
 
 
@@ -68,7 +69,7 @@ def _weight_slider(weights: Weights, name: str) -> ipywidgets.FloatLogSlider:
     slider = ipywidgets.FloatLogSlider(
         value=max(getattr(weights, name), 10**LOWEST),
         min=LOWEST,
-        max=2,
+        max=HIGHEST,
         step=0.01,
         description=name,
         readout_format=".2g",
