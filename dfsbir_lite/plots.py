@@ -654,7 +654,7 @@ def data_free_loop() -> Figure:
         axis.add_patch(Rectangle(corner, _wide(name), 0.56, zorder=2, **BOXES[kind]))
         axis.text(x, y, name, ha="center", va="center", fontsize=9.5, zorder=3)
     keys = [Rectangle((0, 0), 1, 1, label=MEANINGS[k], **BOXES[k]) for k in MEANINGS]
-    keys += [Line2D([], [], color="black", label="is shown to")]
+    keys += [Line2D([], [], color="black", label="makes, or is shown to")]
     keys += [Line2D([], [], label="teaches", **DASHED)]
     figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
