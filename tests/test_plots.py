@@ -51,6 +51,7 @@ def draw_all() -> dict[str, Figure]:
             {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
             off=("align",),
         ),
+        "data_free_loop": plots.data_free_loop(),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
         ),
@@ -284,3 +285,25 @@ def test_a_class_is_named_only_where_it_lies_together():
     labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
     axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
     assert [text.get_text() for text in axis.texts] == ["tight"]
+
+
+def test_the_data_free_loop_leaves_training_images_outside():
+    (axis,) = FIGURES["data_free_loop"].axes
+    assert set(plots.LOOP) <= {text.get_text() for text in axis.texts}
+    wall = axis.lines[0].get_xdata()[0]
+    outside = {name for name, (x, _, _) in plots.LOOP.items() if x > wall}
+    assert outside == {"training photos", "training sketches"}
+    assert not outside & {*plots.SHOWN_TO, *sum(plots.SHOWN_TO.values(), ())}
+    assert all(x < wall for _, _, way in plots.LESSONS for x, _ in way)
+
+
+def test_the_data_free_loop_has_room_for_its_words():
+    """Every name lies in its box, as it is drawn."""
+    figure = plots.data_free_loop()
+    plots.png(figure)  # lays it out
+    (axis,) = figure.axes
+    boxes = [patch.get_window_extent() for patch in axis.patches]
+    for text in axis.texts:
+        if text.get_text() in plots.LOOP:
+            words = text.get_window_extent()
+            assert any(b.x0 < words.x0 and words.x1 < b.x1 for b in boxes if b.width < 200)
