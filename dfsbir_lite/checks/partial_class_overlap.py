@@ -32,8 +32,8 @@ def counts(answer) -> str:
     given = [photo, sketch, both]
     if given == [*known, common]:
         return (
-            "Nobody judges none: each class has a teacher. But only a quarter of the samples can "
-            "tell the estimators whether a photo and a sketch belong together."
+            "No sample is without a judge: each class has a teacher. But only a quarter of the "
+            "samples can tell the estimators whether a photo and a sketch belong together."
         )
     if max(given) <= len(toybox.SEEN):
         raise Wrong("Those are classes, or shares. How many samples ask for them?")
