@@ -69,7 +69,7 @@ def own_claim(answer, frame) -> str:
     seen = Claim(answer.text, textures, OURS, share=0.8).judge(frame)["verdict"]
     return (
         f"On unseen classes it {verdict}; on seen classes the same claim is {seen}. Where nothing "
-        "was synthesised for a class, random pictures are nearly as good a lesson."
+        "was synthesised for a class, random pictures cost less."
     )
 
 
@@ -84,8 +84,8 @@ def seeds(answer) -> str:
     if 0.5 ** (given - 1) < 0.05:
         raise Wrong("That is enough, and one seed fewer is enough, too. Look for the fewest.")
     return (
-        f"One time in {2**given:.0f}. With three seeds a lucky agreement is five times as likely "
-        "as convention allows, so a small difference that *holds* here is a reason to run more."
+        f"One time in {2**given:.0f}. Three seeds agree by luck one time in eight, which is more "
+        "than convention allows: a small difference that *holds* here is a reason to run more."
     )
 
 
