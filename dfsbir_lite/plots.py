@@ -670,3 +670,54 @@ def _arrow(axis, start, end, **style) -> None:
     style = {"color": "black", "linewidth": 1.1, **style}
     head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 11}
     axis.annotate("", xytext=start, xy=end, arrowprops={**head, **style})
+
+
+def verdicts(judged: pd.DataFrame) -> Figure:
+    """Claims as the differences that decide them, a line a claim: dots with whiskers beside 0.
+
+    Args:
+        judged: what `claims.judge` returns. Green *holds*: all of it is above 0; red *does not
+            hold*: nothing is; grey is *undecided*.
+    """
+    colours = {"holds": GOOD, "undecided": GREY, "does not hold": BAD}
+    figure = Figure(figsize=(7.6, 0.26 * len(judged) + 1.0), layout="constrained")
+    axis = figure.subplots()
+    axis.axvline(0, color="black", linewidth=1)
+    for verdict, colour in colours.items():
+        mine = (judged["verdict"] == verdict).to_numpy()
+        places, part = np.arange(len(judged))[mine], judged[mine]
+        axis.hlines(places, part["low"], part["high"], color=colour, linewidth=3, alpha=0.5)
+        axis.plot(part["difference"], places, "o", color=colour, markersize=6, label=verdict)
+    _row_names(axis, [f"{row.claim} ({row.part})" for row in judged.itertuples()])
+    axis.set_xlabel("the difference that decides (mAP@all), with its interval", fontsize=9)
+    figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def marks(table: pd.DataFrame, colours=(PHOTO, SKETCH, GREY)) -> Figure:
+    """A filled cell for every entry of `table` that is true or not 0; numbers are written in it.
+
+    Args:
+        colours: one for each row; the last is that of all further ones.
+    """
+    rows, columns = table.shape
+    size = (0.09 * max(map(len, table.index)) + 0.5 * columns, 0.42 * rows + 1.0)
+    figure = Figure(figsize=size, layout="constrained")
+    axis = figure.subplots()
+    for row, values in enumerate(table.to_numpy()):
+        colour = colours[min(row, len(colours) - 1)]
+        for column in np.flatnonzero(values):
+            axis.add_patch(Rectangle((column + 0.05, row + 0.05), 0.9, 0.9, color=colour))
+        for column, value in enumerate(values):
+            if not isinstance(value, (bool, np.bool_)):
+                ink = "white" if value else "black"
+                axis.text(column + 0.5, row + 0.5, value, color=ink, ha="center", va="center")
+    axis.set(xlim=(0, columns), ylim=(rows, 0))
+    style = {"fontsize": 9, "rotation": 40, "ha": "left"}
+    axis.set_xticks(np.arange(columns) + 0.5, table.columns, **style)
+    axis.set_yticks(np.arange(rows) + 0.5, table.index, fontsize=9)
+    axis.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    axis.vlines(np.arange(columns + 1), 0, rows, color="0.85", linewidth=1)
+    axis.hlines(np.arange(rows + 1), 0, columns, color="0.85", linewidth=1)
+    sns.despine(ax=axis, left=True, bottom=True)
+    return figure

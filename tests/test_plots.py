@@ -21,6 +21,17 @@ INTERVALS = pd.DataFrame(
     {"mean": [0.3, 0.6], "low": [0.2, np.nan], "high": [0.5, np.nan]}, index=["a", "b"]
 )
 PAPER = pd.DataFrame({"Sketchy": [0.5, 0.8], "TU-Berlin": [0.3, 0.7]}, index=["a", "b"])
+JUDGED = pd.DataFrame(
+    {
+        "claim": ["a wins", "b wins"],
+        "part": ["seen", "unseen"],
+        "verdict": ["holds", "does not hold"],
+        "difference": [0.2, -0.1],
+        "low": [0.1, -0.3],
+        "high": [0.4, 0.0],
+    }
+)
+MARKED = pd.DataFrame({"mug": [True, False], "fish": [False, False]}, index=["photo", "sketch"])
 
 
 def draw_all() -> dict[str, Figure]:
@@ -36,6 +47,8 @@ def draw_all() -> dict[str, Figure]:
         "confusion": plots.confusion(torch.eye(4), CLASSES),
         "intervals": plots.intervals({"seen": INTERVALS}, line="b"),
         "beside_paper": plots.beside_paper(INTERVALS, PAPER, "ToyBox"),
+        "verdicts": plots.verdicts(JUDGED),
+        "marks": plots.marks(MARKED),
         "overlap_curves": plots.overlap_curves({"student": INTERVALS}, PAPER, "ToyBox"),
         "cosine_matrices": plots.cosine_matrices({"a": torch.eye(4)}, CLASSES, CLASSES),
         "retrievals": plots.retrievals(
@@ -307,3 +320,25 @@ def test_the_data_free_loop_has_room_for_its_words():
         if text.get_text() in plots.LOOP:
             words = text.get_window_extent()
             assert any(b.x0 < words.x0 and words.x1 < b.x1 for b in boxes if b.width < 200)
+
+
+def test_verdicts_are_told_by_colour_and_side():
+    (axis,) = FIGURES["verdicts"].axes
+    assert names(axis, "y") == ["a wins (seen)", "b wins (unseen)"]
+    dots = {line.get_label(): line for line in axis.lines if line.get_marker() == "o"}
+    assert list(dots["holds"].get_xdata()) == [0.2] and dots["holds"].get_color() == plots.GOOD
+    assert list(dots["does not hold"].get_ydata()) == [1]
+    assert len(dots["undecided"].get_xdata()) == 0
+
+
+def test_marks_are_where_the_table_is_true():
+    (axis,) = FIGURES["marks"].axes
+    assert [patch.get_xy() for patch in axis.patches] == [(0.05, 0.05)]
+    assert names(axis, "x") == ["mug", "fish"] and names(axis, "y") == ["photo", "sketch"]
+    assert not axis.texts
+
+
+def test_marks_say_how_many():
+    (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
+    assert [text.get_text() for text in axis.texts] == ["0", "3"]
+    assert [patch.get_y() for patch in axis.patches] == [1.05]
