@@ -45,9 +45,8 @@ def two_verdicts(true, told, row, stop: int) -> str:
             f"the first {stop} alone."
         )
     return (
-        "What came late was forgotten. And mind the direction: it flatters a ranking whose "
-        "precision falls from hit to hit. Where precision rises, as for our mug under raw tanh, "
-        "it can read too little."
+        "What came late was forgotten. Mind the direction: it flatters a ranking whose precision "
+        "falls from hit to hit, as nearly all do. Where precision rises, it reads too little."
     )
 
 
