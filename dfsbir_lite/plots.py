@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import colormaps
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -720,4 +721,28 @@ def marks(table: pd.DataFrame, colours=(PHOTO, SKETCH, GREY)) -> Figure:
     axis.vlines(np.arange(columns + 1), 0, rows, color="0.85", linewidth=1)
     axis.hlines(np.arange(rows + 1), 0, columns, color="0.85", linewidth=1)
     sns.despine(ax=axis, left=True, bottom=True)
+
+
+def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -> Figure:
+    """Rankings as pictures side by side: a row a sketch, a column a rank, green where it is a hit.
+
+    Args:
+        rankings: title → bool (Q, G), whether the photo at each rank is relevant.
+        classes: title → names of the classes, which have Q / len(classes) sketches each, in order.
+    """
+    figure = Figure(figsize=(3.9 * len(rankings), 3.1), layout="constrained")
+    axes = figure.subplots(1, len(rankings), squeeze=False)[0]
+    shades = LinearSegmentedColormap.from_list("hits", ("white", GOOD))
+    for axis, (title, hits) in zip(axes, rankings.items(), strict=True):
+        queries, gallery = hits.shape
+        box = (0, gallery, queries, 0)
+        axis.imshow(_array(hits), cmap=shades, vmin=0, vmax=1, aspect="auto", extent=box)
+        each = queries / len(classes[title])
+        edges = np.arange(len(classes[title])) * each
+        axis.hlines(edges[1:], 0, gallery, color="0.8", linewidth=0.6)
+        axis.set_yticks(edges + each / 2, classes[title], fontsize=8)
+        axis.tick_params(axis="y", length=0)
+        axis.tick_params(axis="x", labelsize=8)
+        axis.set_xlabel("rank of the photo", fontsize=9)
+        axis.set_title(title, fontsize=10)
     return figure

@@ -42,6 +42,7 @@ def draw_all() -> dict[str, Figure]:
         "image_rows": plots.image_rows({"photo": IMAGES[:4], "sketch": IMAGES[4:]}, CLASSES),
         "class_sheet": plots.class_sheet(IMAGES, LABELS, CLASSES, per_class=2),
         "curves": plots.curves({"bn": [3.0, 2.0], "align": [1.0, 0.5]}),
+        "hit_maps": plots.hit_maps({"a": LABELS[:, None] == LABELS}, {"a": CLASSES}),
         "lines": plots.lines({"seen": pd.Series([0.1, 0.5], index=[10, 20])}, "steps", "mAP@all"),
         "bars": plots.bars({"chance": 0.1, "student": 0.6}, "mAP@all", line=0.1),
         "confusion": plots.confusion(torch.eye(4), CLASSES),
@@ -342,3 +343,12 @@ def test_marks_say_how_many():
     (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
     assert [text.get_text() for text in axis.texts] == ["0", "3"]
     assert [patch.get_y() for patch in axis.patches] == [1.05]
+
+
+def test_hit_maps_show_each_ranking_and_name_its_classes():
+    hits = LABELS[:, None] == LABELS
+    figure = plots.hit_maps({"few": hits, "many": hits[:, :5]}, {"few": CLASSES, "many": ("x",)})
+    assert [axis.get_title() for axis in figure.axes] == ["few", "many"]
+    assert names(figure.axes[0], "y") == list(CLASSES)
+    assert np.array_equal(figure.axes[1].images[0].get_array(), hits[:, :5])
+    assert figure.axes[0].get_yticks().tolist() == [1, 3, 5, 7]  # the middle of two rows each
