@@ -721,6 +721,7 @@ def marks(table: pd.DataFrame, colours=(PHOTO, SKETCH, GREY)) -> Figure:
     axis.vlines(np.arange(columns + 1), 0, rows, color="0.85", linewidth=1)
     axis.hlines(np.arange(rows + 1), 0, columns, color="0.85", linewidth=1)
     sns.despine(ax=axis, left=True, bottom=True)
+    return figure
 
 
 def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -> Figure:
