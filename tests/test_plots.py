@@ -44,6 +44,9 @@ def draw_all() -> dict[str, Figure]:
         "found": plots.found({"one": (IMAGES[0], IMAGES[1:4], "abc", torch.tensor([0.9, 0.5, 0]))}),
         "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
         "embedding_map": plots.embedding_map({"features": points}, *marks),
+        "pointed_out": plots.pointed_out(
+            plots.embedding_map({"features": points}, *marks), {"features": points}, 3, IMAGES[3]
+        ),
         "live": plots.live(
             {"photo": IMAGES[:4], "sketch": IMAGES[4:]},
             {"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
@@ -284,3 +287,15 @@ def test_a_class_is_named_only_where_it_lies_together():
     labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
     axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
     assert [text.get_text() for text in axis.texts] == ["tight"]
+
+
+def test_an_arrow_leads_from_a_picture_to_its_point_in_each_map():
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    maps, marks = {"a": points, "b": 2 * points}, (np.zeros(4, int), np.arange(4) > 1, ("a",))
+    figure = plots.pointed_out(plots.embedding_map(maps, *marks), maps, 2, IMAGES[2])
+    boxes = [axis.artists[-1] for axis in figure.axes]
+    assert [tuple(box.xy) for box in boxes] == [(1, 0), (2, 0)]
+    for box, side in zip(boxes, (1, 2), strict=True):
+        place = np.array(box.xyann)
+        assert (place > 0).all() and (place < side).all()  # on the map, off the point
+        assert np.abs(place - box.xy).max() > 0.1 * side
