@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
@@ -746,4 +747,27 @@ def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -
         axis.tick_params(axis="x", labelsize=8)
         axis.set_xlabel("rank of the photo", fontsize=9)
         axis.set_title(title, fontsize=10)
+    return figure
+
+
+def pointed_out(figure: Figure, maps: dict[str, np.ndarray], row: int, picture) -> Figure:
+    """An `embedding_map` of `maps`, with an arrow from one picture to its point in each of them.
+
+    Args:
+        row: which point. picture: (3, H, W), what that point is.
+    """
+    pixels = _pixels(picture[None])[0]
+    turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    around = 0.17 * np.stack([np.cos(turns), np.sin(turns)], 1)
+    for axis, points in zip(figure.axes, maps.values(), strict=False):
+        low, size = points.min(0), np.ptp(points, axis=0).clip(min=1e-9)
+        places = (points - low) / size
+        free = np.clip(places[row] + around, 0.06, 0.94)
+        room = np.linalg.norm(free[:, None] - places, axis=2).min(1)
+        box = AnnotationBbox(
+            OffsetImage(pixels, zoom=48 / len(pixels)), points[row],
+            xybox=low + size * free[room.argmax()], pad=0.15,
+            bboxprops={"edgecolor": "black"}, arrowprops={"arrowstyle": "->", "linewidth": 1.6},
+        )  # fmt: skip
+        axis.add_artist(box)
     return figure

@@ -58,6 +58,9 @@ def draw_all() -> dict[str, Figure]:
         "found": plots.found({"one": (IMAGES[0], IMAGES[1:4], "abc", torch.tensor([0.9, 0.5, 0]))}),
         "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
         "embedding_map": plots.embedding_map({"features": points}, *marks),
+        "pointed_out": plots.pointed_out(
+            plots.embedding_map({"features": points}, *marks), {"features": points}, 3, IMAGES[3]
+        ),
         "live": plots.live(
             {"photo": IMAGES[:4], "sketch": IMAGES[4:]},
             {"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
@@ -352,3 +355,15 @@ def test_hit_maps_show_each_ranking_and_name_its_classes():
     assert names(figure.axes[0], "y") == list(CLASSES)
     assert np.array_equal(figure.axes[1].images[0].get_array(), hits[:, :5])
     assert figure.axes[0].get_yticks().tolist() == [1, 3, 5, 7]  # the middle of two rows each
+
+
+def test_an_arrow_leads_from_a_picture_to_its_point_in_each_map():
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    maps, marks = {"a": points, "b": 2 * points}, (np.zeros(4, int), np.arange(4) > 1, ("a",))
+    figure = plots.pointed_out(plots.embedding_map(maps, *marks), maps, 2, IMAGES[2])
+    boxes = [axis.artists[-1] for axis in figure.axes]
+    assert [tuple(box.xy) for box in boxes] == [(1, 0), (2, 0)]
+    for box, side in zip(boxes, (1, 2), strict=True):
+        place = np.array(box.xyann)
+        assert (place > 0).all() and (place < side).all()  # on the map, off the point
+        assert np.abs(place - box.xy).max() > 0.1 * side
