@@ -2,7 +2,7 @@
 // The maps come from Python; here they are drawn, moved between and asked about, which goes on
 // while the kernel is busy.
 
-const GREY = "#8a8a8a", PHOTO = "#d1652b", SKETCH = "#3d7bd9";
+const GREY = "#8a8a8a", PHOTO = "#d1652b", SKETCH = "#3a73c2";
 const REACH = 14; // pixels: how far from a point one may click
 const MOVE = 700, PAUSE = 500; // milliseconds
 
