@@ -17,6 +17,7 @@ from torch import Tensor
 from dfsbir_lite import drawing, plots, retrieval
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.export import Gallery
+from dfsbir_lite.widgets.still import with_still
 
 HERE = Path(__file__).parent
 LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
@@ -95,7 +96,7 @@ class DrawAndSearch(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**options)
         if len(self.found[1]):
             figure = plots.found({self.encoder.value: self.shown()})
-            bundle["image/png"] = b64encode(plots.png(figure)).decode()
+            return with_still(bundle, plots.png(figure), figure.alt)
         return bundle
 
     def names(self) -> list[str]:
