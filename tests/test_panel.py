@@ -284,7 +284,7 @@ def test_a_panel_prints_as_its_weights_and_carries_a_still_picture(panel):
     assert bundle["text/plain"] == "LivePanel(weights: bn 1)"
     assert bundle["image/png"].startswith("iVBOR")
     assert "Terms: bn " in metadata["image/png"]["alt"]
-    assert live.picture.tooltip == metadata["image/png"]["alt"]
+    assert live.words.alts == [metadata["image/png"]["alt"], ""]
 
 
 # --- presets and comparisons ------------------------------------------------------------------

@@ -439,8 +439,8 @@ def test_switches_leave_a_still_picture_and_their_whole_text(switches):
     assert after != before and after.startswith(b"\x89PNG")
     bundle, metadata = board._repr_mimebundle_()
     assert bundle["text/plain"] == repr(board) and bundle["image/png"]
-    assert metadata["image/png"]["alt"] == board.picture.tooltip
-    assert board.picture.tooltip.endswith("Now: a.")
+    assert board.words.alts == [metadata["image/png"]["alt"]]
+    assert board.words.alts[0].endswith("Now: a.")
 
 
 def test_one_switch_is_called_by_its_name():
