@@ -25,7 +25,7 @@ LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
 
 
 class SketchPad(anywidget.AnyWidget):
-    """Paper to draw on with mouse, pen or finger; holds the strokes and nothing else.
+    """Paper to draw on with mouse, pen, finger or keys; holds the strokes and nothing else.
 
     Attributes:
         strokes: what is on the paper, as `drawing.render` takes it; set them to draw by code.
