@@ -212,3 +212,20 @@ def test_what_is_beyond_the_paper_is_so():
 def test_the_first_page_leads_to_the_guide():
     targets = LINK.findall(text(ROOT / "README.md"))
     assert {"notebooks/README.md", "notebooks/GLOSSARY.md"} <= set(targets)
+
+
+PICTURES = ("image/png", "image/jpeg")
+STORED = [*LESSONS.values(), *sorted((FOLDER / "solutions").glob("*.ipynb"))]
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_stored_pictures_are_described(path):
+    """All pictures of a notebook, or none if it was last run before figures described themselves."""
+    outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
+    alts = [
+        o.metadata.get(kind, {}).get("alt")
+        for o in outputs
+        for kind in PICTURES
+        if kind in o.get("data", {})
+    ]
+    assert all(alts) or not any(alts)
