@@ -220,7 +220,7 @@ STORED = [*LESSONS.values(), *sorted((FOLDER / "solutions").glob("*.ipynb"))]
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_stored_pictures_are_described(path):
-    """All pictures of a notebook, or none if it was last run before figures described themselves."""
+    """All of them, or none if the notebook was last run before figures had words."""
     outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
     alts = [
         o.metadata.get(kind, {}).get("alt")
