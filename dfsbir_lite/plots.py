@@ -20,8 +20,49 @@ from matplotlib.ticker import NullLocator
 from PIL import Image
 from torch import Tensor
 
-PHOTO, SKETCH, GOOD, BAD, GREY = "#d1652b", "#2b5ea8", "#2a9d3a", "#c23b3b", "#8a8a8a"
+# Told apart with every kind of colour vision; tests/test_colours.py looks at them through each.
+PHOTO, SKETCH, GOOD, BAD, GREY = "#d1652b", "#3a73c2", "#0072b2", "#d55e00", "#8a8a8a"
+MARKS = {GOOD: ("✓", "-"), BAD: ("✗", (0, (2, 1)))}  # and right and wrong not by colour alone
+# colour, mark and line of each series of a plot
+SERIES = ((PHOTO, "o", "-"), (SKETCH, "s", "--"), ("#333333", "^", ":"), (GREY, "D", "-."))
 LIVE_COLUMNS = 16  # more samples side by side would be too small to see
+
+
+class Figure(Figure):  # of the same name, which is what a notebook prints in place of the picture
+    """A figure that says in words what is on it, for those who cannot see it.
+
+    Whoever shows it in a notebook stores `alt` with the picture, as its metadata.
+
+    Attributes:
+        told: what the function that drew it has to say; without it, `alt` reads the axes.
+    """
+
+    told = ""
+
+    @property
+    def alt(self) -> str:
+        """What the figure shows, in one paragraph."""
+        words = self.told or " ".join(["A figure.", *map(_read_axis, self.axes)])
+        return " ".join(words.split())
+
+    def _repr_mimebundle_(self, **options) -> tuple[dict, dict]:
+        return {}, {kind: {"alt": self.alt} for kind in ("image/jpeg", "image/png")}
+
+
+def _read_axis(axis) -> str:
+    """Whatever is written on an axis, in one sentence."""
+    named = {"horizontal": axis.get_xlabel(), "vertical": axis.get_ylabel()}
+    words = [axis.get_title() or axis.get_title(loc="left")]
+    words += [f"{where}: {name}" for where, name in named.items() if name]
+    words += [text.get_text() for text in axis.texts]
+    return ", ".join(filter(None, words)) + "."
+
+
+def _listed(values: dict, form: str = ".2f") -> str:
+    """Names and numbers as words."""
+    return ", ".join(
+        f"{' '.join(str(name).split())} {value:{form}}" for name, value in values.items()
+    )
 
 
 def _pixels(images) -> np.ndarray:
@@ -60,8 +101,13 @@ def _place(axis, pixels: np.ndarray, row: int, column: float, frame: str | None 
     left, right, top, bottom = column + gap, column + 1 - gap, row + gap, row + 1 - gap
     axis.imshow(pixels, extent=(left, right, bottom, top), interpolation="nearest")
     if frame:
-        style = {"fill": False, "edgecolor": frame, "linewidth": 2.5}
+        mark, line = MARKS.get(frame, ("", "-"))
+        style = {"fill": False, "edgecolor": frame, "linewidth": 2.5, "linestyle": line}
         axis.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
+        box = {"facecolor": frame, "edgecolor": "none", "pad": 0.8}
+        axis.text(
+            left, top, mark, color="white", fontsize=8, va="top", bbox=box, in_layout=False
+        )  # fmt: skip
 
 
 def png(figure: Figure, dpi: int = 80) -> bytes:
@@ -91,6 +137,9 @@ def image_rows(rows: dict[str, Tensor], titles=None, size: float = 0.9) -> Figur
     for row, images in enumerate(rows.values()):
         for column, pixels in enumerate(_pixels(images)):
             _place(axis, pixels, row, column)
+    figure.told = f"Rows of pictures: {_listed({k: len(v) for k, v in rows.items()}, 'd')}."
+    if titles is not None:
+        figure.told += f" Columns: {', '.join(map(str, titles))}."
     return figure
 
 
@@ -106,6 +155,8 @@ def class_sheet(images, labels, classes, per_class: int = 6, size: float = 0.8) 
             axis.text(start - 0.06, row + 0.5, name, ha="right", va="center", fontsize=9)
         for n, picture in enumerate(pixels[labels == i][:per_class]):
             _place(axis, picture, row, start + n)
+    figure.told = f"Up to {per_class} pictures of each of {len(classes)} classes: "
+    figure.told += f"{', '.join(classes)}."
     return figure
 
 
@@ -123,7 +174,15 @@ def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "ste
         axis.tick_params(labelsize=7)
         axis.set_xlabel(xlabel, fontsize=7)
         sns.despine(ax=axis)
+    known = {name: _array(values)[np.isfinite(_array(values))] for name, values in history.items()}
+    figure.told = f"Curves over {xlabel}: " + _from_to(known)
     return figure
+
+
+def _from_to(curves: dict[str, np.ndarray]) -> str:
+    """First and last value of each curve that has any."""
+    parts = [f"{k} from {v[0]:.3g} to {v[-1]:.3g}" for k, v in curves.items() if len(v)]
+    return "; ".join(parts) + "."
 
 
 def live(
@@ -156,6 +215,12 @@ def live(
         left, top = 0.42 + n % columns * wide, below + bars + 0.52 + n // columns * curve
         axis = axis_at(left, top, wide - 0.5, curve - 0.32)
         _sparkline(axis, name, np.asarray(values, float), name in off)
+    last = {name: v[-1] for name, v in history.items() if len(v) and np.isfinite(v[-1])}
+    figure.told = f"A photo and a sketch of each of {shown} classes, as made now. "
+    for kind, values in counts.items():
+        none = [name for name, n in zip(classes, _array(values)) if not n]
+        figure.told += f"Classes that no {kind} was taken for: {', '.join(none) or 'none'}. "
+    figure.told += f"Terms: {_listed(last, '.3g')}."
     return figure
 
 
@@ -214,11 +279,14 @@ def lines(series: dict, xlabel: str, ylabel: str) -> Figure:
     """Lines with markers in one plot: label → a pandas Series, whose index is the x axis."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     axis = figure.subplots()
-    for (label, values), colour in zip(series.items(), (PHOTO, SKETCH, GOOD, BAD), strict=False):
-        axis.plot(values.index, values.values, "o-", color=colour, label=label, markersize=4)
+    for (label, values), (colour, mark, line) in zip(series.items(), SERIES, strict=False):
+        style = {"color": colour, "marker": mark, "linestyle": line, "markersize": 4}
+        axis.plot(values.index, values.values, label=label, **style)
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1))
     axis.legend(frameon=False, fontsize=8)
     sns.despine(ax=axis)
+    known = {label: values.dropna().to_numpy() for label, values in series.items()}
+    figure.told = f"Lines of {ylabel} over {xlabel}: " + _from_to(known)
     return figure
 
 
@@ -231,8 +299,11 @@ def switched(values: dict[str, float], present: str, title: str = "") -> Figure:
     """Horizontal bars with their values; the one called `present` stands out."""
     figure = bars(values)
     axis = figure.axes[0]
-    axis.patches[list(values).index(present)].set_color(PHOTO)
+    place = list(values).index(present)
+    axis.patches[place].set_color(PHOTO)
+    axis.get_yticklabels()[place].set_weight("bold")
     axis.set_title(title, fontsize=10, loc="left")
+    figure.told = f"Bars of {title or 'values'}: {_listed(values)}. Now: {present}."
     return figure
 
 
@@ -261,6 +332,9 @@ def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Fi
         axis.tick_params(axis="y", length=0)
         axis.tick_params(axis="x", labelsize=8)
         sns.despine(ax=axis)
+        figure.told += f"Bars of {name or 'values'}: {_listed(values)}"
+        figure.told += "" if lines is None else f"; dashed line at {lines[name]:.2f}"
+        figure.told += ". "
     return figure
 
 
@@ -278,6 +352,12 @@ def confusion(counts, classes, title: str = "") -> Figure:
     axis.tick_params(length=0, labelsize=9)
     axis.set(xlabel="predicted", ylabel="true")
     axis.set_title(title or "% of each true class", fontsize=10)
+    wrong = shares - np.diag(np.diag(shares))
+    rows, columns = np.unravel_index(wrong.argsort(axis=None)[::-1][:3], wrong.shape)
+    often = {f"{classes[i]} as {classes[j]}": wrong[i, j] for i, j in zip(rows, columns)}
+    figure.told = f"Confusion matrix of {len(classes)} classes, {title or 'shares'}: right "
+    figure.told += f"{np.diag(shares).mean():.0%} on average; most often wrong: "
+    figure.told += f"{_listed({k: v for k, v in often.items() if v > 0}, '.0%') or 'never'}."
     return figure
 
 
@@ -298,10 +378,19 @@ def cosine_matrices(matrices: dict[str, Tensor], rows, columns, limit: float = 1
         axis.set_yticks(np.arange(len(rows)), rows)
         axis.tick_params(length=0, labelsize=9)
         sns.despine(ax=axis, left=True, bottom=True)
+        figure.told += f"Matrix of cosines, {_read_matrix(_array(values), title)} "
     bar = figure.colorbar(image, ax=axes, shrink=0.7, ticks=(-limit, 0, limit), pad=0.01)
     bar.outline.set_visible(False)
     bar.ax.set_yticklabels([f"{tick:.2g}" for tick in (-limit, 0, limit)])
     return figure
+
+
+def _read_matrix(values: np.ndarray, title: str) -> str:
+    """Its range or, if it is square, the means on its diagonal and off it."""
+    if len(values) != values.shape[1] or len(values) < 2:
+        return f"{title}: from {values.min():.2f} to {values.max():.2f}."
+    off = values[~np.eye(len(values), dtype=bool)].mean()
+    return f"{title}: mean {np.diag(values).mean():.2f} on the diagonal, {off:.2f} off it."
 
 
 def retrievals(queries, gallery, ranked, relevant, titles=None, size: float = 0.9) -> Figure:
@@ -310,7 +399,7 @@ def retrievals(queries, gallery, ranked, relevant, titles=None, size: float = 0.
     Args:
         queries: sketches (Q, 3, H, W). gallery: photos (G, 3, H, W).
         ranked: (Q, k), indices into the gallery, best first.
-        relevant: bool (Q, k), drawn as a green or a red frame.
+        relevant: bool (Q, k), drawn as a solid frame with ✓ or a dashed one with ✗.
         titles: a name for each query.
     """
     ranked, relevant = _array(ranked), _array(relevant)
@@ -322,6 +411,10 @@ def retrievals(queries, gallery, ranked, relevant, titles=None, size: float = 0.
         _place(axis, sketch, row, 0)
         for place, (index, right) in enumerate(zip(ranked[row], relevant[row], strict=True)):
             _place(axis, photos[index], row, place + 1.2, GOOD if right else BAD)
+    names = labels or [f"sketch {row + 1}" for row in range(len(ranked))]
+    right = [f"{name} {hits.sum()}" for name, hits in zip(names, relevant)]
+    figure.told = f"Sketches, each with the {k} photos closest to it. Right among them: "
+    figure.told += f"{', '.join(right)}."
     return figure
 
 
@@ -343,6 +436,9 @@ def found(rows: dict, size: float = 0.95) -> Figure:
             _place(axis, pixels, tall * row, n + 1.2)
             told = f"{name}\n{float(cosine):.2f}"
             axis.text(n + 1.7, tall * row + 1, told, ha="center", va="top", fontsize=8)
+    figure.told = "Sketches and the photos that they found, best first. "
+    for title, (_, _, classes, _) in rows.items():
+        figure.told += f"{title}: {', '.join(classes)}. "
     return figure
 
 
@@ -390,6 +486,11 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
         *axes[1, 0].get_legend_handles_labels(),
         loc="outside lower center", ncols=len(scores), fontsize=9, frameon=False,
     )  # fmt: skip
+    figure.told = "Pictures, and below each the class probabilities that it gets. "
+    for n in range(len(pixels)):
+        best = {name: int(_array(values)[n].argmax()) for name, values in scores.items()}
+        sure = {f"{k}: {classes[i]}": float(_array(scores[k])[n][i]) for k, i in best.items()}
+        figure.told += f"Picture {n + 1}, likeliest by {_listed(sure)}. "
     return figure
 
 
@@ -431,6 +532,11 @@ def embedding_map(
         for name, mark in (("photo", "o"), ("sketch", "x"))
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    titles = "; ".join(" ".join(title.split()) for title in maps)
+    figure.told = (
+        f"Flat maps of {(~sketches).sum()} photos (circles) and {sketches.sum()} sketches "
+    )
+    figure.told += f"(crosses), coloured by class: {titles}. Classes: {', '.join(classes)}."
     return figure
 
 
@@ -481,8 +587,11 @@ def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figu
     axes = figure.subplots(1, len(cosines), squeeze=False)[0]
     for axis, (title, (same, different)) in zip(axes, cosines.items(), strict=True):
         shared = {"bins": np.linspace(-1, 1, 41), "stat": "density", "element": "step", "ax": axis}
-        sns.histplot(x=_array(different), color=GREY, label="different class", **shared)
+        dashed = {"linestyle": "--", "color": GREY, "label": "different class"}
+        sns.histplot(x=_array(different), **dashed, **shared)
         sns.histplot(x=_array(same), color=GOOD, label="same class", **shared)
+        means = {"same class": _array(same).mean(), "different class": _array(different).mean()}
+        figure.told += f"Histograms of cosines, {title}: means {_listed(means)}. "
         axis.set(xlabel="cosine", ylabel="", yticks=[], xticks=(-1, -0.5, 0, 0.5, 1))
         axis.tick_params(labelsize=8)
         axis.set_title(title, fontsize=10)
@@ -513,6 +622,7 @@ def intervals(tables: dict[str, pd.DataFrame], line: str | None = None) -> Figur
         axis.set_title(title, fontsize=10)
         axis.set_xlim(0, 1)
         _row_names(axis, rows)
+        figure.told += f"Means with intervals, {title}: {_listed(table.loc[rows, 'mean'])}. "
     return figure
 
 
@@ -552,6 +662,11 @@ def beside_paper(ours: pd.DataFrame, paper: pd.DataFrame, where: str) -> Figure:
     for axis in (left, right):
         axis.set(xlim=(0, 1), xlabel="mAP@all, seen classes")
         _row_names(axis, list(ours.index))
+    figure.told = (
+        f"mAP@all on seen classes. Measured by this kit, {where}: {_listed(ours['mean'])}. "
+    )
+    for name, values in paper.items():
+        figure.told += f"Reported by the paper, {name}: {_listed(values)}. "
     return figure
 
 
@@ -564,12 +679,16 @@ def overlap_curves(ours: dict[str, pd.DataFrame], paper: pd.DataFrame, where: st
     """
     figure = Figure(figsize=(8.6, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    for (label, table), colour in zip(ours.items(), (PHOTO, SKETCH, GOOD), strict=False):
-        left.plot(table.index, table["mean"], "o-", color=colour, label=label, markersize=4)
+    figure.told = "mAP@all over the share of classes that both teachers know. "
+    for (label, table), (colour, mark, line) in zip(ours.items(), SERIES, strict=False):
+        style = {"color": colour, "marker": mark, "linestyle": line, "markersize": 4}
+        left.plot(table.index, table["mean"], label=label, **style)
         left.fill_between(table.index, table["low"], table["high"], color=colour, alpha=0.2, lw=0)
+        figure.told += f"Measured by this kit, {label}: {_listed(table['mean'])}. "
     left.set_title(f"measured by this kit: {where}", fontsize=10)
     for (label, values), mark in zip(paper.items(), "Ds", strict=False):
         right.plot(values, f"{mark}--", mfc="none", color=GREY, label=label, markersize=5)
+        figure.told += f"Reported by the paper, {label}: {_listed(values)}. "
     right.set_title("reported by the paper: other benchmarks", fontsize=10)
     right.set_facecolor("0.97")
     for axis in (left, right):

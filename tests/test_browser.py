@@ -82,6 +82,7 @@ def lab(tmp_path_factory):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(notebook, root / path.name)
+    nbformat.write(controls(), root / "controls.ipynb")
     for plugin, chosen in SETTINGS.items():
         path = root / f"settings/@jupyterlab/{plugin}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
@@ -101,6 +102,36 @@ def lab(tmp_path_factory):
         finally:
             server.terminate()
             server.wait(30)
+
+
+def controls() -> nbformat.NotebookNode:
+    """A notebook that has one of each control and nothing else, so that it is soon there."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CONTROLS.split("\n\n")]
+    python = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": python})
+
+
+CONTROLS = """
+import torch
+from dfsbir_lite import widgets, zoo
+from dfsbir_lite.data import toybox_set
+from dfsbir_lite.recipes import recipe
+from dfsbir_lite.runtime import profile
+from dfsbir_lite.synthesis import synthesize
+
+student, teachers = zoo.load_or_train("student"), zoo.load_teachers()
+photos = toybox_set("photo", "test", profile("laptop"), per_class=2)
+widgets.DrawAndSearch({"student": student.embed}, photos)
+
+settings = recipe("kit", batch=16)
+widgets.LivePanel(lambda r: synthesize(teachers, r), settings, teachers, ("bn", "align"))
+
+widgets.Switches(["stuck"], lambda on: torch.tensor(0.25 if on else 0.75))
+
+points, labels = torch.randn(24, 2).numpy(), torch.arange(24) % 3
+pictures = torch.zeros(24, 3, 8, 8, dtype=torch.uint8)
+widgets.EmbeddingScatter(points, labels, torch.arange(24) > 11, ("ant", "bee", "cat"), pictures)
+"""
 
 
 def _address(runtime: Path, server: subprocess.Popen, log: Path, seconds: float = 90) -> str:
@@ -182,6 +213,7 @@ class Panel:
         self.page, self.box = page, page.locator(".jp-OutputArea-output", has=start).last
         self.status = self.box.locator(".widget-label", has_text=re.compile("step|stopped|paused"))
         self.preset = self.box.get_by_label("preset")
+        self.rival = self.box.get_by_label("against")
         self.box.scroll_into_view_if_needed()
 
     def press(self, name: str) -> None:
@@ -394,3 +426,103 @@ def test_the_map_answers_and_replays_the_training(run_all):
     if SHOTS:
         stand_still(training)  # marks travel from one map to the next
     shoot(training, "training")
+
+
+FOCUSED = """() => {
+    const { outlineStyle, boxShadow } = getComputedStyle(document.activeElement);
+    return outlineStyle !== "none" || boxShadow !== "none";
+}"""
+
+
+class Keyboard:
+    """Keys, and what has the focus: no mouse."""
+
+    def __init__(self, page):
+        self.page, self.press = page, page.keyboard.press
+
+    def tab_to(self, locator, most: int = 40) -> None:
+        """Presses Tab until `locator` has the focus, which must be seen."""
+        for _ in range(most):
+            if locator.evaluate("it => it === document.activeElement"):
+                assert self.page.evaluate(FOCUSED), f"no visible focus: {locator}"
+                return
+            self.press("Tab")
+        raise AssertionError(f"no way by keyboard to {locator}")
+
+    def presses(self, *keys: str) -> None:
+        for key in keys:
+            self.press(key)
+
+
+def test_all_controls_work_by_keyboard_alone(run_all):
+    page = run_all("controls.ipynb")
+    keyboard = Keyboard(page)
+    paper = page.get_by_label(re.compile("^Sketch pad"))
+    told = page.locator(".dfsbir-found .told")
+    spoken = page.locator(".dfsbir-pad .told")
+
+    paper.focus()  # where a person comes by Tab from the cell above
+    keyboard.press("Delete")
+    expect(told).to_have_text(re.compile("blank paper"))
+    keyboard.presses("Shift+ArrowLeft", "Shift+ArrowUp", "Space")
+    expect(spoken).to_have_text("pen down")
+    keyboard.presses("Escape")  # nothing is drawn
+    expect(told).to_have_text(re.compile("blank paper"))
+    keyboard.presses("Space", *3 * ["Shift+ArrowDown"], *3 * ["Shift+ArrowRight"], "ArrowUp")
+    expect(told).to_have_text(re.compile("blank paper"))
+    keyboard.press("Space")
+    expect(told).to_contain_text("among the closest")
+    expect(spoken).to_have_text("pen up, 1 strokes")
+    keyboard.press("u")
+    expect(told).to_have_text(re.compile("blank paper"))
+
+    explain = page.get_by_label("what did it look at?")
+    keyboard.tab_to(explain)
+    keyboard.press("Space")
+    expect(explain).to_be_checked()
+
+    panel = Panel(page)
+    keyboard.tab_to(panel.box.get_by_role("button", name="Step"))
+    keyboard.press("Enter")
+    panel.shows("step 0")
+    bn = panel.slider("bn")
+    keyboard.tab_to(bn.locator(".noUi-handle"))
+    keyboard.press("Home")
+    expect(bn.locator(".widget-readout")).to_have_text("0.0010")
+    expect(panel.preset).to_have_value("no BN")  # which is what the weights are now
+    keyboard.tab_to(panel.rival)
+    keyboard.press("ArrowDown")
+
+    box = page.get_by_label("stuck")
+    keyboard.tab_to(box)
+    keyboard.press("Space")
+    expect(box).not_to_be_checked()
+
+    maps = page.get_by_label(re.compile("^Map of 24"))
+    keyboard.tab_to(maps)
+    keyboard.presses("ArrowRight", "Enter")
+    pinned = page.locator(".dfsbir-scatter .tray button")
+    expect(pinned).to_have_count(1)
+    photos = page.get_by_role("button", name="photos", exact=False).first
+    keyboard.tab_to(photos)
+    keyboard.press("Space")
+    expect(photos).to_have_attribute("aria-pressed", "true")
+    keyboard.tab_to(pinned.first)
+    keyboard.press("Enter")
+    expect(pinned).to_have_count(0)
+    expect(maps).to_be_focused()  # and not lost
+
+
+def test_controls_have_names(run_all):
+    """What a screen reader says of each control that can have the focus."""
+    page = run_all("controls.ipynb")
+    nameless = page.evaluate(NAMELESS)
+    assert nameless == []
+
+
+# what can have the focus, but has neither text nor label nor title
+NAMELESS = """() => [...document.querySelectorAll(
+    ".jp-OutputArea-output :is(button, input, select, canvas, [role=slider])"
+)].filter((it) => it.tabIndex >= 0 && it.offsetParent && !(
+    it.textContent.trim() || it.getAttribute("aria-label") || it.title || it.labels?.length
+)).map((it) => it.outerHTML.slice(0, 200))"""

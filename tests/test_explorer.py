@@ -59,8 +59,9 @@ def test_a_scatter_sends_its_maps_and_its_pictures():
     assert repr(scatter) == "EmbeddingScatter(4 points, 3 maps)"
     titles = [axis.get_title() for axis in scatter.still().axes]
     assert titles == ["a\nmAP@all 0.00", "b\nmAP@all 0.50", "c\nmAP@all 1.00"]
-    bundle, _ = scatter._repr_mimebundle_()
+    bundle, metadata = scatter._repr_mimebundle_()
     assert bundle["text/plain"] == repr(scatter) and bundle["image/png"].startswith("iVBOR")
+    assert "a mAP@all 0.00; b mAP@all 0.50" in metadata["image/png"]["alt"]
 
 
 def test_a_slider_asks_for_a_map_and_a_map_is_kept(umap):
@@ -75,8 +76,9 @@ def test_a_slider_asks_for_a_map_and_a_map_is_kept(umap):
     assert umap[0] == [(15, 0.3), (60, 0.3), (60, 0.5)]
     assert explorer.status.value == ""
     assert repr(explorer) == "EmbeddingExplorer(4 points, 60 neighbours, minimum distance 0.3)"
-    bundle = explorer._repr_mimebundle_()
+    bundle, metadata = explorer._repr_mimebundle_()
     assert bundle["text/plain"] == repr(explorer) and bundle["image/png"].startswith("iVBOR")
+    assert "2 photos (circles) and 2 sketches (crosses)" in metadata["image/png"]["alt"]
 
 
 def test_a_newer_wish_overtakes_older_ones_in_one_thread(umap):

@@ -106,7 +106,9 @@ def test_it_shows_large_pictures_of_what_was_found_and_asks_for_each_once():
 
 def test_it_prints_one_line_and_carries_a_still_picture(search):
     assert repr(search) == "DrawAndSearch(brightness, 3 strokes: bright)"
-    assert search._repr_mimebundle_()["image/png"].startswith("iVBOR")
+    bundle, metadata = search._repr_mimebundle_()
+    assert bundle["image/png"].startswith("iVBOR")
+    assert "found, best first" in metadata["image/png"]["alt"]
     assert repr(search.pad) == "SketchPad(3 strokes)"
 
 

@@ -280,9 +280,11 @@ def test_a_panel_prints_as_its_weights_and_carries_a_still_picture(panel):
     assert repr(live) == "LivePanel(weights: bn 1)"
     assert "image/png" not in live._repr_mimebundle_()
     live.step()
-    bundle = live._repr_mimebundle_()
+    bundle, metadata = live._repr_mimebundle_()
     assert bundle["text/plain"] == "LivePanel(weights: bn 1)"
     assert bundle["image/png"].startswith("iVBOR")
+    assert "Terms: bn " in metadata["image/png"]["alt"]
+    assert live.words.alts == [metadata["image/png"]["alt"], ""]
 
 
 # --- presets and comparisons ------------------------------------------------------------------

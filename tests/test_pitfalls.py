@@ -437,8 +437,10 @@ def test_switches_leave_a_still_picture_and_their_whole_text(switches):
     board.tick("a")
     after = bytes(board.picture.value)
     assert after != before and after.startswith(b"\x89PNG")
-    bundle = board._repr_mimebundle_()
+    bundle, metadata = board._repr_mimebundle_()
     assert bundle["text/plain"] == repr(board) and bundle["image/png"]
+    assert board.words.alts == [metadata["image/png"]["alt"]]
+    assert board.words.alts[0].endswith("Now: a.")
 
 
 def test_one_switch_is_called_by_its_name():

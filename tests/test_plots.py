@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import select_figure_formats
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from dfsbir_lite import plots
@@ -76,6 +80,24 @@ def draw_all() -> dict[str, Figure]:
 
 
 FIGURES = draw_all()
+ALT = {
+    "image_rows": "photo 4, sketch 4. Columns: ant, bee, cat, dog",
+    "class_sheet": "Up to 2 pictures of each of 4 classes: ant, bee, cat, dog",
+    "curves": "over step: bn from 3 to 2; align from 1 to 0.5",
+    "lines": "Lines of mAP@all over steps: seen from 0.1 to 0.5",
+    "bars": "Bars of mAP@all: chance 0.10, student 0.60; dashed line at 0.10",
+    "confusion": "4 classes, shares: right 100% on average; most often wrong: never",
+    "intervals": "seen: a 0.30, b 0.60",
+    "beside_paper": "this kit, ToyBox: a 0.30, b 0.60. Reported by the paper, Sketchy: a 0.50",
+    "overlap_curves": "this kit, student: a 0.30, b 0.60. Reported by the paper, Sketchy: a 0.50",
+    "cosine_matrices": "a: mean 1.00 on the diagonal, 0.00 off it",
+    "retrievals": "2 photos closest to it. Right among them: ant 1, bee 1",
+    "found": "one: a, b, c",
+    "class_scores": "Picture 1, likeliest by teacher: ant 0.25",
+    "embedding_map": "8 photos (circles) and 8 sketches (crosses), coloured by class: features",
+    "live": "no photo was taken for: bee. Classes that no sketch was taken for: none",
+    "cosine_histograms": "student: means same class 0.85, different class 0.05",
+}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -194,12 +216,14 @@ def test_cosine_matrices_share_one_symmetric_scale():
     assert names(bar, "y") == ["-0.5", "0", "0.5"]
 
 
-def test_retrievals_frames_hits_green_and_misses_red():
+def test_retrievals_marks_hits_and_misses_by_colour_line_and_sign():
     (axis,) = FIGURES["retrievals"].axes
     assert names(axis, "x") == ["sketch", "1", "2"]
     assert names(axis, "y") == ["ant", "bee"]
     frames = [to_hex(frame.get_edgecolor()) for frame in axis.patches]
     assert frames == [plots.GOOD, plots.BAD, plots.BAD, plots.GOOD]
+    assert [frame.get_linestyle() == "-" for frame in axis.patches] == [True, False, False, True]
+    assert [text.get_text() for text in axis.texts] == ["✓", "✗", "✗", "✓"]
     shown = [image.get_array() for image in axis.images]
     assert np.array_equal(shown[4], IMAGES[5].permute(1, 2, 0))  # second row, rank 1
 
@@ -367,3 +391,36 @@ def test_an_arrow_leads_from_a_picture_to_its_point_in_each_map():
         place = np.array(box.xyann)
         assert (place > 0).all() and (place < side).all()  # on the map, off the point
         assert np.abs(place - box.xy).max() > 0.1 * side
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_say_what_they_show(name):
+    figure = FIGURES[name]
+    assert ALT[name] in figure.alt
+    assert "\n" not in figure.alt and len(figure.alt) < 1500
+
+
+def test_a_figure_that_nobody_described_reads_what_is_written_on_it():
+    figure = plots.Figure()
+    axis = figure.subplots()
+    axis.set(title="two\nlines", xlabel="rank", ylabel="hits")
+    axis.text(0, 0, "here")
+    assert figure.alt == "A figure. two lines, horizontal: rank, vertical: hits, here."
+
+
+def test_a_notebook_stores_the_words_with_the_picture_and_not_in_the_text():
+    shell = InteractiveShell.instance()
+    select_figure_formats(shell, ["jpeg"])
+    figure = FIGURES["bars"]
+    data, metadata = shell.display_formatter.format(figure)
+    assert metadata["image/jpeg"]["alt"] == figure.alt
+    assert {"text/plain", "image/jpeg"} == set(data)
+    assert data["text/plain"].startswith("<Figure size ") and "0.6" not in data["text/plain"]
+
+
+def test_a_page_made_of_a_notebook_has_the_words():
+    metadata = {"image/jpeg": {"alt": FIGURES["bars"].alt}}
+    shown = new_output("display_data", {"image/jpeg": "AAAA"}, metadata=metadata)
+    notebook = new_notebook(cells=[new_code_cell("bars", outputs=[shown])])
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    assert f'alt="{FIGURES["bars"].alt}"' in page

@@ -2,7 +2,7 @@
 // The maps come from Python; here they are drawn, moved between and asked about, which goes on
 // while the kernel is busy.
 
-const GREY = "#8a8a8a", PHOTO = "#d1652b", SKETCH = "#3d7bd9";
+const GREY = "#8a8a8a", PHOTO = "#d1652b", SKETCH = "#3a73c2";
 const REACH = 14; // pixels: how far from a point one may click
 const MOVE = 700, PAUSE = 500; // milliseconds
 
@@ -283,13 +283,16 @@ function render({ model, el }) {
   }
 
   function fillTray() {
+    const focused = [...tray.children].indexOf(document.activeElement);
     tray.replaceChildren();
     model.get("pinned").forEach((i, n) => {
-      const button = make("button", tray, { type: "button", title: "unpin" });
+      const button = make("button", tray, { type: "button", title: "unpin", "aria-label": `unpin ${n + 1}, ${about(i)}` });
       picture(button, i, 64);
       make("span", button, {}, `${n + 1} ${about(i)}`);
       button.onclick = () => pin(i);
     });
+    // whoever unpins by keyboard stays in the tray, or goes back to the map
+    if (focused >= 0) (tray.children[Math.min(focused, tray.children.length - 1)] ?? canvas).focus();
     draw();
   }
 

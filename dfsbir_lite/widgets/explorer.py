@@ -1,7 +1,6 @@
 """Embedding maps that answer: what is this point, and what if UMAP were asked differently?"""
 
 import threading
-from base64 import b64encode
 from pathlib import Path
 
 import anywidget
@@ -9,9 +8,10 @@ import ipywidgets
 import numpy as np
 import traitlets
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from dfsbir_lite import maps, plots
+from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.still import with_still
 
 HERE = Path(__file__).parent
 THREAD = "dfsbir-explorer"
@@ -70,15 +70,15 @@ class EmbeddingScatter(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options):
         """Also a still picture, for places that show notebooks without running widgets."""
-        data, metadata = super()._repr_mimebundle_(**options)
-        return {**data, "image/png": b64encode(plots.png(self.still())).decode()}, metadata
+        figure = self.still()
+        return with_still(super()._repr_mimebundle_(**options), plots.png(figure), figure.alt)
 
     def show(self, points: np.ndarray) -> None:
         """Moves the points to other maps of the same pictures, (N, 2) or (T, N, 2)."""
         self.maps = points.reshape(len(self.captions), len(self.labels), 2)
         self.points = fitted(self.maps).tobytes()
 
-    def still(self) -> Figure:
+    def still(self) -> plots.Figure:
         """The map, or some of them side by side, on paper."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
@@ -125,6 +125,7 @@ class EmbeddingExplorer(ipywidgets.VBox):
         self.scatter = EmbeddingScatter(self._first, labels, sketches, classes, images, ("UMAP",))
         row = ipywidgets.HBox([self.neighbours, self.spread, self.status])
         super().__init__([row, self.scatter])
+        named(self)
         for slider in (self.neighbours, self.spread):
             slider.observe(lambda change: self._ask(), "value")
 
@@ -134,8 +135,8 @@ class EmbeddingExplorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options):
         """Also a still picture, for places that show notebooks without running widgets."""
-        still = {"image/png": b64encode(plots.png(self.scatter.still())).decode()}
-        return {**super()._repr_mimebundle_(**options), **still}
+        figure = self.scatter.still()
+        return with_still(super()._repr_mimebundle_(**options), plots.png(figure), figure.alt)
 
     @property
     def asked(self) -> tuple[int, float]:

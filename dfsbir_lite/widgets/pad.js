@@ -1,7 +1,9 @@
-// A sheet of paper for mouse, pen and finger. Strokes live here while they are drawn, and go to
-// Python as one list when a stroke ends; coordinates and widths are shares of the paper's side.
+// A sheet of paper for mouse, pen, finger and keyboard. Strokes live here while they are drawn, and
+// go to Python as one list when a stroke ends; coordinates and widths are shares of the paper's side.
 
-const INK = "#3c3c3c";
+const INK = "#3c3c3c", TIP = "#0072b2";
+const STEP = 0.02, LEAP = 0.1; // how far an arrow key moves the pen, without and with Shift
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function element(name, attributes = {}, text = "") {
   const made = document.createElement(name);
@@ -41,11 +43,13 @@ function render({ model, el }) {
   const hint = element("div", { class: "hint", "aria-hidden": "true" }, "draw here");
   const canvas = element("canvas", {
     tabindex: "0",
-    role: "img",
-    "aria-label": "Sketch pad: draw with mouse, pen or finger. U undoes, Delete clears.",
+    role: "application",
+    "aria-label": "Sketch pad: draw with mouse, pen or finger. By keyboard, arrow keys move the pen, "
+      + "Space puts it down and lifts it, Escape drops the stroke. U undoes, Delete clears.",
   });
   const sheet = element("div", { class: "sheet" });
-  sheet.append(canvas, hint);
+  const told = element("div", { class: "told", "aria-live": "polite" }); // for screen readers
+  sheet.append(canvas, hint, told);
 
   const undoButton = element("button", { type: "button", title: "take back (u)" }, "Undo");
   const clearButton = element("button", { type: "button", title: "new paper (Delete)" }, "Clear");
@@ -62,6 +66,7 @@ function render({ model, el }) {
   const pen = canvas.getContext("2d");
   let current = null; // the stroke under the pen
   let cleared = []; // what Clear took away, for Undo
+  let tip = [0.5, 0.5], keys = false; // where the keyboard's pen is, and whether it is in use
 
   function redraw() {
     const strokes = model.get("strokes");
@@ -72,9 +77,20 @@ function render({ model, el }) {
     pen.lineCap = pen.lineJoin = "round";
     for (const stroke of strokes) drawStroke(pen, stroke);
     if (current) drawStroke(pen, current);
+    if (keys) drawTip();
     hint.hidden = strokes.length > 0 || current !== null;
     undoButton.disabled = !strokes.length && !cleared.length;
     clearButton.disabled = !strokes.length;
+  }
+
+  // A ring where the keyboard's pen is, full when it is down.
+  function drawTip() {
+    pen.strokeStyle = pen.fillStyle = TIP;
+    pen.lineWidth = 0.008;
+    pen.beginPath();
+    pen.arc(...tip, 0.022, 0, 7);
+    pen.stroke();
+    if (current) pen.fill();
   }
 
   function send(strokes) {
@@ -83,6 +99,7 @@ function render({ model, el }) {
   }
 
   function undo() {
+    if (current) return drop();
     const strokes = model.get("strokes");
     send(strokes.length ? strokes.slice(0, -1) : cleared);
     cleared = [];
@@ -104,8 +121,10 @@ function render({ model, el }) {
   }
 
   function begin(event) {
+    if (current?.pointer === "keys") lift();
     if (current || event.button !== 0) return; // a second finger draws nothing
     event.preventDefault();
+    keys = false;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     current = { points: [place(event)], width: model.get("width"), pointer: event.pointerId };
@@ -124,11 +143,49 @@ function render({ model, el }) {
   }
 
   function end(event) {
-    if (current?.pointer !== event.pointerId) return;
+    if (current?.pointer === event.pointerId) lift();
+  }
+
+  function lift() {
     const { points, width } = current;
     current = null;
     cleared = [];
     send([...model.get("strokes"), { points, width }]);
+  }
+
+  function drop() {
+    current = null;
+    redraw();
+    told.textContent = "stroke dropped";
+  }
+
+  function move([dx, dy], step) {
+    const within = (at) => +Math.min(1, Math.max(0, at)).toFixed(4);
+    tip = [within(tip[0] + dx * step), within(tip[1] + dy * step)];
+    if (current) current.points.push(tip);
+    redraw();
+    const [right, down] = tip.map((at) => Math.round(100 * at));
+    told.textContent = `${right} right, ${down} down`;
+  }
+
+  function toggle() {
+    if (current) lift();
+    else current = { points: [tip], width: model.get("width"), pointer: "keys" };
+    redraw();
+    told.textContent = current ? "pen down" : `pen up, ${model.get("strokes").length} strokes`;
+  }
+
+  // Keys that draw; false for all others.
+  function draws(event) {
+    if (event.target !== canvas || event.ctrlKey) return false;
+    if (current && current.pointer !== "keys") return false; // a hand is drawing
+    const arrow = ARROWS[event.key];
+    if (!arrow && event.key !== " " && !(event.key === "Escape" && current)) return false;
+    keys = true;
+    if (arrow) move(arrow, event.shiftKey ? LEAP : STEP);
+    else if (event.key === " ") toggle();
+    else drop();
+    return true;
   }
 
   function showBrush() {
@@ -140,6 +197,7 @@ function render({ model, el }) {
 
   function key(event) {
     if (event.target === brush || event.altKey || event.metaKey) return;
+    if (draws(event)) return event.preventDefault();
     if (event.key === "u" || (event.ctrlKey && event.key === "z")) undo();
     else if (event.key === "Delete" || event.key === "Backspace") clear();
     else return;
@@ -150,6 +208,11 @@ function render({ model, el }) {
   canvas.addEventListener("pointermove", extend);
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  canvas.addEventListener("blur", () => {
+    if (current?.pointer === "keys") lift();
+    keys = false;
+    redraw();
+  });
   undoButton.addEventListener("click", undo);
   clearButton.addEventListener("click", clear);
   el.addEventListener("keydown", key);

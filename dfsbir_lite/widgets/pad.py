@@ -17,13 +17,15 @@ from torch import Tensor
 from dfsbir_lite import drawing, plots, retrieval
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.export import Gallery
+from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.still import with_still
 
 HERE = Path(__file__).parent
 LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
 
 
 class SketchPad(anywidget.AnyWidget):
-    """Paper to draw on with mouse, pen or finger; holds the strokes and nothing else.
+    """Paper to draw on with mouse, pen, finger or keys; holds the strokes and nothing else.
 
     Attributes:
         strokes: what is on the paper, as `drawing.render` takes it; set them to draw by code.
@@ -80,6 +82,7 @@ class DrawAndSearch(ipywidgets.VBox):
                 self.rows[name] = retrieval.embed(readout, photos.images, "photo", device=device)
         self._make_controls(start)
         super().__init__(self._lay_out())
+        named(self)
         self.update()
         self.pad.observe(self._drawn_on, "strokes")
         self.examples.observe(self._start_from, "value")
@@ -95,7 +98,7 @@ class DrawAndSearch(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**options)
         if len(self.found[1]):
             figure = plots.found({self.encoder.value: self.shown()})
-            bundle["image/png"] = b64encode(plots.png(figure)).decode()
+            return with_still(bundle, plots.png(figure), figure.alt)
         return bundle
 
     def names(self) -> list[str]:

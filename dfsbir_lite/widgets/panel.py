@@ -3,7 +3,6 @@
 import atexit
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
@@ -18,6 +17,8 @@ from dfsbir_lite.losses import Weights, weighted
 from dfsbir_lite.recipes import PRESETS, Recipe, preset
 from dfsbir_lite.runtime import progress
 from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.still import with_still
 
 OWN = "your own"  # what the list of presets shows once a slider has been moved
 RUN, COMPARISON = "dfsbir-panel", "dfsbir-comparison"  # names of threads
@@ -135,6 +136,8 @@ class LivePanel(ipywidgets.VBox):
         self._end = threading.Event()  # tells the thread to end
         self._state = "stopped"  # what to call it when it has
         super().__init__(self._controls())
+        named(self)
+        self._alts: dict[str, str] = {}
         PANELS.add(self)
         self.reset()
 
@@ -179,7 +182,8 @@ class LivePanel(ipywidgets.VBox):
         """Also a still picture, for places that show notebooks without running widgets."""
         bundle = super()._repr_mimebundle_(**options)
         if bundle and self.picture.value:
-            bundle["image/png"] = b64encode(plots.fewer_colours(self.picture.value)).decode()
+            still = plots.fewer_colours(self.picture.value)
+            return with_still(bundle, still, self.words.alts[0])
         return bundle
 
     # --- what its buttons do --------------------------------------------------------------
@@ -233,7 +237,7 @@ class LivePanel(ipywidgets.VBox):
         self.last, self.compared = None, None
         self.history: dict[str, list[float]] = {name: [] for name in self.names}
         self.looks: list[health.Look] = []
-        _show(self.picture, b""), _show(self.strip, b"")
+        self._put(self.picture), self._put(self.strip)
         self.caption.value = ""
         self._ring()
         self._tell("ready")
@@ -312,7 +316,7 @@ class LivePanel(ipywidgets.VBox):
                     return self._tell(self._state)
                 self.status.value = f"{name}: step {step.index + 1} of {steps}"
             self.compared = step
-            _show(self.strip, plots.png(self._side_by_side(name), dpi=90))
+            self._put(self.strip, self._side_by_side(name))
         except Exception as reason:
             return self._fail(reason)
         self.caption.value = f"After {steps} steps from the same start, with the same noise:"
@@ -346,10 +350,18 @@ class LivePanel(ipywidgets.VBox):
         try:
             if not self.looks or self.looks[-1].index != self.last.index:
                 self.looks.append(health.look(self.teachers, self.last))
-            _show(self.picture, plots.png(self._glance(), dpi=90))
+            self._put(self.picture, self._glance())
         except Exception as reason:
             return self._fail(reason)
         self._ring()
+
+    def _put(self, image: ipywidgets.Image, figure: plots.Figure | None = None) -> None:
+        """`figure` and its description into `image`; without one, no broken link is to be seen."""
+        image.value = plots.png(figure, dpi=90) if figure else b""
+        image.layout.display = None if figure else "none"
+        self._alts[image.model_id] = figure.alt if figure else ""
+        both = (self.picture, self.strip)  # as they stand below each other
+        self.words.alts = [self._alts.get(each.model_id, "") for each in both]
 
     def _glance(self):
         weights, made = self.settings.weights.snapshot(), health.samples(self.last)
@@ -423,13 +435,7 @@ def _choice(name: str, options: tuple[str, ...], tooltip: str) -> ipywidgets.Dro
 
 def _picture() -> ipywidgets.Image:
     whole = ipywidgets.Layout(max_width="100%", object_fit="contain")
-    return _show(ipywidgets.Image(format="png", layout=whole), b"")
-
-
-def _show(image: ipywidgets.Image, picture: bytes) -> ipywidgets.Image:
-    """Puts `picture` into `image`; an empty one would show as a broken link."""
-    image.value, image.layout.display = picture, None if picture else "none"
-    return image
+    return ipywidgets.Image(format="png", layout=whole)
 
 
 def _close_parts(widget) -> None:

@@ -1,12 +1,13 @@
 """Switches: tick what goes wrong, and see what the score says then."""
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable
 
 import ipywidgets
 
 from dfsbir_lite import plots
 from dfsbir_lite.runtime import approx
+from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.still import with_still
 
 RIGHT = "nothing switched on"
 KEPT = 6  # combinations shown, besides the one with nothing switched on
@@ -40,6 +41,7 @@ class Switches(ipywidgets.VBox):
         row = ipywidgets.HBox([*self.boxes.values()])
         row.layout = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 18px")
         super().__init__([row, self.picture])
+        named(self)
         self._score(())
         self.update()
         for box in self.boxes.values():
@@ -52,10 +54,9 @@ class Switches(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options):
         """Also a still picture, for places that show notebooks without running widgets."""
-        still = b64encode(self.picture.value).decode()
         # ipywidgets would cut the text short, perhaps within a number
-        own = {"text/plain": repr(self), "image/png": still}
-        return {**super()._repr_mimebundle_(**options), **own}
+        shown = {**super()._repr_mimebundle_(**options), "text/plain": repr(self)}
+        return with_still(shown, self.picture.value, *self.words.alts)
 
     @property
     def on(self) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ class Switches(ipywidgets.VBox):
         newest = [on for on in self.tried if on][-KEPT:]
         bars = {self.named(on): self.tried[on] for on in ((), *newest)}
         figure = plots.switched(bars, self.named(self.on), self.title)
-        self.picture.value = plots.png(figure, dpi=100)
+        self.picture.value, self.words.alts = plots.png(figure, dpi=100), [figure.alt]
 
     def _score(self, on: tuple[str, ...]) -> None:
         known = self.tried.pop(on, None)
