@@ -27,8 +27,8 @@ def lowest_entropy(answer, classes):
             "share for each class, into the formula."
         )
     return (
-        "It is lowest when all classes appear equally often. The curve in the lesson adds the terms of "
-        "two teachers, so its floor lies twice as deep."
+        "It is lowest when all classes appear equally often. The curve in the lesson adds "
+        "the terms of two teachers, so its floor lies twice as deep."
     )
 
 
