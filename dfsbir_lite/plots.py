@@ -12,7 +12,6 @@ import seaborn as sns
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -699,119 +698,27 @@ def overlap_curves(ours: dict[str, pd.DataFrame], paper: pd.DataFrame, where: st
     return figure
 
 
-# The data-free loop as a drawing. Each part: the middle of its box, and what it is.
-LOOP = {
-    "noise": (0.55, 3.0, "given"),
-    "photo estimator": (2.7, 4.0, "photo"),
-    "sketch estimator": (2.7, 2.0, "sketch"),
-    "painted photos": (5.1, 4.0, "given"),
-    "painted sketches": (5.1, 2.0, "given"),
-    "random lines": (5.1, 0.9, "given"),
-    "photo encoder": (7.8, 5.1, "photo"),
-    "photo teacher": (7.8, 4.0, "frozen"),
-    "guidance network": (7.8, 3.0, "frozen"),
-    "sketch teacher": (7.8, 2.0, "frozen"),
-    "sketch encoder": (7.8, 0.9, "sketch"),
-    "training photos": (11.0, 4.0, "away"),
-    "training sketches": (11.0, 2.0, "away"),
-}
-SHOWN_TO = {
-    "noise": ("photo estimator", "sketch estimator"),
-    "photo estimator": ("painted photos",),
-    "sketch estimator": ("painted sketches",),
-    "painted photos": ("photo encoder", "photo teacher", "guidance network"),
-    "painted sketches": ("sketch encoder", "sketch teacher", "guidance network"),
-    "random lines": ("sketch encoder",),
-}
-# What is learnt from: the words, their place, and the corners of the way from judge to learner.
-LESSONS = (
-    ("what the photo encoder gets wrong", (2.85, 5.33), [(6.85, 5.23), (2.7, 5.23), (2.7, 4.3)]),
-    ("how sure teachers and guidance network are", (2.85, 3.1), [(6.85, 3), (2.7, 3), (2.7, 3.7)]),
-    ("", (0, 0), [(2.8, 3), (2.7, 3), (2.7, 2.3)]),
-    (
-        "what the sketch encoder gets wrong",
-        (2.85, 0.2),
-        [(7.8, 0.6), (7.8, 0.1), (2.7, 0.1), (2.7, 1.7)],
-    ),
-    ("answers", (7.9, 4.47), [(7.8, 4.3), (7.8, 4.8)]),
-    ("answers", (7.9, 1.37), [(7.8, 1.7), (7.8, 1.2)]),
-)
-DASHED = {"color": "#5a5a5a", "linestyle": "--", "linewidth": 1.3}
-BOXES = {  # what is told without colour as well
-    "given": {"facecolor": "white", "edgecolor": "black"},
-    "photo": {"facecolor": "#f6d3bf", "edgecolor": PHOTO, "linewidth": 2},
-    "sketch": {"facecolor": "#c3d6ef", "edgecolor": SKETCH, "linewidth": 2},
-    "frozen": {"facecolor": "#e2e2e2", "edgecolor": "#5a5a5a", "linestyle": "-"},
-    "away": {"facecolor": "white", "edgecolor": GREY, "linestyle": ":"},
-}
-MEANINGS = {"photo": "learns, photo side", "sketch": "learns, sketch side", "frozen": "frozen"}
-
-
-def data_free_loop() -> Figure:
-    """How a student learns without data: who makes pictures, who judges, and what stays outside."""
-    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
-    axis = figure.subplots()
-    axis.set(xlim=(-0.1, 12.4), ylim=(-0.1, 5.6))
-    axis.axis("off")
-    axis.axvspan(9.6, 12.4, color="0.93", linewidth=0)
-    axis.axvline(9.6, color="black", linewidth=5)
-    axis.text(11, 5.15, "stays outside", ha="center", va="center", fontsize=10, weight="bold")
-    told = "what the teachers and\nthe guidance network\nwere trained on, once"
-    axis.text(11, 3, told, ha="center", va="center", fontsize=8.5)
-    for start, ends in SHOWN_TO.items():
-        for end in ends:
-            (x, y, _), (to_x, to_y, _) = LOOP[start], LOOP[end]
-            aside = 0.14 * np.sign(y - to_y)  # arrows from two sides should not meet
-            _arrow(axis, (x + _wide(start) / 2, y), (to_x - _wide(end) / 2, to_y + aside))
-    for words, place, way in LESSONS:
-        axis.plot(*zip(*way[:-1], strict=True), **DASHED)
-        _arrow(axis, *way[-2:], **DASHED)
-        axis.text(*place, words, fontsize=8.5, style="italic")
-    axis.plot((8.75, 9.1, 9.1, 8.75), (5.1, 5.1, 0.9, 0.9), color="black", linewidth=1.1)
-    told = "the student: both encoders, one space"
-    axis.text(9.24, 3, told, rotation=90, ha="center", va="center", fontsize=8.5)
-    for name, (x, y, kind) in LOOP.items():
-        corner = (x - _wide(name) / 2, y - 0.28)
-        axis.add_patch(Rectangle(corner, _wide(name), 0.56, zorder=2, **BOXES[kind]))
-        axis.text(x, y, name, ha="center", va="center", fontsize=9.5, zorder=3)
-    keys = [Rectangle((0, 0), 1, 1, label=MEANINGS[k], **BOXES[k]) for k in MEANINGS]
-    keys += [Line2D([], [], color="black", label="makes, or is shown to")]
-    keys += [Line2D([], [], label="teaches", **DASHED)]
-    figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    return figure
-
-
-def _wide(name: str) -> float:
-    """Width of a box of the drawing."""
-    return 1.1 if name == "noise" else 1.9
-
-
-def _arrow(axis, start, end, **style) -> None:
-    """An arrow that touches both of its ends."""
-    style = {"color": "black", "linewidth": 1.1, **style}
-    head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 11}
-    axis.annotate("", xytext=start, xy=end, arrowprops={**head, **style})
-
-
 def verdicts(judged: pd.DataFrame) -> Figure:
     """Claims as the differences that decide them, a line a claim: dots with whiskers beside 0.
 
     Args:
-        judged: what `claims.judge` returns. Green *holds*: all of it is above 0; red *does not
-            hold*: nothing is; grey is *undecided*.
+        judged: what `claims.judge` returns. A dot *holds*: all of it is above 0; a cross *does not
+            hold*: nothing is; a grey diamond is *undecided*.
     """
-    colours = {"holds": GOOD, "undecided": GREY, "does not hold": BAD}
+    styles = {"holds": (GOOD, "o"), "undecided": (GREY, "D"), "does not hold": (BAD, "X")}
     figure = Figure(figsize=(7.6, 0.26 * len(judged) + 1.0), layout="constrained")
     axis = figure.subplots()
     axis.axvline(0, color="black", linewidth=1)
-    for verdict, colour in colours.items():
+    for verdict, (colour, mark) in styles.items():
         mine = (judged["verdict"] == verdict).to_numpy()
         places, part = np.arange(len(judged))[mine], judged[mine]
         axis.hlines(places, part["low"], part["high"], color=colour, linewidth=3, alpha=0.5)
-        axis.plot(part["difference"], places, "o", color=colour, markersize=6, label=verdict)
+        axis.plot(part["difference"], places, mark, color=colour, markersize=6, label=verdict)
     _row_names(axis, [f"{row.claim} ({row.part})" for row in judged.itertuples()])
     axis.set_xlabel("the difference that decides (mAP@all), with its interval", fontsize=9)
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=9)
+    told = [f"{row.claim} ({row.part}): {row.verdict}" for row in judged.itertuples()]
+    figure.told = f"Differences that decide claims. {'; '.join(told)}."
     return figure
 
 
@@ -841,11 +748,14 @@ def marks(table: pd.DataFrame, colours=(PHOTO, SKETCH, GREY)) -> Figure:
     axis.vlines(np.arange(columns + 1), 0, rows, color="0.85", linewidth=1)
     axis.hlines(np.arange(rows + 1), 0, columns, color="0.85", linewidth=1)
     sns.despine(ax=axis, left=True, bottom=True)
+    kept = {name: table.columns[table.loc[name].astype(bool)] for name in table.index}
+    told = "; ".join(f"{name}: {', '.join(map(str, row)) or 'none'}" for name, row in kept.items())
+    figure.told = f"A table of marks. {told}."
     return figure
 
 
 def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -> Figure:
-    """Rankings as pictures side by side: a row a sketch, a column a rank, green where it is a hit.
+    """Rankings as pictures side by side: a row a sketch, a column a rank, blue where it is a hit.
 
     Args:
         rankings: title → bool (Q, G), whether the photo at each rank is relevant.
@@ -866,6 +776,9 @@ def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -
         axis.tick_params(axis="x", labelsize=8)
         axis.set_xlabel("rank of the photo", fontsize=9)
         axis.set_title(title, fontsize=10)
+    shares = {title: _array(hits)[:, :10].mean() for title, hits in rankings.items()}
+    figure.told = "Rankings as pictures, a row a sketch and a column a rank. "
+    figure.told += f"Hits among the first ten: {_listed(shares)}."
     return figure
 
 
@@ -889,4 +802,5 @@ def pointed_out(figure: Figure, maps: dict[str, np.ndarray], row: int, picture) 
             bboxprops={"edgecolor": "black"}, arrowprops={"arrowstyle": "->", "linewidth": 1.6},
         )  # fmt: skip
         axis.add_artist(box)
+    figure.told += " An arrow leads from one picture to its point in each."
     return figure

@@ -15,7 +15,7 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from dfsbir_lite import plots
+from dfsbir_lite import diagram, plots
 
 CLASSES = ("ant", "bee", "cat", "dog")
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -72,7 +72,7 @@ def draw_all() -> dict[str, Figure]:
             {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
             off=("align",),
         ),
-        "data_free_loop": plots.data_free_loop(),
+        "data_free_loop": diagram.data_free_loop(),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
         ),
@@ -96,6 +96,11 @@ ALT = {
     "class_scores": "Picture 1, likeliest by teacher: ant 0.25",
     "embedding_map": "8 photos (circles) and 8 sketches (crosses), coloured by class: features",
     "live": "no photo was taken for: bee. Classes that no sketch was taken for: none",
+    "pointed_out": "An arrow leads from one picture to its point",
+    "hit_maps": "Hits among the first ten: a 0.25",
+    "verdicts": "a wins (seen): holds; b wins (unseen): does not hold",
+    "marks": "photo: mug; sketch: none",
+    "data_free_loop": "Behind a wall: training photos and training sketches",
     "cosine_histograms": "student: means same class 0.85, different class 0.05",
 }
 
@@ -330,30 +335,30 @@ def test_a_class_is_named_only_where_it_lies_together():
 
 def test_the_data_free_loop_leaves_training_images_outside():
     (axis,) = FIGURES["data_free_loop"].axes
-    assert set(plots.LOOP) <= {text.get_text() for text in axis.texts}
+    assert set(diagram.LOOP) <= {text.get_text() for text in axis.texts}
     wall = axis.lines[0].get_xdata()[0]
-    outside = {name for name, (x, _, _) in plots.LOOP.items() if x > wall}
+    outside = {name for name, (x, _, _) in diagram.LOOP.items() if x > wall}
     assert outside == {"training photos", "training sketches"}
-    assert not outside & {*plots.SHOWN_TO, *sum(plots.SHOWN_TO.values(), ())}
-    assert all(x < wall for _, _, way in plots.LESSONS for x, _ in way)
+    assert not outside & {*diagram.SHOWN_TO, *sum(diagram.SHOWN_TO.values(), ())}
+    assert all(x < wall for _, _, way in diagram.LESSONS for x, _ in way)
 
 
 def test_the_data_free_loop_has_room_for_its_words():
     """Every name lies in its box, as it is drawn."""
-    figure = plots.data_free_loop()
+    figure = diagram.data_free_loop()
     plots.png(figure)  # lays it out
     (axis,) = figure.axes
     boxes = [patch.get_window_extent() for patch in axis.patches]
     for text in axis.texts:
-        if text.get_text() in plots.LOOP:
+        if text.get_text() in diagram.LOOP:
             words = text.get_window_extent()
             assert any(b.x0 < words.x0 and words.x1 < b.x1 for b in boxes if b.width < 200)
 
 
-def test_verdicts_are_told_by_colour_and_side():
+def test_verdicts_are_told_by_colour_mark_and_side():
     (axis,) = FIGURES["verdicts"].axes
     assert names(axis, "y") == ["a wins (seen)", "b wins (unseen)"]
-    dots = {line.get_label(): line for line in axis.lines if line.get_marker() == "o"}
+    dots = {line.get_label(): line for line in axis.lines}
     assert list(dots["holds"].get_xdata()) == [0.2] and dots["holds"].get_color() == plots.GOOD
     assert list(dots["does not hold"].get_ydata()) == [1]
     assert len(dots["undecided"].get_xdata()) == 0
