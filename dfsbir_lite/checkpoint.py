@@ -88,8 +88,8 @@ def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict)
     }
     data = to_bytes({k: v.detach().cpu().contiguous() for k, v in small.items()})
     card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(path, data)
     write_json(Path(path).with_suffix(".json"), card)
+    write_atomically(path, data)  # last: where others see it, its card is there, too
     return card
 
 
