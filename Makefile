@@ -1,6 +1,6 @@
 # make lab     set up the environment and open JupyterLab on the notebooks
 # make test    set up the environment and run every test, notebooks included
-# Other targets: quick, notebooks, weights, claims, clean. See the end of this file for what each one does.
+# Other targets: quick, notebooks, weights, claims, mutants, clean. See the end of this file for what each one does.
 #
 # VENV says where the environment lives, PYTHON which interpreter makes it:
 #   make lab PYTHON=python3.12 VENV=$HOME/envs/dfsbir LAB_ARGS="--no-browser --port 8890"
@@ -13,7 +13,7 @@ PY = $(VENV)/bin/python
 # pip has finished in $(VENV), for the pyproject.toml that is here now.
 INSTALLED = $(VENV)/.installed
 
-.PHONY: lab test quick notebooks weights claims clean
+.PHONY: lab test quick notebooks weights claims mutants clean
 
 # In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
 # themselves: the notebooks need the kernel that has the package.
@@ -54,8 +54,14 @@ claims: $(INSTALLED)
 	$(PY) -m dfsbir_lite bench claims
 	cp runs/bench/claims-laptop-100/claims.csv dfsbir_lite/assets/laptop/claims.csv
 
+# Plants some 450 mistakes in losses and metrics and shows which ones no test notices. Minutes.
+mutants: $(INSTALLED)
+	$(PY) -m pip install 'mutmut>=3.8,<4'
+	$(PY) -m mutmut run
+	$(PY) -m mutmut results
+
 # Caches and build products; the environment and the shipped weights stay.
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist mutants *.egg-info .pytest_cache .ruff_cache
 	find dfsbir_lite data_scripts tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -109,6 +109,9 @@ def test_adversarial():
     # what the student sees does not matter: 3/4 ln 3 - 1/4 ln 3
     student = torch.tensor([B, B])
     assert losses.adversarial(student, teacher, torch.tensor([0, 0])) == near(-log(3) / 2)
+    # each image has its own class: the teacher sees 0 and 1, as wanted
+    both = losses.adversarial(torch.tensor([EVEN, EVEN]), torch.tensor([A, B]), torch.arange(2))
+    assert both == near(-kl)
 
 
 def test_adversarial_clamps_each_image():
@@ -124,6 +127,8 @@ def test_diversity():
     images = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 4, 4)
     assert losses.diversity(images) == near(-2 / 3)
     assert losses.diversity(images[:1].expand(5, -1, -1, -1)) == 0
+    # neighbours, and not those after them: black and white in turn differ by 1 everywhere
+    assert losses.diversity(images[:2].repeat(2, 1, 1, 1)) == near(-1)
 
 
 def test_matching():
@@ -139,12 +144,18 @@ def test_hints_measure_each_stage_in_units_of_the_teachers_variance():
     theirs = torch.tensor([1.0, 3, 5, 7]).view(2, 1, 2, 1)  # variance (9 + 1 + 1 + 9) / 3
     mine = theirs + torch.tensor([2.0, 0, 0, 0]).view(2, 1, 2, 1)  # mean squared distance 4 / 4
     assert losses.hints([mine], [theirs]) == near(3 / 20)
-    assert losses.hints([10 * mine], [10 * theirs]) == near(3 / 20)
+    for scale in (10, 0.01):
+        assert losses.hints([scale * mine], [scale * theirs]) == near(3 / 20)
     twice = losses.hints(
         [mine, theirs.new_zeros(1, 2, 1, 1)], [theirs, torch.tensor([[[[1.0]], [[-1]]]])]
     )
     assert twice == near(3 / 20 + 1 / 2)  # a second stage: mean square 1, variance 2
     assert losses.hints([theirs], [theirs]) == 0
+
+
+def test_hints_want_as_many_stages_of_both():
+    with pytest.raises(ValueError, match="longer|shorter"):
+        losses.hints([IMAGES, IMAGES], [IMAGES])
 
 
 def test_hints_of_a_silent_teacher_stay_finite():
@@ -191,6 +202,12 @@ def test_contrastive_with_one_hot_posteriors_is_the_supervised_contrastive_loss(
     )
     theirs = SupConLoss(temperature=0.1)(queries, labels, ref_emb=keys, ref_labels=key_labels)
     assert ours == near(theirs.item())
+
+
+def test_contrastive_targets_sum_to_one_however_unlikely_they_are():
+    query, keys = torch.tensor([[1.0, 0]]), torch.eye(2)
+    rare = torch.tensor([[0.01, 0.99, 0]]), torch.tensor([[0.1, 0, 0.9]] * 2)
+    assert losses.contrastive(query, keys, *rare, 1.0) == near(log(e + 1) - 0.5)
 
 
 def test_contrastive_without_a_partner_is_zero_not_nan():
