@@ -115,7 +115,10 @@ def alignment(answer) -> str:
         for slip, told in slips.items():
             if abs(given - slip) < 1e-4 * max(1, slip):
                 raise Wrong(told)
-        raise Wrong("Take the rows whose wanted class both were taught, and class_alignment of it.")
+        raise Wrong(
+            "Take the rows, not the columns, whose wanted class both were taught, and "
+            "class_alignment of those."
+        )
     empty = number(ask(answer, *logits.clone(), wanted * 0 + 2, *taught.clone()))
     if empty != 0:
         raise Wrong(f"If nobody may judge, the term should be 0; yours is {empty}.")
