@@ -43,6 +43,11 @@ def counts(answer) -> str:
         raise Wrong("A teacher knows its own classes and the common ones.")
     if [sketch, photo] == known:
         raise Wrong("Nine classes are no even number: who gets the odd one?")
+    if photo + sketch - both > SAMPLES:
+        raise Wrong(
+            "Those are more samples than there are. Each of the nine others has one teacher only, "
+            "so photo + sketch, with the common ones counted once, are 1,200."
+        )
     if photo == sketch:
         raise Wrong("Nine other classes cannot be divided evenly: one teacher has one more.")
     raise Wrong("Nine others are dealt out in turn, the photo teacher first; add the common ones.")
