@@ -43,6 +43,11 @@ def counts(answer) -> str:
         raise Wrong("A teacher knows its own classes and the common ones.")
     if [sketch, photo] == known:
         raise Wrong("Nine classes are no even number: who gets the odd one?")
+    if photo + sketch - both > SAMPLES:
+        raise Wrong(
+            "Those are more samples than there are. Each of the nine others has one teacher only, "
+            "so photo + sketch, with the common ones counted once, are 1,200."
+        )
     if photo == sketch:
         raise Wrong("Nine other classes cannot be divided evenly: one teacher has one more.")
     raise Wrong("Nine others are dealt out in turn, the photo teacher first; add the common ones.")
@@ -115,7 +120,10 @@ def alignment(answer) -> str:
         for slip, told in slips.items():
             if abs(given - slip) < 1e-4 * max(1, slip):
                 raise Wrong(told)
-        raise Wrong("Take the rows whose wanted class both were taught, and class_alignment of it.")
+        raise Wrong(
+            "Take the rows, not the columns, whose wanted class both were taught, and "
+            "class_alignment of those."
+        )
     empty = number(ask(answer, *logits.clone(), wanted * 0 + 2, *taught.clone()))
     if empty != 0:
         raise Wrong(f"If nobody may judge, the term should be 0; yours is {empty}.")

@@ -154,8 +154,9 @@ def hidden(ranking) -> str:
         )
     if gain < LEAD:
         raise Wrong(
-            f"Interpolation gains {approx(gain, 3)} here; {LEAD:.2f} are wanted. The longer "
-            "precision rises along the ranking, the more is hidden."
+            f"Interpolation gains {approx(gain, 3)} here; {LEAD:.2f} are wanted. The longer and "
+            "further precision rises along the ranking, the more is hidden; misses at the "
+            "beginning lower its start, and take places from the hits that would make it rise."
         )
     return (
         f"Plain {approx(plain)}, and {approx(gain)} more with interpolation. What it hides is a "

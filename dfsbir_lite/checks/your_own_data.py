@@ -1,10 +1,12 @@
 """Self-checks of notebook 09: names that meet, a layout, a model card, a split, a plan."""
 
+import builtins
 import json
 import os
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -26,7 +28,7 @@ def shared_names(names, photo_names, sketch_names) -> str:
         photo_names, sketch_names: what each teacher calls its classes. A name that one teacher
             has twice matches nothing.
     """
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise Wrong("A list of names is wanted, even if it has one.")
     known = [Counter(map(class_key, part)) for part in (photo_names, sketch_names)]
     shared = {key for key in known[0] if all(part[key] == 1 for part in known)}
@@ -200,7 +202,10 @@ def _complete(given: dict, classes, taught_on: str, steps: int, seed: int, score
             raise Wrong(f"`{name}` is missing, and nobody can make this student again.")
     for protocol, row in scores.items():
         if row["map_all"] not in numbers:
-            raise Wrong(f"The score on {protocol} classes is missing.")
+            raise Wrong(
+                f"The score on {protocol} classes is missing. It should be a number of its own: a "
+                "program cannot read it out of a sentence."
+            )
         if row["chance"] not in numbers:
             raise Wrong(
                 f"The score on {protocol} classes is there, chance is not. Is .51 good? Of two "
@@ -247,6 +252,13 @@ def split(divide) -> str:
                 "Called twice, it splits in two ways: two scores could not be compared. Give the "
                 "random generator a seed of its own."
             )
+        with _another_start():
+            tomorrow = _two_lists(ask(divide, list(files)))
+        if set(parts[1]) != set(tomorrow[1]):
+            raise Wrong(
+                "Python's own `hash` of a string is another one each time Python starts, so "
+                "tomorrow's split would be another. `zlib.crc32` and `hashlib` stay the same."
+            )
         backwards = _two_lists(ask(divide, files[::-1]))
         if set(parts[1]) != set(backwards[1]):
             raise Wrong(
@@ -258,6 +270,17 @@ def split(divide) -> str:
         "tomorrow and elsewhere. What else could tie two pictures together? One artist, one video, "
         "one photo that was saved twice."
     )
+
+
+@contextmanager
+def _another_start():
+    """`hash` gives other numbers, as it does for strings in a Python that was started anew."""
+    before = builtins.hash
+    builtins.hash = lambda value: before((value, "another start"))
+    try:
+        yield
+    finally:
+        builtins.hash = before
 
 
 def _drawn(seed: int) -> list[str]:

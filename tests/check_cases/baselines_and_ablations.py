@@ -66,6 +66,11 @@ def flat(n, size, draw):
     return grey, grey.clone()
 
 
+def even_noise(n, size, draw):
+    """Noise again, from another distribution."""
+    return tuple(torch.rand(n, 3, size, size, generator=draw) for _ in range(2))
+
+
 def real(n, size, draw):
     parts = (
         toybox_set(m, "val", profile("laptop"), per_class=n // 12 + 1) for m in ("photo", "sketch")
@@ -90,6 +95,9 @@ def cases() -> dict[str, Cases]:
                 ((means[OURS] - means[rivals].min(), ours), "the weakest"),
                 ((means[OURS] / means[rivals].max(), ours), "ratio"),
                 ((means[OURS] - means["teacher posteriors"], ours), "Posteriors are none"),
+                ((means[OURS] - means[TEXTURES], ours), "the textures"),
+                ((best - 0.1, ours), "is taken off"),
+                ((100 * best, ours), "per cent"),
                 ((unseen["mean"][OURS] - unseen["mean"][rivals].max(), ours), "on seen classes"),
             ],
         ),
@@ -134,6 +142,7 @@ def cases() -> dict[str, Cases]:
                 ((own_dice, teachers), "take all randomness from `draw`"),
                 ((always_the_same, teachers), "Draw new ones"),
                 ((flat, teachers), "too much alike"),
+                ((even_noise, teachers), "half as much again"),
                 ((lambda n, size, draw: textures(n, size, draw)[0], teachers), "two tensors"),
                 ((lambda n, size, draw: textures(64, size, draw), teachers), "(64, 3, 32, 32)"),
             ],

@@ -148,6 +148,7 @@ def cases() -> dict[str, Cases]:
                 (((500, 400, 300),), "the common ones"),
                 (((700, 800, 300),), "the odd one"),
                 (((750, 750, 300),), "evenly"),
+                (((900, 900, 300),), "more samples than there are"),
                 (((800, 700, 1200),), "both know"),
                 (((1000, 500, 300),), "dealt out"),
             ],

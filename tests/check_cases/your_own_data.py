@@ -33,6 +33,7 @@ def shared_names() -> Cases:
             (case("cat", "T-shirt", "Hot-air balloon", "aeroplane"), "not known to both"),
             (case("cat", "T-shirt", "Hot-air balloon", "cardigan"), "has twice"),
             (("cat", PHOTO, SKETCH), "A list of names"),
+            ((4, PHOTO, SKETCH), "A list of names"),
         ],
     )
 
@@ -141,6 +142,17 @@ def split() -> Cases:
             [f for f in files if f.rpartition("-")[0] in test],
         )
 
+    def by_pythons_hash(files):
+        photos = {f.rpartition("-")[0] for f in files}
+        test = set()
+        for name in ("mug", "t-shirt", "fish"):
+            mine = sorted(p for p in photos if p.startswith(name + "/"))
+            test.update(sorted(mine, key=lambda p: hash(p))[: len(mine) // 5])
+        return (
+            [f for f in files if f.rpartition("-")[0] not in test],
+            [f for f in files if f.rpartition("-")[0] in test],
+        )
+
     def without_mugs(files):
         return (
             [f for f in files if not f.startswith("mug")],
@@ -164,6 +176,7 @@ def split() -> Cases:
             ((at_random,), "on both sides"),
             ((in_their_order,), "in another order"),
             ((without_a_seed,), "Called twice"),
+            ((by_pythons_hash,), "each time Python starts"),
             ((without_mugs,), "left in train"),
             ((lost,), "came out"),
             ((half,), "are in test"),
