@@ -7,6 +7,7 @@ from dfsbir_lite import losses
 from dfsbir_lite.checks import Wrong, ask, exercise, number
 from dfsbir_lite.models import expected_proxy
 from dfsbir_lite.recipes import recipe
+from dfsbir_lite.runtime import approx
 
 MARGIN = 0.01  # of mAP@all, by which a read-out has to beat the worse end
 
@@ -46,6 +47,8 @@ def cost_of_the_paper(hours, encoder_steps: int, seconds: float) -> str:
 def place_by_hand(place, scores, temperature: float) -> str:
     """`place`: three numbers, the expected proxy of `scores`, the proxies being the three axes."""
     scores = torch.as_tensor(scores, dtype=torch.float32)
+    if not hasattr(place, "__len__"):
+        raise Wrong(f"{len(scores)} coordinates are wanted, in brackets: (a, b, c).")
     place = torch.stack([torch.tensor(number(x)) for x in place])
     if len(place) != len(scores):
         raise Wrong(f"{len(scores)} coordinates are wanted, one for each axis.")
@@ -95,6 +98,8 @@ def _contrastive_mistakes(queries, keys, query_labels, key_labels, temperature):
         "The sign: the more likely, the smaller a loss should be.": mean.mean(),
         "Mean over the keys of the query's class, not the sum.": -each.mean(),
         "Mean over the queries, not the sum.": -mean.sum(),
+        "One mean over all pairs of a class: a query with many keys counts more there. Take the "
+        "mean for each query, and then over the queries.": -likely[same > 0].mean(),
         "A mean over all keys: divide by those of the query's class only.": -(likely * same).mean(),
         "The temperature is missing.": -plain.mean(),
         "The softmax runs over the queries: every query should choose among the keys.": (
@@ -156,7 +161,7 @@ def translated_hint(hint) -> str:
         mine = torch.randn(16, channels, 4, 4, generator=draw) + 1
         weights = torch.randn(wanted, channels, generator=draw)
         theirs = torch.einsum("dc,nchw->ndhw", weights, mine)
-        noise = torch.randn(theirs.shape, generator=draw)
+        noise = 1.4 * torch.randn(theirs.shape, generator=draw)
         theirs = theirs + noise + 2 * torch.arange(wanted).view(-1, 1, 1)
         answer = number(ask(hint, mine, theirs))
         truth = float(_unexplained(mine, theirs))
@@ -168,6 +173,8 @@ def translated_hint(hint) -> str:
             raise Wrong("No constant: give the translation a column of ones to weigh, too.")
         if _near(answer, truth * float(theirs.var()), 0.03):
             raise Wrong("In units of the variance of `theirs`, as `losses.hints` has it.")
+        if _near(answer, truth * float(theirs.var() / y.var(0).mean()), 0.03):
+            raise Wrong("One variance, of all of `theirs` together, and not one for each channel.")
         if _near(answer, truth * theirs.numel(), 0.03):
             raise Wrong("The mean of the squared distances, not their sum.")
         if _near(answer, 1 - truth, 0.03):
@@ -205,11 +212,18 @@ def between_both_ends(rows, student, benchmark) -> str:
         raise Wrong("A row for every image is wanted: (N, C) in, (N, any) out.")
     mine = scored(rows)
     logits, posteriors = scored(lambda s, _: s), scored(lambda s, _: s.softmax(1))
+    told = (
+        f"mAP@all {approx(mine['seen'], 3)} on seen classes, {approx(mine['unseen'], 3)} on unseen."
+    )
     if not mine["seen"] > logits["seen"] + MARGIN:
-        raise Wrong("On seen classes it is no better than the scores: the unlikely weigh too much.")
+        raise Wrong(
+            f"{told} On seen classes the scores have {approx(logits['seen'], 3)}; beat them by "
+            f"{MARGIN}. Do the unlikely classes weigh too much?"
+        )
     if not mine["unseen"] > posteriors["unseen"] + MARGIN:
         raise Wrong(
-            "On unseen classes it is no better than posteriors: the unlikely say too little."
+            f"{told} On unseen classes posteriors have {approx(posteriors['unseen'], 3)}; beat "
+            f"them by {MARGIN}. Do the unlikely classes say too little?"
         )
     return (
         "It beats each end where that end is weak. Test images have judged it: to call it better "

@@ -50,6 +50,8 @@ def _gap_mistake(mine: float, photos: Tensor, sketches: Tensor) -> str:
     for told, value in known.items():
         if math.isclose(mine, value, abs_tol=0.01):
             return told
+    if math.isclose(mine, difference.norm(), abs_tol=0.06):
+        return "Nearly: give it to two digits behind the point."
     if not 0 <= mine <= 2:
         return "Two means of unit vectors are never further apart than 2, nor nearer than 0."
     return "Write down the unit vectors, then the mean of each set, and then the distance."

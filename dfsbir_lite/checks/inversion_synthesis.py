@@ -21,6 +21,8 @@ def lowest_entropy(answer, classes):
         -2 * log(count): "That is the floor for two teachers. Here one is asked for.",
     }
     _explain(value, told, 0.006)
+    if 0.006 < abs(value + log(count)) < 0.06:
+        raise Wrong("Nearly: give it to two digits behind the point.")
     if abs(value + log(count)) > 0.006:
         raise Wrong(
             "Lowest is the term where the mean posterior is flat. Put that posterior, the same "
@@ -103,6 +105,7 @@ def weight_of_statistics(answer, runs, teachers, wanted):
     """
     if runs is ...:
         raise Unanswered
+    answer = str(answer).strip(" .").lower()
     if answer not in ("rises", "falls"):
         raise Wrong('Say "rises" or "falls".')
     if not isinstance(runs, dict) or len(runs) < 3:

@@ -1,5 +1,7 @@
 """Checks of notebook 00: average precision, what it tells, and what chance gives."""
 
+import math
+
 import torch
 
 from dfsbir_lite import retrieval
@@ -113,6 +115,8 @@ def average_precision(answer):
         right = torch.rand(size, generator=draw) < 0.4
         right[:2] = torch.tensor([True, False])
         values.append(number(ask(answer, cosines.clone(), right.clone())))
+        if not math.isfinite(values[-1]):
+            raise Wrong("Yours is nan or infinite: ranks begin with 1, and 0 divides nothing.")
         mistakes.append(_readings(right, cosines.argsort(descending=True)))
     for why in mistakes[0]:
         if all(_close(v, m[why], 1e-3) for v, m in zip(values, mistakes, strict=True)):

@@ -75,7 +75,10 @@ def _pair(answer) -> tuple[int, int]:
     try:
         values = torch.as_tensor(answer).flatten().tolist()
     except (TypeError, ValueError, RuntimeError):
-        values = [int(part) for part in answer]
+        try:
+            values = [int(part) for part in answer]
+        except (TypeError, ValueError) as error:
+            raise Wrong("Two class numbers are wanted, as `toybox.SEEN` counts them.") from error
     if len(values) == 1:
         raise Wrong(
             "Two class numbers are wanted. If yours is the place of the largest entry in a "
@@ -110,10 +113,21 @@ def layer_distance(answer) -> str:
 
 
 def _why_not(mine: float, x: Tensor, mean: Tensor, var: Tensor) -> str:
-    """The mistake that leads to `mine`, if it is a known one."""
-    m, v = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-    inside = x.var((2, 3), unbiased=False).mean(0)  # within each image
-    known = {
+    """The mistake that leads to `mine`, if it is a known one; with either kind of variance."""
+    for unbiased in (False, True):
+        for told, value in _layer_mistakes(x, mean, var, unbiased).items():
+            if math.isclose(mine, value, rel_tol=1e-3):
+                return told
+    return (
+        "Another number is right. One mean and one variance a channel, over all images and "
+        "places; the length of each difference; their sum."
+    )
+
+
+def _layer_mistakes(x: Tensor, mean: Tensor, var: Tensor, unbiased: bool) -> dict[str, Tensor]:
+    m, v = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=unbiased)
+    inside = x.var((2, 3), unbiased=unbiased)  # within each image
+    return {
         "That is the part of the means alone.": (m - mean).norm(),
         "That is the part of the variances alone.": (v - var).norm(),
         "You have squared lengths: take the root of each of the two.": (
@@ -128,7 +142,12 @@ def _why_not(mine: float, x: Tensor, mean: Tensor, var: Tensor) -> str:
             (m - mean).norm() + (v.sqrt() - var.sqrt()).norm()
         ),
         "You took the variance inside each image and averaged those: what differs between "
-        "images, bright ones and dark ones, is lost.": (m - mean).norm() + (inside - var).norm(),
+        "images, bright ones and dark ones, is lost.": (
+            (m - mean).norm() + (inside.mean(0) - var).norm()
+        ),
+        "You kept a mean and a variance for each image. The batch has one of each a channel.": (
+            (x.mean((2, 3)) - mean).norm() + (inside - var).norm()
+        ),
         "You added magnitudes. The length of a vector is the root of its sum of squares.": (
             (m - mean).abs().sum() + (v - var).abs().sum()
         ),
@@ -136,13 +155,6 @@ def _why_not(mine: float, x: Tensor, mean: Tensor, var: Tensor) -> str:
             (m - mean).square().mean() + (v - var).square().mean()
         ),
     }
-    for told, value in known.items():
-        if math.isclose(mine, value, rel_tol=1e-3):
-            return told
-    return (
-        "Another number is right. One mean and one variance a channel, over all images and "
-        "places; the length of each difference; their sum."
-    )
 
 
 @exercise

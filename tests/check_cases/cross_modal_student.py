@@ -32,11 +32,26 @@ def one_sum(queries, keys, query_labels, key_labels, temperature):
     return -(F.log_softmax(queries @ keys.T / temperature, 1) * same).sum(1).mean()
 
 
+def all_pairs(queries, keys, query_labels, key_labels, temperature):
+    """One mean over all pairs of a class, in which queries with many keys count more."""
+    same = query_labels[:, None] == key_labels
+    return -F.log_softmax(queries @ keys.T / temperature, 1)[same].mean()
+
+
 def regression(mine, theirs, constant=True):
     x, y = (m.movedim(1, -1).flatten(0, -2) for m in (mine, theirs))
     if constant:
         x, y = x - x.mean(0), y - y.mean(0)
     return ((y - x @ torch.linalg.pinv(x) @ y).square().mean() / theirs.var()).item()
+
+
+def variances(maps):
+    return maps.movedim(1, -1).flatten(0, -2).var(0).mean()
+
+
+def bare(maps):
+    """A reshape that leaves the channels where they are, and so mixes them with positions."""
+    return maps.reshape(-1, maps.shape[1], 1, 1)
 
 
 def few_images() -> Benchmark:
@@ -69,6 +84,7 @@ def cases() -> dict[str, Cases]:
                 (((0.885, 0.442, 0.147), SCORES, 2.5), "1/C"),
                 (((-0.749, 0.094, 0.655), SCORES, 2.5), "other way round"),
                 (((0.8, -0.4), SCORES, 2.5), "coordinates"),
+                ((0.75, SCORES, 2.5), "in brackets"),
                 (((1, 0, 0), SCORES, 2.5), "Softmax"),
                 (((0.807, -0.293, -0.514), SCORES, 2.5), "temperature"),
             ],
@@ -79,6 +95,7 @@ def cases() -> dict[str, Cases]:
                 ((one_sum,), "not the sum"),
                 ((lambda *a: -soft(*a),), "sign"),
                 ((lambda q, k, a, b, t: soft(q, k, a, b, 1.0),), "temperature"),
+                ((all_pairs,), "counts more there"),
                 ((lambda *a: torch.tensor(2.0),), "log-softmax"),
             ],
         ),
@@ -88,6 +105,8 @@ def cases() -> dict[str, Cases]:
                 ((lambda m, t: regression(m, t, constant=False),), "constant"),
                 ((lambda m, t: regression(m, t) * t.var(),), "variance"),
                 ((lambda m, t: 1 - regression(m, t),), "reaches"),
+                ((lambda m, t: regression(m, t) * t.var() / variances(t),), "each channel"),
+                ((lambda m, t: regression(bare(m), bare(t)),), "before you flatten"),
                 ((lambda m, t: 0.0,), "least squares"),
             ],
         ),

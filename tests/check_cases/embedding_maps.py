@@ -30,6 +30,7 @@ def gap_by_hand() -> Cases:
             ((1.85, *given), "They stay as they are"),
             ((2.0, *given), "added the two coordinates"),
             ((7, *given), "never further apart"),
+            ((1.6, *given), "two digits behind the point"),
             ((0.3, *given), "Write down"),
             (("wide", *given), "One number"),
         ],

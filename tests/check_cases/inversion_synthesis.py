@@ -62,6 +62,7 @@ def cases() -> dict[str, Cases]:
                 ((0, CLASSES), "other end"),
                 ((-2 * log(3), CLASSES), "two teachers"),
                 ((1 / 3, CLASSES), "flat"),
+                ((-1.15, CLASSES), "behind the point"),
                 (("low", CLASSES), "One number"),
             ],
         ),
@@ -92,6 +93,7 @@ def cases() -> dict[str, Cases]:
             right=[
                 ("falls", runs, *given),
                 ("falls", {w: (x, x) for w, x in runs.items()}, *given),
+                ("Falls.", runs, *given),
             ],
             wrong=[
                 (("rises", runs, *given), "Your own runs say otherwise"),

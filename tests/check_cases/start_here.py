@@ -49,6 +49,11 @@ def ranks_from_zero(cosines, right):
     return (ranked * precision).sum() / ranked.sum()
 
 
+def divided_by_zero(cosines, right):
+    ranked, _ = shares(cosines, right)
+    return (ranked * ranked.cumsum(0) / torch.arange(len(ranked))).sum() / ranked.sum()
+
+
 def found(*rows):
     """Hits of 48 sketches, eight ranks each: those of `rows` find nothing."""
     hits = torch.zeros(len(LABELS), 8, dtype=torch.bool)
@@ -114,6 +119,7 @@ def cases() -> dict[str, Cases]:
                 ((over_ranks,), "all ranks"),
                 ((not_averaged,), "summed"),
                 ((ranks_from_zero,), "begins with 1"),
+                ((divided_by_zero,), "begin with 1"),
                 ((lambda cosines, right: 0.83,), "print what each line makes"),
                 ((lambda cosines, right: right,), "not a Tensor"),
                 ((0.83,), "a function"),

@@ -83,6 +83,7 @@ def confused_pair() -> Cases:
             ((flat,), "which row and which column"),
             ((lambda t, p: (0, 2),), "."),
             ((lambda t, p: (0, 1, 2),), "not 3"),
+            ((lambda t, p: ("key", "spoon"),), "toybox.SEEN"),
         ],
     )
 
@@ -112,6 +113,13 @@ def layer_distance() -> Cases:
         m, v = moments(x)
         return (m - mean).abs() + (v - variance).abs()
 
+    def wrong_unbiased(x, mean, variance):
+        m, v = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        return (m - mean).abs().sum() + (v - variance).abs().sum()
+
+    def each_image(x, mean, variance):
+        return (x.mean((2, 3)) - mean).norm() + (x.var((2, 3)) - variance).norm()
+
     def squares(m, v, mean, var):
         return ((m - mean) ** 2).sum() + ((v - var) ** 2).sum()
 
@@ -127,6 +135,8 @@ def layer_distance() -> Cases:
                 "a standard deviation with a variance",
             ),
             ((inside,), "inside each image"),
+            ((wrong_unbiased,), "magnitudes"),
+            ((each_image,), "for each image"),
             ((per_channel,), "shape (3,)"),
             ((wrong(lambda m, v, mean, var: 1.0),), "Another number"),
             ((lambda x, mean, variance: "far",), "One number"),
