@@ -239,7 +239,7 @@ def forecast(loop: Distillation) -> str:
     step = next(loop)
     step.made.photos.sum().item()  # waits for a GPU to have done its work
     minutes = len(loop) * (time.perf_counter() - began) / 60
-    told = f"student: {len(loop)} iterations, {approx(max(1, minutes), 0)} minutes"
+    told = f"student: {len(loop)} iterations, {approx(max(1, minutes), 0)} min"
     memory, store = peak_memory(loop.device), loop.replay
     if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
         empty = 1 - len(store) / len(store.photos)

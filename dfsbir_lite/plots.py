@@ -462,7 +462,9 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     """Images with the class probabilities that each reader gives them.
 
     Args:
-        images: (N, 3, H, W). scores: reader's name → probabilities (N, C).
+        images: (N, 3, H, W).
+        scores: reader's name → probabilities (N, C); "photo ..." and "sketch ..." have the colours
+            of their modality.
     """
     pixels, ticks = _pixels(images), np.arange(len(classes))
     shape = (1.2 * size * len(pixels) + 0.8, size + 0.18 * len(classes) + 0.5)
@@ -474,8 +476,7 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
         top.axis("off")
         for k, (name, values) in enumerate(scores.items()):
             place = ticks + (k - (len(scores) - 1) / 2) * height
-            colour = (PHOTO, SKETCH, GREY)[k % 3]
-            bottom.barh(place, _array(values)[n], height, color=colour, label=name)
+            bottom.barh(place, _array(values)[n], height, color=_of_reader(name), label=name)
         bottom.set(xlim=(0, 1), yticks=ticks, xticks=(0, 1), ylim=(len(ticks) - 0.5, -0.5))
         bottom.set_yticklabels(classes if n == 0 else [], fontsize=9)
         bottom.tick_params(axis="y", length=0)
@@ -491,6 +492,11 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
         sure = {f"{k}: {classes[i]}": float(_array(scores[k])[n][i]) for k, i in best.items()}
         figure.told += f"Picture {n + 1}, likeliest by {_listed(sure)}. "
     return figure
+
+
+def _of_reader(name: str) -> str:
+    """The colour of a modality for what is of it alone, and grey for all else."""
+    return {"photo": PHOTO, "sketch": SKETCH}.get(name.split()[0], GREY)
 
 
 def class_colours(count: int) -> np.ndarray:

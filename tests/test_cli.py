@@ -311,7 +311,7 @@ def test_time_and_memory_are_told_before_a_run(folders, capsys, monkeypatch):
     monkeypatch.setattr(pipeline, "peak_memory", lambda device: 3_000_000_000)
     assert run("--out", "told", "--steps", "7", folders=folders) == 0
     told = capsys.readouterr().err
-    assert "student: 7 iterations, ≈7 minutes, ≈3.0 GB of memory\n" in told
+    assert "student: 7 iterations, ≈7 min, ≈3.0 GB of memory\n" in told
     assert run("--out", "short", "--steps", "1", folders=folders) == 0  # nothing to foretell
     monkeypatch.setenv("DFSBIR_QUIET", "1")
     assert run("--out", "untold", "--steps", "7", folders=folders) == 0

@@ -154,7 +154,7 @@ def test_hints_measure_each_stage_in_units_of_the_teachers_variance():
 
 
 def test_hints_want_as_many_stages_of_both():
-    with pytest.raises(ValueError, match="longer|shorter"):
+    with pytest.raises(ValueError, match=r"longer|shorter"):
         losses.hints([IMAGES, IMAGES], [IMAGES])
 
 
