@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dfsbir_lite import checks
-from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, number
+from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, explain, number
 
 LESSONS = [module.name for module in pkgutil.iter_modules(checks.__path__)]
 
@@ -109,3 +109,14 @@ def test_errors_of_the_answer_are_told_as_such():
 def test_dots_inside_are_noticed():
     with pytest.raises(Unanswered):
         ask(lambda: ...)
+
+
+def test_a_mistake_is_known_by_the_value_that_it_leads_to():
+    mistakes = {"The sign.": -2.0, "The sum.": torch.tensor(8)}
+    explain(2.0, mistakes)  # no mistake that is known
+    with pytest.raises(Wrong, match=r"The sum\."):
+        explain(8.005, mistakes)
+    with pytest.raises(Wrong, match=r"The sign\."):
+        explain(-2.01, mistakes, tolerance=0, relative=0.01)
+    with pytest.raises(Wrong, match="Rows"):
+        explain(torch.eye(2), {"Columns": torch.ones(2, 2), "Rows": torch.eye(2)})

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 
+import torch
+
 MARKS = {None: "○ Not answered yet.", True: "✓ Right.", False: "✗ Not yet."}
 UNANSWERED = "Put your answer in place of the dots, run that cell, and then this one again."
 
@@ -62,6 +64,20 @@ def ask(function: Callable, *arguments, **named):
     if (result := function(*arguments, **named)) is None or result is ...:
         raise Unanswered
     return result
+
+
+def explain(value, mistakes: dict, tolerance: float = 6e-3, relative: float = 0.0) -> None:
+    """Raises `Wrong` with the explanation of the mistake that leads to `value`, if one does.
+
+    Args:
+        value: a number, or a tensor. mistakes: explanation → what the mistake leads to, alike.
+        tolerance, relative: how near that must be, as in `torch.isclose`.
+    """
+    value = torch.as_tensor(value).double()
+    for why, mistaken in mistakes.items():
+        mistaken = torch.as_tensor(mistaken).double()
+        if torch.allclose(value, mistaken, rtol=relative, atol=tolerance):
+            raise Wrong(why)
 
 
 def number(answer) -> float:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import audit, claims
-from dfsbir_lite.checks import Wrong, ask, exercise, number
+from dfsbir_lite.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.claims import Claim
 from dfsbir_lite.experiments import OURS
 from dfsbir_lite.runtime import approx
@@ -26,30 +26,26 @@ def lead(answer, ours) -> str:
     rivals = means[list(claims.BASELINES.values())]
     best = means[OURS] - rivals.max()
     slips = {
-        -best: "The sign: ours minus theirs.",
-        means[OURS]: "That is the student's score. By how much is it above the best baseline's?",
-        means[OURS] - rivals.mean(): "That is the lead over the mean of the six. Take the best.",
-        means[OURS] - rivals.min(): "That is the lead over the weakest of the six.",
-        means[OURS] / rivals.max(): "A ratio tells how many times; a difference is wanted.",
-        means[OURS] - means["teacher posteriors"]: "Posteriors are none of the paper's six.",
-        means[OURS] - means["teacher logits"]: "Logits are none of the paper's six.",
-        means[OURS] - means["textures instead of synthesis"]: (
-            "Those are the textures, which are none of the paper's six."
+        "The sign: ours minus theirs.": -best,
+        "That is the student's score. By how much is it above the best baseline's?": means[OURS],
+        "That is the lead over the mean of the six. Take the best.": means[OURS] - rivals.mean(),
+        "That is the lead over the weakest of the six.": means[OURS] - rivals.min(),
+        "A ratio tells how many times; a difference is wanted.": means[OURS] / rivals.max(),
+        "Posteriors are none of the paper's six.": means[OURS] - means["teacher posteriors"],
+        "Logits are none of the paper's six.": means[OURS] - means["teacher logits"],
+        "Those are the textures, which are none of the paper's six.": (
+            means[OURS] - means["textures instead of synthesis"]
         ),
-        best - 0.1: (
-            "That is what the claim of section 5 has left when its .10 is taken off, and about the "
-            "lead on unseen classes. The whole lead on seen classes is wanted."
-        ),
-        100 * best: "In per cent? Scores here go from 0 to 1, and so do their differences.",
+        "That is what the claim of section 5 has left when its .10 is taken off, and about the "
+        "lead on unseen classes. The whole lead on seen classes is wanted.": best - 0.1,
+        "In per cent? Scores here go from 0 to 1, and so do their differences.": 100 * best,
     }
     if abs(given - best) < 0.006:
         return (
             f"The best of the six is *{rivals.idxmax()}*. A lead is only as good as its rivals: "
             "with the posteriors among them there would be none."
         )
-    for slip, told in slips.items():
-        if abs(given - slip) < 0.006:
-            raise Wrong(told)
+    explain(given, slips)
     raise Wrong("Take the means over the seeds, on seen classes, and the largest of six rivals.")
 
 

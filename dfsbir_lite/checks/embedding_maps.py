@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite import maps, retrieval
-from dfsbir_lite.checks import Wrong, ask, exercise, number
+from dfsbir_lite.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.runtime import approx
 
 
@@ -47,9 +47,7 @@ def _gap_mistake(mine: float, photos: Tensor, sketches: Tensor) -> str:
             F.cosine_similarity(p.mean(0), s.mean(0), dim=0)
         ),
     }
-    for told, value in known.items():
-        if math.isclose(mine, value, abs_tol=0.01):
-            return told
+    explain(mine, known, 0.01)
     if math.isclose(mine, difference.norm(), abs_tol=0.06):
         return "Nearly: give it to two digits behind the point."
     if not 0 <= mine <= 2:
@@ -112,9 +110,7 @@ def _mix_mistake(mine: float, photos: Tensor, sketches: Tensor, k: int) -> str:
             _mix(-cosines.where(cosines > -2, 9.0), len(photos), k)
         ),
     }
-    for told, value in known.items():
-        if math.isclose(mine, value, abs_tol=1e-3):
-            return told
+    explain(mine, known, 1e-3)
     return (
         f"With k = {k} another share is right. For each sketch: cosines to all other pictures, the "
         "k largest, and how many of those are photos."
@@ -175,9 +171,7 @@ def _kept_mistake(mine: float, rows: Tensor, points: Tensor, k: int) -> str:
         ),
         "That is a count for each point: divide by k.": k * _overlap(near, close, k),
     }
-    for told, value in known.items():
-        if math.isclose(mine, value, abs_tol=1e-3):
-            return told
+    explain(mine, known, 1e-3)
     return (
         "Another share is right. For each point: its k nearest others in the space, its k nearest "
         "others on the map, and how many are in both."

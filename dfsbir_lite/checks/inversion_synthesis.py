@@ -5,7 +5,7 @@ from math import log, log2
 import torch
 
 from dfsbir_lite import losses
-from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, number
+from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, explain, number
 from dfsbir_lite.runtime import approx
 
 
@@ -14,13 +14,13 @@ def lowest_entropy(answer, classes):
     """The lowest value that `entropy` can reach for these `classes`: a number."""
     value, count = number(answer), len(classes)
     told = {
-        log(count): "The size is right. Look at the sign: what is the logarithm of a share?",
-        -log2(count): "That is in bits. `log` in the formula is the natural logarithm.",
-        -log(count) / count: "That is what one class adds. The formula sums over all classes.",
-        0: "That is the other end: every image in one and the same class.",
-        -2 * log(count): "That is the floor for two teachers. Here one is asked for.",
+        "The size is right. Look at the sign: what is the logarithm of a share?": log(count),
+        "That is in bits. `log` in the formula is the natural logarithm.": -log2(count),
+        "That is what one class adds. The formula sums over all classes.": -log(count) / count,
+        "That is the other end: every image in one and the same class.": 0,
+        "That is the floor for two teachers. Here one is asked for.": -2 * log(count),
     }
-    _explain(value, told, 0.006)
+    explain(value, told)
     if 0.006 < abs(value + log(count)) < 0.06:
         raise Wrong("Nearly: give it to two digits behind the point.")
     if abs(value + log(count)) > 0.006:
@@ -32,13 +32,6 @@ def lowest_entropy(answer, classes):
         "It is lowest when all classes appear equally often. The curve in the lesson adds "
         "the terms of two teachers, so its floor lies twice as deep."
     )
-
-
-def _explain(value: float, told: dict, tolerance: float) -> None:
-    """Raises `Wrong` with what belongs to the known mistake that `value` is."""
-    for mistake, why in told.items():
-        if abs(value - float(mistake)) < tolerance:
-            raise Wrong(why)
 
 
 @exercise
@@ -53,7 +46,7 @@ def total_variation(answer):
         both = across.abs().mean() + down.abs().mean()
         value = number(ask(answer, images))
         if abs(value - float(both)) > 1e-4:
-            _explain(value, _variations(images, across, down), 1e-4)
+            explain(value, _variations(images, across, down), 1e-4)
             raise Wrong(
                 f"On {shape[0]} random images it should be {float(both):.3f}, and it is "
                 f"{value:.3f}. Take neighbours along each of the two sides of the images."
@@ -65,19 +58,21 @@ def total_variation(answer):
 
 
 def _variations(images, across, down) -> dict:
-    """Values of the usual slips, each with its explanation."""
+    """The usual slips, and the values that they lead to."""
     a, d = across.abs(), down.abs()
     rolled = sum((images - images.roll(1, side)).abs().mean() for side in (2, 3))
     return {
-        a.mean(): "Those are the neighbours in a row only. Add those in a column.",
-        d.mean(): "Those are the neighbours in a column only. Add those in a row.",
-        (a.mean() + d.mean()) / 2: "That is half of it: the two means are to be added.",
-        a.sum() + d.sum(): "That is a sum: it would grow with the batch. Take means.",
-        across.mean() + down.mean(): "Steps up and down cancel there. What makes each count?",
-        a.square().mean() + d.square().mean(): "Those are squares: absolute values were asked for.",
-        rolled: "`roll` makes the first and the last pixel of a row neighbours. They are not.",
-        images.diff(dim=1).abs().mean() + a.mean(): "Dimension 1 holds the colours, not pixels.",
-        images.diff(dim=0).abs().mean() + a.mean(): "Dimension 0 holds the images, not pixels.",
+        "Those are the neighbours in a row only. Add those in a column.": a.mean(),
+        "Those are the neighbours in a column only. Add those in a row.": d.mean(),
+        "That is half of it: the two means are to be added.": (a.mean() + d.mean()) / 2,
+        "That is a sum: it would grow with the batch. Take means.": a.sum() + d.sum(),
+        "Steps up and down cancel there. What makes each count?": across.mean() + down.mean(),
+        "Those are squares: absolute values were asked for.": (
+            a.square().mean() + d.square().mean()
+        ),
+        "`roll` makes the first and the last pixel of a row neighbours. They are not.": rolled,
+        "Dimension 1 holds the colours, not pixels.": images.diff(dim=1).abs().mean() + a.mean(),
+        "Dimension 0 holds the images, not pixels.": images.diff(dim=0).abs().mean() + a.mean(),
     }
 
 

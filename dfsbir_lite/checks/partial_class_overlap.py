@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import losses, own, toybox
-from dfsbir_lite.checks import Wrong, ask, exercise, number
+from dfsbir_lite.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.experiments import split_classes
 from dfsbir_lite.runtime import approx
 from dfsbir_lite.teachers import Teacher
@@ -105,21 +105,22 @@ def alignment(answer) -> str:
         right = float(losses.class_alignment(*logits[:, p & s]))
         share = float((p & s).float().mean())
         slips = {
-            float(losses.class_alignment(*logits)): "Nobody was left out.",
-            float(losses.class_alignment(*logits[:, p | s])): "One of the two is not enough: both.",
-            float(losses.class_alignment(*logits[:, p])): "You asked the photo teacher alone.",
-            float(losses.class_alignment(*logits[:, s])): "You asked the sketch teacher alone.",
-            right * share: "It divides by all samples. Samples that do not count are no zeros: "
-            "with few common classes they would make the term vanish.",
-            right * share * len(wanted): "It sums over the samples, where a mean is wanted.",
-            float(losses.class_alignment(*logits[:, p & s], one_way=True)): "One way only: the "
-            "kit's term is the mean of both directions.",
+            "Nobody was left out.": float(losses.class_alignment(*logits)),
+            "One of the two is not enough: both.": (
+                float(losses.class_alignment(*logits[:, p | s]))
+            ),
+            "You asked the photo teacher alone.": float(losses.class_alignment(*logits[:, p])),
+            "You asked the sketch teacher alone.": float(losses.class_alignment(*logits[:, s])),
+            "It divides by all samples. Samples that do not count are no zeros: "
+            "with few common classes they would make the term vanish.": right * share,
+            "It sums over the samples, where a mean is wanted.": right * share * len(wanted),
+            "One way only: the kit's term is the mean of both directions.": (
+                float(losses.class_alignment(*logits[:, p & s], one_way=True))
+            ),
         }
         if abs(given - right) < 1e-4 * max(1, right):
             continue
-        for slip, told in slips.items():
-            if abs(given - slip) < 1e-4 * max(1, slip):
-                raise Wrong(told)
+        explain(given, slips, 1e-4, 1e-4)
         raise Wrong(
             "Take the rows, not the columns, whose wanted class both were taught, and "
             "class_alignment of those."

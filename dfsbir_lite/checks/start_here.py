@@ -5,7 +5,7 @@ import math
 import torch
 
 from dfsbir_lite import retrieval
-from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, number
+from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, explain, number
 
 EARLY = 8  # how many photos one looks at before one gives up
 KNOWN = 12  # the first classes of the list are those that were taught
@@ -40,7 +40,7 @@ def ap_by_hand(answer, hits):
         "the line: the second hit counts 2.": (hits / torch.arange(1, len(hits) + 1))[hits].mean(),
         "You stopped at the first right photo. Note the share at each of them.": at_hits[0],
     }
-    _explain(value, typical)
+    explain(value, typical)
     raise Wrong("At each right photo: how many right so far, divided by its rank. Then the mean.")
 
 
@@ -97,7 +97,7 @@ def chance(answer, counts):
         "This is chance for sketches of the smallest class only.": float(shares.min()),
         "This is the share of one photo. Each sketch has a whole class to find.": 1 / counts.sum(),
     }
-    _explain(value, typical)
+    explain(value, typical)
     if value > 1:
         raise Wrong("A share is wanted, from 0 to 1.")
     raise Wrong(
@@ -162,13 +162,6 @@ def failures(answer, hits, labels):
 
 def _close(value: float, truth, tolerance: float = 6e-3) -> bool:
     return abs(value - float(truth)) <= tolerance
-
-
-def _explain(value: float, typical: dict) -> None:
-    """Raises the explanation of the typical mistake that leads to `value`, if one does."""
-    for why, mistaken in typical.items():
-        if _close(value, mistaken):
-            raise Wrong(why)
 
 
 def _ap(ranked) -> float:

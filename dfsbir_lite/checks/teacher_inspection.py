@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite import losses, retrieval
-from dfsbir_lite.checks import Wrong, ask, exercise, number
+from dfsbir_lite.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.runtime import approx
 
 
@@ -115,9 +115,7 @@ def layer_distance(answer) -> str:
 def _why_not(mine: float, x: Tensor, mean: Tensor, var: Tensor) -> str:
     """The mistake that leads to `mine`, if it is a known one; with either kind of variance."""
     for unbiased in (False, True):
-        for told, value in _layer_mistakes(x, mean, var, unbiased).items():
-            if math.isclose(mine, value, rel_tol=1e-3):
-                return told
+        explain(mine, _layer_mistakes(x, mean, var, unbiased), 0, 1e-3)
     return (
         "Another number is right. One mean and one variance a channel, over all images and "
         "places; the length of each difference; their sum."
@@ -266,7 +264,5 @@ def _judge(mine: Tensor, right: Tensor, mistakes: dict[str, Tensor]) -> None:
     """Raises Wrong, with the mistake's name if `mine` is what it leads to."""
     if torch.allclose(mine, right, atol=1e-4):
         return
-    for told, wrong in mistakes.items():
-        if torch.allclose(mine, wrong, atol=1e-4):
-            raise Wrong(told)
+    explain(mine, mistakes, 1e-4)
     raise Wrong("The shape is right, the numbers are not. Work out one entry on paper.")
