@@ -25,15 +25,22 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
     Raises UserError, naming the file, where the disk is full or may not be written to.
     """
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    _write_together({Path(path): data})
+
+
+def _write_together(files: dict[Path, bytes]) -> None:
+    """Writes `files`, in this order; none is replaced before there was room for all."""
+    drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_bytes(data)
-            draft.replace(path)
+            for path, draft in drafts.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draft.write_bytes(files[path])
+            for path, draft in drafts.items():
+                draft.replace(path)
         finally:
-            draft.unlink(missing_ok=True)
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)
     except OSError as reason:
         raise UserError(f"{path}: cannot be written ({reason.strerror or reason})") from reason
 
@@ -54,7 +61,11 @@ def put_in_place(new: Path, folder: Path) -> None:
 
 def write_json(path: str | Path, value) -> None:
     """Writes `value` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")
+    write_atomically(path, _json_bytes(value))
+
+
+def _json_bytes(value) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
 
 
 def read_json(path: str | Path, what: str) -> dict:
@@ -88,8 +99,8 @@ def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict)
     }
     data = to_bytes({k: v.detach().cpu().contiguous() for k, v in small.items()})
     card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
-    write_json(Path(path).with_suffix(".json"), card)
-    write_atomically(path, data)  # last: where others see it, its card is there, too
+    # the weights last: where others see them, their card is there, too
+    _write_together({Path(path).with_suffix(".json"): _json_bytes(card), Path(path): data})
     return card
 
 

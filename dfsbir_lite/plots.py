@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import colormaps
+from matplotlib import figure as matplotlib_figure
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -27,7 +27,8 @@ SERIES = ((PHOTO, "o", "-"), (SKETCH, "s", "--"), ("#333333", "^", ":"), (GREY, 
 LIVE_COLUMNS = 16  # more samples side by side would be too small to see
 
 
-class Figure(Figure):  # of the same name, which is what a notebook prints in place of the picture
+# Of the same name as matplotlib's, because the name is what a notebook prints.
+class Figure(matplotlib_figure.Figure):
     """A figure that says in words what is on it, for those who cannot see it.
 
     Whoever shows it in a notebook stores `alt` with the picture, as its metadata.
@@ -476,7 +477,7 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
         top.axis("off")
         for k, (name, values) in enumerate(scores.items()):
             place = ticks + (k - (len(scores) - 1) / 2) * height
-            bottom.barh(place, _array(values)[n], height, color=_of_reader(name), label=name)
+            bottom.barh(place, _array(values)[n], height, color=_of_reader(name, k), label=name)
         bottom.set(xlim=(0, 1), yticks=ticks, xticks=(0, 1), ylim=(len(ticks) - 0.5, -0.5))
         bottom.set_yticklabels(classes if n == 0 else [], fontsize=9)
         bottom.tick_params(axis="y", length=0)
@@ -494,9 +495,10 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     return figure
 
 
-def _of_reader(name: str) -> str:
-    """The colour of a modality for what is of it alone, and grey for all else."""
-    return {"photo": PHOTO, "sketch": SKETCH}.get(name.split()[0], GREY)
+def _of_reader(name: str, place: int) -> str:
+    """The colour of a modality for what is of it alone, and greys in turn for all else."""
+    own = {"photo": PHOTO, "sketch": SKETCH}
+    return own.get(name.partition(" ")[0], ("#333333", GREY)[place % 2])
 
 
 def class_colours(count: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dfsbir_lite import checkpoint, runtime, zoo
-from dfsbir_lite.checkpoint import load_weights, sha256_of, write_atomically
+from dfsbir_lite.checkpoint import load_weights, sha256_of
+from dfsbir_lite.runtime import UserError
 
 SIZES = runtime.Profile(
     "tiny", 16, (4, 8), 8, 8, teacher_epochs=1, train_per_class=4, test_per_class=2
@@ -31,8 +32,9 @@ def kernel(cache: str, gate, found) -> None:
 def test_ten_kernels_share_a_cache(tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "dfsbir_lite.zoo"])
-    gate, found = context.Barrier(10), context.Queue()
-    kernels = [context.Process(target=kernel, args=(tmp_path, gate, found)) for _ in range(10)]
+    gate, found = context.Barrier(10, timeout=200), context.Queue()
+    given = {"target": kernel, "args": (tmp_path, gate, found), "daemon": True}
+    kernels = [context.Process(**given) for _ in range(10)]
     for process in kernels:
         process.start()
     answers = [found.get(timeout=300) for _ in kernels]
@@ -45,13 +47,31 @@ def test_ten_kernels_share_a_cache(tmp_path):
 
 
 def test_who_sees_the_weights_sees_their_card(tmp_path, monkeypatch):
-    """A reader that comes between the two writes finds nothing, not weights without a card."""
-    path, seen = tmp_path / "photo.safetensors", []
+    """A reader that comes between the two moves finds nothing, not weights without a card."""
+    path, seen, replace = tmp_path / "photo.safetensors", [], Path.replace
 
-    def watched(target, data):
-        write_atomically(target, data)
+    def watched(draft, target):
+        replace(draft, target)
         seen.append((path.is_file(), path.with_suffix(".json").is_file()))
 
-    monkeypatch.setattr(checkpoint, "write_atomically", watched)
+    monkeypatch.setattr(Path, "replace", watched)
     checkpoint.save_weights(path, {"w": torch.ones(2, 2)}, {})
     assert seen == [(False, True), (True, True)]
+
+
+def test_a_full_disk_spares_the_pair_that_was_there(tmp_path, monkeypatch):
+    path, write = tmp_path / "photo.safetensors", Path.write_bytes
+    checkpoint.save_weights(path, {"w": torch.ones(2, 2)}, {"seed": 0})
+
+    def full(draft, data):
+        if "safetensors" in draft.name:
+            raise OSError("no space left")
+        return write(draft, data)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match=r"photo\.safetensors: cannot be written"):
+            checkpoint.save_weights(path, {"w": torch.zeros(2, 2)}, {"seed": 1})
+    weights, card = load_weights(path)
+    assert weights["w"].sum() == 4 and card["seed"] == 0
+    assert len(list(tmp_path.iterdir())) == 2

@@ -82,6 +82,8 @@ def explain(value, mistakes: dict, tolerance: float = 6e-3, relative: float = 0.
 
 def number(answer) -> float:
     """`answer` as a float: a number, or a tensor or array of one element. Raises Wrong else."""
+    if answer is ... or answer is None:
+        raise Unanswered
     try:
         return float(answer)
     except (TypeError, ValueError) as error:

@@ -199,6 +199,8 @@ def torn(answer, photos: Tensor, sketches: Tensor) -> str:
     in_order = now.gather(1, was.argsort(dim=1, descending=True, stable=True))
     if in_order.diff(dim=1).max() > 1e-7:
         raise Wrong(_order_lost(p, was, now))
+    if (in_order.diff(dim=1) == 0).float().mean() > 0.01:
+        raise Wrong("Now nearly all photos are equally near to a sketch: that is no ranking.")
     if gap <= 1:
         raise Wrong(
             f"The rankings are as they were, but the gap is {approx(gap)}. More than 1 is wanted."

@@ -137,7 +137,7 @@ def inverted(answer, labels, teacher):
     """
     if not isinstance(answer, torch.Tensor):
         raise Wrong("Images are wanted, as one tensor.")
-    images, shape = answer.detach(), (len(labels), 3, teacher.size, teacher.size)
+    images, shape = answer.detach().float(), (len(labels), 3, teacher.size, teacher.size)
     if tuple(images.shape) != shape:
         raise Wrong(f"The shape should be {shape}, not {tuple(images.shape)}.")
     if not (images.min() >= 0 and images.max() <= 1):  # nan is caught as well
@@ -167,10 +167,12 @@ def own_weights(answer, baseline, teachers, wanted):
     More of them show the class `wanted` (N,) than of the `baseline` pair, by five points on the
     average of both modalities, and the distance of statistics is at most half as large again.
     """
-    if not (isinstance(answer, tuple) and len(answer) == 2):
+    if not (isinstance(answer, tuple | list) and len(answer) == 2):
         raise Wrong("A pair is wanted, photos and sketches, as `paint` returns it.")
     if any(len(x) != len(wanted) for x in answer):
         raise Wrong(f"`paint` makes {len(wanted)} pairs, one a noise vector: keep them all.")
+    if any(not (x.min() >= 0 and x.max() <= 1) for x in answer):
+        raise Wrong("Pixels must lie in [0, 1], as `paint` makes them.")
     both = (teachers.photo, teachers.sketch)
     share, base = (
         sum(_share(t, x, wanted) for t, x in zip(both, pair, strict=True)) / 2

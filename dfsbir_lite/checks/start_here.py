@@ -142,7 +142,7 @@ def failures(answer, hits, labels):
         hits: bool (Q, k), whether each sketch's photo at each rank is right.
         labels: (Q,), the sketches' classes; those before `KNOWN` were taught.
     """
-    rows = torch.as_tensor(answer).flatten().tolist()
+    rows = torch.as_tensor(list(answer)).flatten().tolist()
     if len(set(rows)) != 5:
         raise Wrong(f"Five different sketches are wanted; these are {len(set(rows))}.")
     if any(row != int(row) or not 0 <= row < len(labels) for row in rows):

@@ -1,6 +1,7 @@
 """Self-checks of notebook 09: names that meet, a layout, a model card, a split, a plan."""
 
 import builtins
+import copy
 import json
 import os
 import random
@@ -79,8 +80,8 @@ def smallest_layout(files, unseen: str) -> str:
         if not _refusal(rest, unseen):
             raise Wrong(f"The kit reads that, and it would read it without {what}, too.")
     return (
-        f"{len(paths)} pictures are the least. A class that is kept back has no train folder: "
-        "whatever lies there, a teacher could have learnt from."
+        f"None of these {len(paths)} pictures can be left out. A class that is kept back has no "
+        "train folder: whatever lies there, a teacher could have learnt from."
     )
 
 
@@ -170,13 +171,14 @@ def card(write) -> str:
             the classes in their order.
     """
     for facts in STUDENTS:
-        given = ask(write, *facts.values())
+        given = ask(write, *copy.deepcopy(facts).values())
         if not isinstance(given, dict):
             raise Wrong(f"A card is a dict, not a {type(given).__name__}.")
         try:
-            _complete(json.loads(json.dumps(given)), **facts)
+            told = json.loads(json.dumps(given))
         except TypeError as error:
             raise Wrong(f"It cannot be written as JSON: {error}.") from error
+        _complete(told, **facts)
     return (
         "A stranger can now tell what each output means, what the teachers have seen, and how good "
         "the student is beside chance. `save_encoders` adds the architecture and the sha256."
@@ -200,6 +202,8 @@ def _complete(given: dict, classes, taught_on: str, steps: int, seed: int, score
     for name, value in (("steps", steps), ("seed", seed)):
         if value not in numbers:
             raise Wrong(f"`{name}` is missing, and nobody can make this student again.")
+        if given.get(name, value) != value:
+            raise Wrong(f"`{name}` is {given[name]} there, and it was {value}.")
     for protocol, row in scores.items():
         if row["map_all"] not in numbers:
             raise Wrong(
@@ -266,9 +270,10 @@ def split(divide) -> str:
                 "another order on another machine: sort first."
             )
     return (
-        "No drawn photo is on both sides, each class is on both, and the split is the same "
-        "tomorrow and elsewhere. What else could tie two pictures together? One artist, one video, "
-        "one photo that was saved twice."
+        "No drawn photo is on both sides, each class is on both, and neither the order of the "
+        "files nor a second call matters. (One thing cannot be seen from here: a set has another "
+        "order each time Python starts. Sort it.) What else could tie two pictures together? One "
+        "artist, one video, one photo that was saved twice."
     )
 
 
@@ -342,6 +347,10 @@ def plan(planned) -> str:
         raise Wrong(f"A dict with these entries is wanted: {', '.join(ENTRIES)}.")
     if any(planned[entry] is ... for entry in ENTRIES):
         raise Unanswered
+    if any(isinstance(planned[part], str) for part in ("seen", "unseen")):
+        raise Wrong('"seen" and "unseen" are lists of names, with brackets even around one name.')
+    if any(type(planned[part]) is not int or planned[part] < 0 for part in ("train", "test")):
+        raise Wrong('"train" and "test" are whole numbers: pictures of each class.')
     seen, unseen = ([class_key(name) for name in planned[part]] for part in ("seen", "unseen"))
     if twice := [name for name, n in Counter(seen + unseen).items() if n > 1]:
         raise Wrong(f"{twice[0]!r} is there twice. What is seen cannot be unseen.")

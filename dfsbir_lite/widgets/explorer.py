@@ -10,7 +10,7 @@ import traitlets
 from matplotlib.colors import to_hex
 
 from dfsbir_lite import maps, plots
-from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
 HERE = Path(__file__).parent
@@ -125,7 +125,7 @@ class EmbeddingExplorer(ipywidgets.VBox):
         self.scatter = EmbeddingScatter(self._first, labels, sketches, classes, images, ("UMAP",))
         row = ipywidgets.HBox([self.neighbours, self.spread, self.status])
         super().__init__([row, self.scatter])
-        named(self)
+        give_names(self)
         for slider in (self.neighbours, self.spread):
             slider.observe(lambda change: self._ask(), "value")
 

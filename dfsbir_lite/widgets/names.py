@@ -27,7 +27,7 @@ class Names(anywidget.AnyWidget):
         super().__init__(alts=list(alts), layout={"display": "none"})
 
 
-def named(box) -> None:
+def give_names(box) -> None:
     """Adds `Names` to `box`, as its attribute `words` and its last child."""
     box.words = Names()
     box.children = (*box.children, box.words)

@@ -106,6 +106,7 @@ function render({ model, el }) {
   }
 
   function clear() {
+    if (current) drop();
     if (!model.get("strokes").length) return;
     cleared = model.get("strokes");
     send([]);
@@ -183,7 +184,7 @@ function render({ model, el }) {
     if (!arrow && event.key !== " " && !(event.key === "Escape" && current)) return false;
     keys = true;
     if (arrow) move(arrow, event.shiftKey ? LEAP : STEP);
-    else if (event.key === " ") toggle();
+    else if (event.key === " ") event.repeat || toggle(); // held down is pressed once
     else drop();
     return true;
   }

@@ -17,7 +17,7 @@ from torch import Tensor
 from dfsbir_lite import drawing, plots, retrieval
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.export import Gallery
-from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
 HERE = Path(__file__).parent
@@ -82,7 +82,7 @@ class DrawAndSearch(ipywidgets.VBox):
                 self.rows[name] = retrieval.embed(readout, photos.images, "photo", device=device)
         self._make_controls(start)
         super().__init__(self._lay_out())
-        named(self)
+        give_names(self)
         self.update()
         self.pad.observe(self._drawn_on, "strokes")
         self.examples.observe(self._start_from, "value")

@@ -17,7 +17,7 @@ from dfsbir_lite.losses import Weights, weighted
 from dfsbir_lite.recipes import PRESETS, Recipe, preset
 from dfsbir_lite.runtime import progress
 from dfsbir_lite.teachers import Teachers
-from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
 OWN = "your own"  # what the list of presets shows once a slider has been moved
@@ -136,7 +136,7 @@ class LivePanel(ipywidgets.VBox):
         self._end = threading.Event()  # tells the thread to end
         self._state = "stopped"  # what to call it when it has
         super().__init__(self._controls())
-        named(self)
+        give_names(self)
         self._alts: dict[str, str] = {}
         PANELS.add(self)
         self.reset()

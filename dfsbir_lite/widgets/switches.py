@@ -6,7 +6,7 @@ import ipywidgets
 
 from dfsbir_lite import plots
 from dfsbir_lite.runtime import approx
-from dfsbir_lite.widgets.names import named
+from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
 RIGHT = "nothing switched on"
@@ -41,7 +41,7 @@ class Switches(ipywidgets.VBox):
         row = ipywidgets.HBox([*self.boxes.values()])
         row.layout = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 18px")
         super().__init__([row, self.picture])
-        named(self)
+        give_names(self)
         self._score(())
         self.update()
         for box in self.boxes.values():

@@ -161,6 +161,7 @@ def torn() -> Cases:
             ((lambda p, s: (-p, s), *given), "quite another order"),
             ((lambda p, s: (longer(p, 2), s), *given), "rows of one length"),
             ((lambda p, s: p, *given), "Two sets"),
+            ((lambda p, s: (p * 0 + 1, s * 0 - 1), *given), "no ranking"),
         ],
     )
 

@@ -60,6 +60,10 @@ def moving_queue() -> Cases:
     def with_graph(queue, rows):
         return torch.cat([rows, queue])[: len(queue)]
 
+    def largest(queue, rows):
+        both = torch.cat([rows.detach(), queue])
+        return both[both[:, 0].argsort(descending=True, stable=True)][: len(queue)]
+
     return Cases(
         right=[(at_the_end,), (by_hand,)],
         wrong=[
@@ -69,6 +73,7 @@ def moving_queue() -> Cases:
             ((forgetful,), "the newest would be"),
             ((repeated,), "twice"),
             ((with_graph,), "keeps their graphs"),
+            ((largest,), "not one row has changed"),
             ((lambda queue, rows: 7,), "a tensor (size, E)"),
         ],
     )
@@ -113,6 +118,9 @@ def telling_test() -> Cases:
     def mean_alone(standardise):
         return (standardise(pictures()).mean((0, 2, 3)).abs() < 0.01).all()
 
+    def deviation_alone(standardise):
+        return ((standardise(pictures()).std((0, 2, 3)) - 1).abs() < 0.01).all()
+
     def altogether(standardise):
         return abs(standardise(pictures()).mean()) < 0.01
 
@@ -124,6 +132,7 @@ def telling_test() -> Cases:
         wrong=[
             ((in_daylight,), "view(3, -1)"),
             ((mean_alone,), "leaves the deviation"),
+            ((deviation_alone,), "leaves the mean"),
             ((altogether,), "lets a wrong function pass"),
             ((to_the_last_bit,), "with a tolerance"),
             ((lambda standardise: True,), "lets a wrong function pass"),

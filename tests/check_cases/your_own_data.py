@@ -69,6 +69,14 @@ def card() -> Cases:
         rows = {f"{p} {name}": value for p, row in scores.items() for name, value in row.items()}
         return {"a": classes, "b": taught_on, "c": steps, "d": seed, **rows}
 
+    def in_place(classes, taught_on, steps, seed, scores):
+        scores.update(classes=classes, data=taught_on, steps=steps, seed=seed)
+        return scores
+
+    def swapped(classes, taught_on, steps, seed, scores):
+        facts = {"classes": classes, "data": taught_on, "steps": seed, "seed": steps}
+        return {**facts, **scores}
+
     def without(name):
         def write(classes, taught_on, steps, seed, scores):
             facts = {"classes": classes, "data": taught_on, "steps": steps, "seed": seed}
@@ -93,7 +101,7 @@ def card() -> Cases:
         )
 
     return Cases(
-        right=[(nested,), (flat,)],
+        right=[(nested,), (flat,), (in_place,)],
         wrong=[
             ((without("classes"),), "in the teachers' order"),
             ((in_another_order,), "in the teachers' order"),
@@ -104,6 +112,7 @@ def card() -> Cases:
             ((without_chance,), "chance is not"),
             ((as_a_set,), "as JSON"),
             ((always_the_same,), "in the teachers' order"),
+            ((swapped,), "`steps` is 0 there, and it was 60"),
             ((lambda *facts: "data: none",), "a dict"),
         ],
     )
@@ -209,6 +218,8 @@ def plan() -> Cases:
             (but(teachers="borrow"), '"adopt"'),
             (but(train=0), "need pictures"),
             (({"seen": ["mug"]},), "these entries"),
+            (but(seen="mug"), "lists of names"),
+            (but(test=60.5), "whole numbers"),
         ],
     )
 
