@@ -162,6 +162,19 @@ def load_state(path: str | Path) -> dict:
         raise UserError(f"{path}: damaged ({type(reason).__name__}: {reason})") from None
 
 
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict) -> None:
+    """`optimiser.load_state_dict`, for fused optimisers too.
+
+    They walk the memory of a parameter and of its moments side by side, so the moments, which a
+    file keeps in plain layout, need the layout of their parameter.
+    """
+    optimiser.load_state_dict(state)
+    for parameter, kept in optimiser.state.items():
+        for name, value in kept.items():
+            if value.shape == parameter.shape:
+                kept[name] = torch.empty_like(parameter).copy_(value)
+
+
 def _read(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:

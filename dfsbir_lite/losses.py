@@ -172,10 +172,39 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     stages. Every position is a lesson, where class scores give one an image.
     """
     distances = [
-        F.mse_loss(mine.float(), theirs.float()) / theirs.float().var().clamp(min=1e-6)
+        _Distance.apply(mine, theirs) / _variance(theirs).clamp(min=1e-6)
         for mine, theirs in zip(student_maps, teacher_maps, strict=True)
     ]
     return torch.stack(distances).sum()
+
+
+class _Distance(torch.autograd.Function):
+    """The mean squared distance in single precision, whatever the precision of the maps.
+
+    Its gradient keeps their precision and their layout. That of `mse_loss` does not: behind it
+    the way back through a network in bfloat16 and channels_last takes a third longer.
+    """
+
+    @staticmethod
+    def forward(ctx, mine: Tensor, theirs: Tensor) -> Tensor:
+        gap = mine - theirs
+        ctx.save_for_backward(gap)
+        return _mean_square(gap)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (gap,) = ctx.saved_tensors
+        return gap * (2 / gap.numel() * gradient), None
+
+
+def _mean_square(values: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
+    return norm.square() / values.numel()
+
+
+def _variance(values: Tensor) -> Tensor:
+    mean_square, n = _mean_square(values), values.numel()
+    return (mean_square - values.mean(dtype=mean_square.dtype).square()) * (n / (n - 1))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

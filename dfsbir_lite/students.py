@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dfsbir_lite import losses
 from dfsbir_lite.augment import jitter, mix
@@ -21,6 +22,7 @@ from dfsbir_lite.checkpoint import (
     load_state,
     load_weights,
     rebuilding,
+    restore_optimiser,
     save_state,
     save_weights,
 )
@@ -88,8 +90,13 @@ class Learner:
         self.recipe, self.total_steps, self.device = recipe, total_steps, device
         self.encoders = encoders.to(device, memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.encoders).eval().requires_grad_(False)
+        states = (module.state_dict().values() for module in (self.averaged, self.encoders))
+        pairs = list(zip(*states))
+        self._weights = list(zip(*(p for p in pairs if p[0].is_floating_point())))
+        self._counters = [p for p in pairs if not p[0].is_floating_point()]
         lr = recipe.encoder_lr
-        self.optimiser = torch.optim.AdamW(self.encoders.parameters(), lr, weight_decay=0.01)
+        parameters = self.encoders.parameters()
+        self.optimiser = torch.optim.AdamW(parameters, lr, weight_decay=0.01, fused=True)
         self.queues = {m: [] for m in ("photo", "sketch")}
         self.index = 0
 
@@ -152,12 +159,9 @@ class Learner:
     def _average(self) -> None:
         # a young average would remember the random start: let it catch up fast at first
         keep = min(self.recipe.ema, self.index / (self.index + 10))
-        mine, theirs = self.averaged.state_dict(), self.encoders.state_dict()
-        for name, value in mine.items():
-            if value.is_floating_point():
-                value.lerp_(theirs[name], 1 - keep)
-            else:
-                value.copy_(theirs[name])
+        get_ema_multi_avg_fn(keep)(*self._weights, None)
+        for mine, theirs in self._counters:
+            mine.copy_(theirs)
 
     def state(self) -> dict:
         """All that `restore` needs to go on exactly from here."""
@@ -174,7 +178,7 @@ class Learner:
         self.index = state["index"]
         self.encoders.load_state_dict(state["encoders"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        restore_optimiser(self.optimiser, state["optimiser"])
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
 
 
@@ -185,12 +189,20 @@ def _alike(maps, others) -> bool:
 def teach(
     learner: Learner, teachers: Teachers, photos: Tensor, sketches: Tensor, draw: torch.Generator
 ) -> dict[str, Tensor]:
-    """One step of `learner` on what the teachers say of these images (N, 3, H, W), or of views.
+    """One step of `learner` on what the teachers say of these images, or of views of them.
+
+    Args:
+        photos, sketches: (N, 3, H, W) in [0, 1]; sketches may be grey, (N, 1, H, W).
 
     Returns: the loss terms.
     """
     if learner.recipe.relabel:
         photos, sketches = (mix(jitter(images, draw), draw) for images in (photos, sketches))
+    # not before: one channel is faster to turn
+    photos, sketches = (
+        images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        for images in (photos, sketches)
+    )
     with torch.no_grad(), autocast(learner.device):
         p, s = teachers.photo(photos), teachers.sketch(sketches)
     return learner.step(photos, sketches, p.logits, s.logits, p.maps, s.maps)
@@ -257,8 +269,10 @@ class Distillation(Iterator[DistillStep]):
         return step
 
     def _pictures(self) -> tuple[Tensor, Tensor]:
-        """Photos and sketches (N, 3, H, W) from memory; some sketches give way to contours."""
+        """Photos (N, 3, H, W) and sketches (N, 1, H, W) from memory; some of these give way to
+        contours."""
         photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
+        sketches = sketches[:, :1]
         drawn = round(self.recipe.contours * len(sketches))
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches

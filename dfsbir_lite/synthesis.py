@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import losses
+from dfsbir_lite.checkpoint import restore_optimiser
 from dfsbir_lite.models import Encoders, Estimator
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError, autocast
@@ -72,7 +73,8 @@ class Synthesis(Iterator[SynthesisStep]):
                 {"photo": Estimator(channels=3, **shape), "sketch": Estimator(channels=1, **shape)}
             ).to(self.device, memory_format=torch.channels_last)
         parameters = self.estimators.parameters()
-        self.optimiser = torch.optim.Adam(parameters, recipe.estimator_lr, betas=(0.5, 0.999))
+        lr, betas = recipe.estimator_lr, (0.5, 0.999)
+        self.optimiser = torch.optim.Adam(parameters, lr, betas, fused=True)
         self.index = 0
 
     def __next__(self) -> SynthesisStep:
@@ -126,7 +128,7 @@ class Synthesis(Iterator[SynthesisStep]):
         """Goes back to a `state()`."""
         self.index = state["index"]
         self.estimators.load_state_dict(state["estimators"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        restore_optimiser(self.optimiser, state["optimiser"])
         self.draw.set_state(state["draw"])
 
     def _refresh(self) -> None:
@@ -231,9 +233,9 @@ class Replay:
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` pairs made from the same noise each, drawn with replacement, as given to `add`."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
-        return self.photos[pick].float() / 255, self.sketches[pick].expand(
-            -1, 3, -1, -1
-        ).float() / 255
+        pairs = (images.index_select(0, pick) for images in (self.photos, self.sketches))
+        photos, sketches = (images.float().div_(255) for images in pairs)
+        return photos, sketches.expand(-1, 3, -1, -1)
 
     def state(self) -> dict:
         """All that `restore` needs."""

@@ -33,6 +33,37 @@ class Reading(NamedTuple):
     maps: list[Tensor]
 
 
+class Moments(torch.autograd.Function):
+    """Mean and variance (channels,) of maps (N, channels, H, W), over all but the channels.
+
+    What `torch.var_mean` gives, forward and backward some ten times as fast for bfloat16 maps in
+    channels_last: a synthesis step needs it for every batch-norm layer of both teachers.
+    """
+
+    @staticmethod
+    def forward(ctx, maps: Tensor) -> tuple[Tensor, Tensor]:
+        rows = _rows(maps)
+        mean = rows.mean(0)
+        var = (rows - mean).square_().mean(0)
+        ctx.save_for_backward(maps, mean)
+        return mean, var
+
+    @staticmethod
+    def backward(ctx, to_mean: Tensor, to_var: Tensor) -> Tensor:
+        maps, mean = ctx.saved_tensors
+        rows = _rows(maps)
+        slope = 2 * to_var / len(rows)
+        to_rows = torch.addcmul(to_mean / len(rows) - slope * mean, rows, slope)
+        n, channels, *sides = maps.shape
+        return to_rows.to(maps.dtype).view(n, *sides, channels).movedim(-1, 1)
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """Every position of every map, (N * H * W, channels), in no less than single precision."""
+    rows = maps.movedim(1, -1).flatten(0, -2)
+    return rows.to(torch.promote_types(rows.dtype, torch.float32))
+
+
 class Teacher(nn.Module):
     """A frozen classifier over images (N, 3, H, W) in [0, 1].
 
@@ -69,8 +100,7 @@ class Teacher(nn.Module):
 
     def _keep_moments(self, layer, inputs):
         if self._moments is not None:
-            x = inputs[0].float()
-            var, mean = torch.var_mean(x, dim=(0, 2, 3), unbiased=False)
+            mean, var = Moments.apply(inputs[0])
             self._moments.append((mean, var, layer.running_mean, layer.running_var))
 
     def _keep_map(self, stage, inputs, output):

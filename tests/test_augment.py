@@ -1,7 +1,10 @@
 """Random views: one for each image, repeatable, and within [0, 1]."""
 
+import math
+
 import pytest
 import torch
+from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter, mix
 
@@ -88,3 +91,19 @@ def test_mix_leaves_half_of_the_images_as_they_are():
     assert 160 < kept.sum() < 240
     share = ((seen - images) / (images.roll(1, 0) - images))[:, 0, 0, 0]
     assert share.min() >= -1e-4 and 0.4 < share.max() <= 0.501
+
+
+def test_a_view_is_the_affine_one_that_torch_makes(images):
+    """Drawn again in the order in which `jitter` draws: angle, scale, mirror, shifts."""
+    wide, again = images[:, :, :8], draw()
+
+    def uniform(shape, span):
+        return (torch.rand(shape, generator=again) * 2 - 1) * span
+
+    angle, scale = uniform(16, math.radians(10)), 1 + uniform(16, 0.15)
+    mirror, (dx, dy) = uniform(16, 1).sign(), uniform((2, 16), 0.2)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], 1).view(16, 2, 3)
+    grid = F.affine_grid(rows, list(wide.shape), align_corners=False)
+    expected = F.grid_sample(wide, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(jitter(wide, draw()), expected, atol=1e-5, rtol=0)

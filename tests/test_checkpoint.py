@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfsbir_lite.checkpoint import load_state, save_state, save_weights, write_atomically
+from dfsbir_lite.checkpoint import (
+    load_state,
+    restore_optimiser,
+    save_state,
+    save_weights,
+    write_atomically,
+)
 from dfsbir_lite.runtime import UserError
 
 
@@ -98,3 +104,29 @@ def test_what_cannot_be_resumed_is_named(tmp_path):
     save_weights(tmp_path / "net.safetensors", {"w": torch.ones(2, 2)}, {})
     with pytest.raises(UserError, match=r"net\.safetensors: holds weights"):
         load_state(tmp_path / "net.safetensors")
+
+
+def test_a_fused_optimiser_goes_on_from_a_file_whatever_the_layout(tmp_path):
+    """In one layout the moments of a weight would be read in the order of another."""
+
+    def begin():
+        layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return layer, torch.optim.Adam(layer.parameters(), fused=True)
+
+    def learn(layer, optimiser, seed):
+        images = torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+        optimiser.zero_grad()
+        layer(images).square().sum().backward()
+        optimiser.step()
+
+    (whole, first), (again, second) = begin(), begin()
+    learn(whole, first, 0)
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"layer": whole.state_dict(), "optimiser": first.state_dict()})
+    state = load_state(path)
+    again.load_state_dict(state["layer"])
+    restore_optimiser(second, state["optimiser"])
+    for seed in (1, 2):
+        learn(whole, first, seed)
+        learn(again, second, seed)
+    assert torch.equal(whole.weight, again.weight) and torch.equal(whole.bias, again.bias)

@@ -15,7 +15,14 @@ from dfsbir_lite.checkpoint import save_weights
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import new_encoders, save_encoders
 from dfsbir_lite.synthesis import synthesize
-from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.teachers import (
+    Moments,
+    Teacher,
+    Teachers,
+    load_teacher,
+    save_teacher,
+    train_teacher,
+)
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -290,3 +297,24 @@ def test_training_depends_on_the_seed_alone(colours, tiny):
     )
     assert all(torch.equal(v, second[k]) for k, v in first.items())
     assert not torch.equal(first["network.fc.weight"], other["network.fc.weight"])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype, near", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_moments_and_their_gradient_are_those_of_var_mean(layout, dtype, near):
+    draw = torch.Generator().manual_seed(0)
+    maps = torch.randn(6, 5, 4, 3, generator=draw).to(dtype).contiguous(memory_format=layout)
+    weights = torch.randn(2, 5, generator=draw)
+    mine, theirs = (maps.clone().requires_grad_() for _ in range(2))
+    mean, var = Moments.apply(mine)
+    expected = torch.var_mean(theirs.float(), dim=(0, 2, 3), unbiased=False)
+    torch.testing.assert_close((var, mean), expected)
+    for moments in ((mean, var), expected[::-1]):
+        sum((w * moment).sum() for w, moment in zip(weights, moments)).backward()
+    assert mine.grad.dtype == dtype
+    torch.testing.assert_close(mine.grad, theirs.grad, rtol=near, atol=near / 100)
+
+
+def test_the_gradient_of_moments_is_that_of_finite_differences():
+    maps = torch.randn(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(Moments.apply, [maps])

@@ -1,6 +1,7 @@
 """Random pictures look like what their names say."""
 
 import torch
+from torch.nn import functional as F
 
 from dfsbir_lite.textures import clouds, contours
 
@@ -23,6 +24,13 @@ def test_contours_are_dark_lines_on_a_page_that_is_mostly_white():
     assert 0.5 < (pages > 0.9).float().mean() < 0.9
     assert ((pages < 0.3).float().mean((1, 2, 3)) > 0.02).all()
     assert contours(0, 32, drawn()).shape == (0, 1, 32, 32)
+
+
+def test_contours_are_where_bicubic_noise_crosses_its_mean():
+    noise = torch.rand(4, 1, 6, 6, generator=drawn())
+    smooth = F.interpolate(noise, size=20, mode="bicubic")
+    expected = (12 * (smooth - 0.5).abs()).clamp(0, 1)
+    torch.testing.assert_close(contours(4, 20, drawn()), expected, atol=1e-5, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_pictures():
