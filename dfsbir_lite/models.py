@@ -214,7 +214,8 @@ class Estimator(nn.Module):
         x = self.project(noise).view(-1, self.width, self.base, self.base)
         x = self.body(x.contiguous(memory_format=torch.channels_last))
         tints = self.tint(noise)[:, :, None, None].chunk(self.objects + 1, dim=1)
-        layers = F.pixel_shuffle(self.to_layers(x), 2).chunk(self.objects, dim=1)
+        # channels apart from here on: a slice of neighbours in channels_last is slow to walk
+        layers = F.pixel_shuffle(self.to_layers(x).contiguous(), 2).chunk(self.objects, dim=1)
         image = self._background(x, tints[0], layers[0].shape[-2:])
         for layer, tint in zip(layers, tints[1:], strict=True):
             image = image.lerp(layer[:, :-1] / 2 + tint, torch.sigmoid(2 * layer[:, -1:]))
@@ -227,4 +228,4 @@ class Estimator(nn.Module):
         if self.background is None:
             return (tint + 3.0).expand(-1, -1, *size)
         coarse = self.background(F.adaptive_avg_pool2d(features, 4)) + tint
-        return F.interpolate(coarse, size=size, mode="bilinear")
+        return F.interpolate(coarse.contiguous(), size=size, mode="bilinear")

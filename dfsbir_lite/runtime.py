@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -91,10 +93,24 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(native())
 
 
+_full_precision = ContextVar("full_precision", default=False)
+
+
 def autocast(device: torch.device):
     """bfloat16 autocast where the hardware has it, and nothing elsewhere."""
     device = torch.device(device)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
+    wanted = has_bfloat16(device) and not _full_precision.get()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+
+
+@contextmanager
+def full_precision():
+    """Inside it, `autocast` changes nothing: for comparisons with machines without bfloat16."""
+    token = _full_precision.set(True)
+    try:
+        yield
+    finally:
+        _full_precision.reset(token)
 
 
 def is_quiet() -> bool:

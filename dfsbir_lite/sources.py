@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -71,6 +70,8 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
 @cache
 def _unrelated() -> tuple[Tensor, Tensor]:
     """Two photographs (2, 3, 427, 640) and 1,797 digits (1797, 1, 10, 10), in [0, 1]."""
+    from sklearn.datasets import load_digits, load_sample_images  # a second that few need
+
     scenes = torch.stack([torch.tensor(i).permute(2, 0, 1) for i in load_sample_images().images])
     digits = 1 - torch.tensor(load_digits().images).float()[:, None] / 16
     return scenes.float() / 255, F.pad(digits, (1, 1, 1, 1), value=1.0)

@@ -263,12 +263,16 @@ class Distillation(Iterator[DistillStep]):
             made = next(self.synthesis)
         self.replay.add(made.photos, made.sketches)
         for _ in range(self.recipe.encoder_steps):
-            terms = teach(self.learner, self.teachers, *self._pictures(), self.draw)
+            terms = self.learn()
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
         return step
 
-    def _pictures(self) -> tuple[Tensor, Tensor]:
+    def learn(self) -> dict[str, Tensor]:
+        """One optimisation step of the encoders, on what is remembered; its loss terms."""
+        return teach(self.learner, self.teachers, *self.pictures(), self.draw)
+
+    def pictures(self) -> tuple[Tensor, Tensor]:
         """Photos (N, 3, H, W) and sketches (N, 1, H, W) from memory; some of these give way to
         contours."""
         photos, sketches = self.replay.sample(self.recipe.batch, self.draw)

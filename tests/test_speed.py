@@ -1,0 +1,133 @@
+"""What the speed bench compares is what it says; and its arithmetic."""
+
+import numpy as np
+import pytest
+import torch
+
+from dfsbir_lite import runtime, zoo
+from dfsbir_lite.runtime import autocast, full_precision, has_bfloat16, profile
+from dfsbir_lite.speed import startup, steps
+from dfsbir_lite.speed.measures import Measure, interleave, ratio
+
+
+@pytest.fixture(scope="module")
+def loops():
+    teachers, sizes = zoo.load_teachers("laptop"), profile("laptop")
+    return steps.running(teachers, sizes), steps.released_way(teachers, sizes)
+
+
+def test_a_bar_is_met_or_not_or_there_is_none():
+    for value, bounds, met in (
+        (1.2, {}, None),
+        (1.2, {"most": 1.2}, True),
+        (1.3, {"most": 1.2}, False),
+        (2, {"least": 2}, True),
+        (1.9, {"least": 2}, False),
+        (3, {"least": 2, "most": 4}, True),
+        (5, {"least": 2, "most": 4}, False),
+        (1, {"least": 2, "most": 4}, False),
+    ):
+        assert Measure("part", "name", value, "×", **bounds).met is met
+
+
+def test_tasks_take_turns_and_the_first_rounds_do_not_count(monkeypatch):
+    done, clock = [], iter(range(1000))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    tasks = {"a": lambda: done.append("a"), "b": lambda: [done.append("b"), next(clock)]}
+    seconds = interleave(tasks, rounds=3, warm=2)
+    assert done == ["a", "b"] * 5
+    assert seconds["a"].tolist() == [1, 1, 1] and seconds["b"].tolist() == [2, 2, 2]
+
+
+def test_a_ratio_is_that_of_the_same_rounds():
+    mine, other = np.array([2.0, 30.0, 2.2]), np.array([1.0, 10.0, 1.0])
+    assert ratio(mine, other) == pytest.approx(2.2)
+
+
+def test_full_precision_switches_autocast_off_and_on_again(monkeypatch):
+    monkeypatch.setattr(runtime, "has_bfloat16", lambda device: True)
+
+    def inside() -> bool:
+        with autocast("cpu"):
+            return torch.is_autocast_enabled("cpu")
+
+    assert inside()
+    with full_precision():
+        assert not inside()
+    assert inside()
+
+
+def test_the_released_way_computes_the_same_losses(loops):
+    """So that what differs is how, not what."""
+    ours, released = loops
+    for loop in loops:
+        loop.synthesis.estimators.load_state_dict(loops[0].synthesis.estimators.state_dict())
+        loop.learner.encoders.load_state_dict(loops[0].learner.encoders.state_dict())
+        loop.learner.averaged.load_state_dict(loops[0].learner.averaged.state_dict())
+        loop.synthesis.draw.manual_seed(3)
+    with full_precision():
+        mine, theirs = next(ours.synthesis).terms, next(released.synthesis).terms
+    assert mine.keys() == theirs.keys() >= {"one_hot", "bn", "align", "modal", "adv", "diversity"}
+    for name in mine:
+        torch.testing.assert_close(mine[name], theirs[name], rtol=1e-3, atol=1e-4)
+
+
+def passes(loop, step) -> dict[str, int]:
+    """How often `step` runs each network that an image can go through."""
+    teachers, made, learner = loop.teachers, loop.synthesis, loop.learner
+    networks = {
+        "photo teacher": teachers.photo.network,
+        "sketch teacher": teachers.sketch.network,
+        "guidance": teachers.guidance.network,
+        "photo estimator": made.estimators["photo"],
+        "photo averaged": learner.averaged.photo.fc,
+        "photo encoder": learner.encoders.photo.fc,
+    }
+    counts = dict.fromkeys(networks, 0)
+
+    def count(name):
+        def hook(*_):
+            counts[name] += 1
+
+        return hook
+
+    hooks = [net.register_forward_hook(count(name)) for name, net in networks.items()]
+    step()
+    for hook in hooks:
+        hook.remove()
+    return counts
+
+
+def test_floors_and_steps_run_the_same_networks_and_the_released_way_the_teachers_twice(loops):
+    ours, released = loops
+    synthesis = passes(ours, ours.synthesis.__next__)
+    assert passes(ours, steps.synthesis_floor(ours)) == synthesis
+    assert list(synthesis.values()) == [1, 1, 1, 1, 1, 0]
+    assert list(passes(released, released.synthesis.__next__).values()) == [2, 2, 2, 1, 1, 0]
+    learning = passes(ours, ours.learn)
+    assert passes(ours, steps.encoder_floor(ours)) == learning
+    assert list(learning.values()) == [1, 1, 0, 0, 0, 1]
+    slow = passes(released, steps.released_encoder_step(released))
+    assert list(slow.values()) == [2, 2, 0, 0, 0, 1]
+
+
+def test_the_released_way_builds_gradients_that_nobody_needs(loops):
+    ours, released = loops
+    next(released.synthesis)
+    next(ours.synthesis)
+    assert released.teachers.photo.network.stem.weight.grad is not None
+    assert ours.teachers.photo.network.stem.weight.grad is None
+
+
+@pytest.mark.slow
+def test_every_ratio_has_its_bar():
+    table = steps.measure(profile("laptop"), rounds=1)
+    assert {m.part for m in table} == {"synthesis step", "encoder step"}
+    assert all((m.met is not None) == (m.unit == "×") and m.value > 0 for m in table)
+    precisions = 2 if has_bfloat16(torch.device("cpu")) else 1
+    assert sum(m.met is not None for m in table) == 2 * 2 * precisions
+
+
+@pytest.mark.slow
+def test_an_import_adds_little_to_that_of_torch():
+    assert all(0 <= m.value < 3 and m.most == 0.3 for m in startup.measure_imports(times=1))
