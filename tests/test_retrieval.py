@@ -242,7 +242,7 @@ def test_every_average_precision_is_that_of_scikit_learn(queries, items, classes
 @pytest.mark.parametrize("copies", [2, 5, 300])
 @pytest.mark.parametrize("places", [4, 400])  # a few ties, and more than are looked at one by one
 def test_ties_in_a_large_gallery_keep_its_order(copies, places):
-    """Whole numbers on an axis: their cosines are exact, and equal wherever they should be."""
+    """The query is an axis, so a cosine is a coordinate, and copies have exactly equal ones."""
     angles = torch.arange(places).repeat(copies)
     mixed = angles[torch.randperm(len(angles), generator=torch.Generator().manual_seed(0))]
     gallery = torch.stack([(mixed / places * 1.5).cos(), (mixed / places * 1.5).sin()], 1)
