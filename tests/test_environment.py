@@ -52,9 +52,10 @@ def test_both_files_name_the_same_packages_and_ranges(pyproject, environment):
     assert conda_ranges(environment) == pip_ranges(pyproject)
 
 
-def test_both_files_name_the_same_packages_for_onnx(pyproject, environment):
-    extra = tomllib.loads(pyproject)["project"]["optional-dependencies"]["onnx"]
-    ranges = {CONDA_NAMES.get(name, name): bounds for name, bounds in map(split, extra)}
+def test_both_files_name_the_same_packages_for_onnx_and_for_fast_search(pyproject, environment):
+    extras = tomllib.loads(pyproject)["project"]["optional-dependencies"]
+    wanted = map(split, extras["onnx"] + extras["fast"])
+    ranges = {CONDA_NAMES.get(name, name): bounds for name, bounds in wanted}
     assert optional_ranges(environment) == ranges != {}
 
 

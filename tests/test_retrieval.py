@@ -1,12 +1,21 @@
 """Rankings and their scores: against scikit-learn, and against cases worked out by hand."""
 
+import sys
 from math import cos, sin
 
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from dfsbir_lite.retrieval import average_precision, embed, occlusion, score, search, similarities
+from dfsbir_lite.retrieval import (
+    Index,
+    average_precision,
+    embed,
+    occlusion,
+    score,
+    search,
+    similarities,
+)
 from dfsbir_lite.runtime import UserError
 
 
@@ -187,3 +196,167 @@ def test_embed_feeds_images_in_0_1_batch_by_batch():
     rows = embed(readout, images, "sketch", batch=2)
     assert sizes == [(2, "sketch"), (2, "sketch"), (1, "sketch")]
     assert rows.shape == (5, 3) and rows[:, 0].tolist() == near([i * 50 / 255 for i in range(5)])
+
+
+# --- the fast path is the readable definition -------------------------------------------------
+
+
+def drawn(queries, items, classes, seed=0, dim=8):
+    """Queries and a gallery with labels; one class more among the queries than in the gallery."""
+    draw = torch.Generator().manual_seed(seed)
+    rows, gallery = (torch.randn(n, dim, generator=draw) for n in (queries, items))
+    labels = torch.randint(classes + 1, (queries,), generator=draw)
+    return rows, labels, gallery, torch.randint(classes, (items,), generator=draw)
+
+
+def defined(queries, labels, gallery, gallery_labels):
+    """All scores by sorting the items themselves, and `average_precision`."""
+    order = similarities(queries, gallery).argsort(dim=1, descending=True, stable=True)
+    hits = gallery_labels[order] == labels[:, None]
+    figures = [
+        average_precision(hits),
+        average_precision(hits, 200),
+        *(hits[:, :k].float().mean(1) for k in (100, 200, len(gallery))),
+    ]
+    return near([float(figure.mean()) for figure in figures])
+
+
+@pytest.mark.parametrize(
+    "queries, items, classes", [(1, 1, 1), (7, 1, 1), (5, 2, 1), (65, 300, 3), (130, 1000, 200)]
+)
+def test_scores_are_those_of_sorting_the_items(queries, items, classes):
+    case = drawn(queries, items, classes)
+    assert [*score(*case).as_dict().values()] == defined(*case)
+
+
+@pytest.mark.parametrize("queries, items, classes", [(20, 3, 2), (30, 400, 5), (10, 3000, 20)])
+def test_every_average_precision_is_that_of_scikit_learn(queries, items, classes):
+    rows, labels, gallery, gallery_labels = drawn(queries, items, classes, seed=1)
+    for row, label in zip(rows, labels):
+        relevant = (gallery_labels == label).numpy()
+        ours = score(row[None], label[None], gallery, gallery_labels).map_all
+        cosines = torch.nn.functional.cosine_similarity(row[None], gallery)
+        assert ours == near(average_precision_score(relevant, cosines) if relevant.any() else 0)
+
+
+@pytest.mark.parametrize("copies", [2, 5, 300])
+@pytest.mark.parametrize("places", [4, 400])  # a few ties, and more than are looked at one by one
+def test_ties_in_a_large_gallery_keep_its_order(copies, places):
+    """The query is an axis, so a cosine is a coordinate, and copies have exactly equal ones."""
+    angles = torch.arange(places).repeat(copies)
+    mixed = angles[torch.randperm(len(angles), generator=torch.Generator().manual_seed(0))]
+    gallery = torch.stack([(mixed / places * 1.5).cos(), (mixed / places * 1.5).sin()], 1)
+    query, labels = torch.tensor([[1.0, 0]]), torch.arange(len(gallery)) % 2
+    order = similarities(query, gallery)[0].argsort(descending=True, stable=True)
+    hits = labels[order] == 1
+    expected = average_precision_of(hits.tolist())
+    assert score(query, torch.tensor([1]), gallery, labels).map_all == near(expected)
+
+
+def average_precision_of(hits: list[bool]) -> float:
+    ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
+    return sum(found / rank for found, rank in enumerate(ranks, 1)) / len(ranks)
+
+
+def test_ties_by_hand():
+    # cosines 1, 0, 1, 0, 1 and -1: ranks 1, 4, 2, 5, 3 and 6
+    gallery = torch.tensor([[2.0, 0], [0, 1], [1, 0], [0, 3], [5, 0], [-1, 0]])
+    query = torch.tensor([[1.0, 0]])
+    for relevant, ranks in (
+        ([0, 1, 0, 0, 1, 0], [3, 4]),
+        ([0, 0, 1, 1, 0, 0], [2, 5]),
+        ([1, 0, 1, 0, 0, 1], [1, 2, 6]),
+        ([1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6]),
+    ):
+        expected = sum(n / rank for n, rank in enumerate(ranks, 1)) / len(ranks)
+        assert score(query, torch.tensor([1]), gallery, torch.tensor(relevant)).map_all == near(
+            expected
+        )
+
+
+def test_a_class_without_items_scores_0():
+    query, label, gallery, labels = ranked([1, 0, 1])
+    both = score(query.expand(2, 2), torch.tensor([1, 7]), gallery, labels)
+    one = score(query, label, gallery, labels)
+    assert [*both.as_dict().values()] == near([v / 2 for v in one.as_dict().values()])
+    assert [*score(query, torch.tensor([7]), gallery, labels).as_dict().values()] == [0] * 5
+
+
+def test_rows_that_are_no_numbers_have_a_cosine_of_0():
+    gallery = torch.tensor([[float("nan"), 1], [1, 0], [-1, 0], [float("inf"), 1]])
+    query = torch.tensor([[1.0, 0]])
+    assert search(query, gallery, 4)[1].tolist() == [[1, 0, 3, 2]]
+    # at ranks 2 and 3, by their cosine of 0
+    scores = score(query, torch.tensor([1]), gallery, torch.tensor([1, 0, 0, 1]))
+    assert scores.map_all == near((1 / 2 + 2 / 3) / 2)
+
+
+# --- search in an index -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 9, 10, 11, 60, 100])
+def test_an_index_finds_what_sorting_everything_finds(random_case, k):
+    queries, _, gallery, _ = random_case
+    gallery[10:20] = gallery[10].clone()  # ties, for some queries at the last place found
+    best = similarities(queries, gallery).sort(dim=1, descending=True, stable=True)
+    cosines, places = Index(gallery).search(queries, k)
+    assert torch.equal(places, best.indices[:, :k])
+    assert torch.allclose(cosines, best.values[:, :k], atol=1e-6)
+
+
+def test_a_search_may_find_nothing():
+    gallery = torch.eye(3)
+    cosines, places = search(gallery[:2], gallery, among=torch.zeros(3).bool())
+    assert cosines.shape == places.shape == (2, 0)
+    assert search(gallery[:0], gallery, 2)[1].shape == (0, 2)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A gallery of 30 tight clusters that is large enough for several cells, and an index."""
+    pytest.importorskip("faiss")
+    draw = torch.Generator().manual_seed(0)
+    centres = torch.randn(30, 16, generator=draw)
+    gallery = centres.repeat(500, 1) + 0.3 * torch.randn(15000, 16, generator=draw)
+    return gallery * 5, Index(gallery * 5, approximate=True)
+
+
+def test_an_approximate_search_finds_nearly_all(large):
+    gallery, index = large
+    queries = gallery[:40] * 3  # of any length
+    exact, found = search(queries, gallery, 50), index.search(queries, 50)
+    shared = [torch.isin(a, b).float().mean() for a, b in zip(found[1], exact[1])]
+    assert found[1].shape == (40, 50) and sum(shared) / 40 > 0.95
+    assert found[1][:, 0].tolist() == [*range(40)]
+    assert torch.allclose(found[0][:, 0], torch.ones(40), atol=1e-5)
+    assert (found[0].diff(dim=1) <= 0).all()
+    assert torch.equal(index.search(queries)[1], found[1][:, :10])
+
+
+def test_an_approximate_search_looks_at_a_part_only(large):
+    _, index = large
+    assert index.lists.nlist == 15000 // 64 and index.lists.nprobe == 64
+
+
+def test_an_approximate_index_is_exact_among_some_and_if_it_found_too_few(large):
+    gallery, index = large
+    among = torch.arange(len(gallery)) % 7 == 0
+    some, exact = (
+        index.search(gallery[:3], 20, among),
+        search(gallery[:3], gallery, 20, among),
+    )
+    assert torch.equal(some[1], exact[1])
+    everything = index.search(gallery[:2], 20000)
+    assert torch.equal(everything[1], search(gallery[:2], gallery, 20000)[1])
+
+
+def test_an_approximate_index_of_a_few_rows():
+    pytest.importorskip("faiss")
+    gallery = torch.eye(3)
+    assert Index(gallery, approximate=True).search(gallery[[2]], 9)[1][0, 0] == 2
+
+
+def test_without_faiss_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(UserError, match=r"pip install 'faiss-cpu>=1.8,<2'"):
+        Index(torch.eye(3), approximate=True)

@@ -1,11 +1,21 @@
 """How `bench speed` measures: what is compared runs in turns, in one process, on one machine."""
 
+import gc
+import multiprocessing
+import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+
+from dfsbir_lite.runtime import peak_memory
+
+PROCESS = Path("/proc/self")  # Linux alone has it
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,46 @@ def interleave(
 def ratio(mine: np.ndarray, other: np.ndarray) -> float:
     """How many times longer `mine` takes than `other`: the median over rounds of both."""
     return float(np.median(mine / other))
+
+
+def peak_extra(prepare: Callable[..., Callable[[], object]], *args) -> int | None:
+    """The bytes that a call takes at its peak, on top of what its process held before.
+
+    `prepare(*args)` makes what the call needs, and returns the call. Both happen in a fresh
+    process, with as many threads as this one; so `prepare` is a function of a module, and `args`
+    can be pickled. None where the system does not tell (Windows).
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        return child.submit(_peak_of, torch.get_num_threads(), prepare, args).result()
+
+
+def _peak_of(threads: int, prepare: Callable, args: tuple) -> int | None:
+    torch.set_num_threads(threads)
+    call = prepare(*args)
+    gc.collect()
+    before = _forget_peak()
+    call()
+    after = _peak()
+    return max(0, after - before) if after else None
+
+
+def _forget_peak() -> int:
+    """Bytes held now; on Linux the peak counts from here on, elsewhere it is the one so far."""
+    with suppress(OSError):  # then what `prepare` took for a while may hide a part of the call's
+        (PROCESS / "clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> int:
+    """The most bytes that this process held; 0 where that is not known.
+
+    Linux' `getrusage` would count what the parent process held when this one began.
+    """
+    try:
+        status = (PROCESS / "status").read_text()
+    except OSError:
+        return peak_memory("cpu")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def _time(task: Callable[[], object], device: str) -> float:
