@@ -1,12 +1,14 @@
 """Measurements behind the README's figures: `python -m dfsbir_lite bench NAME`, stored as JSON."""
 
-import time
+from dataclasses import asdict
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 from joblib import cpu_count
 
-from dfsbir_lite import claims, pipeline, toybox
+from dfsbir_lite import claims, pipeline
 from dfsbir_lite.checkpoint import write_atomically, write_json
 from dfsbir_lite.experiments import (
     ABLATIONS,
@@ -21,7 +23,9 @@ from dfsbir_lite.experiments import (
 )
 from dfsbir_lite.own import imagenet_weights
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile
+from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.speed import figure, ranking, scaling, startup, steps
+from dfsbir_lite.speed.measures import about_machine, table
 from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
 
 # iterations of each student, where they differ from those of `run`; differences show best before
@@ -30,17 +34,32 @@ STEPS = {"quality": 600, "claims": 100}
 BACKBONE = "ImageNet backbone"
 
 
-def toybox_speed(sizes: Profile, options) -> dict:
-    """Images a second of ToyBox on all cores, half photos and half sketches; best of three."""
-    per_class, best = 100, 0.0
-    for _ in range(3):
-        began = time.perf_counter()
-        made = sum(
-            len(toybox.render(m, "val", per_class=per_class, size=sizes.size)[0])
-            for m in toybox.MODALITIES
-        )
-        best = max(best, made / (time.perf_counter() - began))
-    return {"images_per_second": round(best), "size": sizes.size}
+def speed(sizes: Profile, options) -> dict:
+    """Steps, evaluation, search, drawing and imports against their bars, and how costs grow.
+
+    Prints the table; also draws a figure beside the JSON.
+    """
+    device = str(options.device)
+    parts = (
+        partial(steps.measure, sizes, device),
+        ranking.measure_evaluation,
+        ranking.measure_search,
+        partial(startup.measure_toybox, sizes),
+        startup.measure_imports,
+    )
+    measures = [m for part in progress(parts, desc="speed") for m in part()]
+    costs = scaling.measure(device=device)
+    print(table(measures).to_string(index=False))
+    path = Path(options.out) / f"speed-{sizes.name}.png"
+    picture = BytesIO()
+    figure.draw(measures, costs).savefig(picture, format="png", dpi=90)
+    write_atomically(path, picture.getvalue())
+    print(f"drawn in {path}")
+    return {
+        "machine": about_machine(device),
+        "measures": [{**asdict(m), "met": m.met} for m in measures],
+        "costs": list(map(asdict, costs)),
+    }
 
 
 def teacher_accuracy(sizes: Profile, options) -> dict:
@@ -172,7 +191,7 @@ def _verdicts(runs: list[dict]) -> dict:
 BENCHES = {
     "quality": quality,
     "claims": all_claims,
-    "toybox": toybox_speed,
+    "speed": speed,
     "teachers": teacher_accuracy,
     "path": from_scratch,
 }
@@ -181,9 +200,9 @@ BENCHES = {
 def command(options) -> None:
     """Runs the bench `options.name`, prints its result and stores it under `options.out`."""
     sizes = profile(options.profile)
-    if options.photos and options.name in ("toybox", "teachers"):
+    if options.photos and options.name in ("speed", "teachers"):
         raise UserError(f"bench {options.name} measures ToyBox: leave --photos and --sketches out")
-    if not options.photos and options.name != "toybox":
+    if not options.photos:
         need_shipped(sizes.name)
     if options.workers is None:  # on a GPU one process keeps the device busy
         options.workers = cpu_count() if str(options.device) == "cpu" else 1
@@ -191,6 +210,6 @@ def command(options) -> None:
     result = BENCHES[options.name](sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"
     write_json(path, {"bench": options.name, "profile": sizes.name, **result})
-    if options.name in ("toybox", "teachers"):
+    if options.name == "teachers":
         print(result)
     print(f"stored in {path}")

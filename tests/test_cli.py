@@ -405,5 +405,5 @@ def test_bench_folders_must_be_those_it_began_with(folders, write_folders, tmp_p
     capsys.readouterr()
     assert bench(folders=write_folders(tmp_path / "others")) == 2
     assert "holds a run with another source" in complaint(capsys)
-    assert main(["bench", "toybox", "--photos", "a", "--sketches", "b"]) == 2
-    assert "bench toybox measures ToyBox" in complaint(capsys)
+    assert main(["bench", "speed", "--photos", "a", "--sketches", "b"]) == 2
+    assert "bench speed measures ToyBox" in complaint(capsys)

@@ -1,13 +1,17 @@
 """What the speed bench compares is what it says; and its arithmetic."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
 
 from dfsbir_lite import runtime, zoo
+from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import autocast, full_precision, has_bfloat16, profile
-from dfsbir_lite.speed import startup, steps
-from dfsbir_lite.speed.measures import Measure, interleave, ratio
+from dfsbir_lite.speed import figure, scaling, startup, steps
+from dfsbir_lite.speed.measures import Measure, interleave, ratio, table
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,19 @@ def test_a_bar_is_met_or_not_or_there_is_none():
         (1, {"least": 2, "most": 4}, False),
     ):
         assert Measure("part", "name", value, "×", **bounds).met is met
+
+
+def test_the_table_says_what_was_to_be_reached():
+    measures = [
+        Measure("import", "all", 0.0423, "s", most=0.3),
+        Measure("search", "exact / faiss", 4.9, "×", least=5),
+        Measure("ToyBox", "images", 1234.5, "a second"),
+    ]
+    assert table(measures).to_numpy().tolist() == [
+        ["import", "all", "0.0423 s", "≤ 0.3", "✓"],
+        ["search", "exact / faiss", "4.9 ×", "≥ 5", "✗"],
+        ["ToyBox", "images", "1,234 a second", "", ""],
+    ]
 
 
 def test_tasks_take_turns_and_the_first_rounds_do_not_count(monkeypatch):
@@ -131,3 +148,35 @@ def test_every_ratio_has_its_bar():
 @pytest.mark.slow
 def test_an_import_adds_little_to_that_of_torch():
     assert all(0 <= m.value < 3 and m.most == 0.3 for m in startup.measure_imports(times=1))
+
+
+RANGES = {"batch": (8, 16), "resolution": (32,), "classes": (12,), "gallery": (50, 100)}
+
+
+@pytest.mark.slow
+def test_costs_are_measured_along_every_axis_and_drawn():
+    costs = scaling.measure(RANGES)
+    assert [(c.axis, c.value) for c in costs] == [(a, v) for a in RANGES for v in RANGES[a]]
+    assert all(c.seconds > 0 and c.memory > 0 for c in costs)
+    drawn = figure.draw([Measure("search", "ours", 2.0, "ms")], costs)
+    seen = [axis for axis in drawn.axes if axis.get_visible()]
+    assert len(seen) == 1 + 2 * len(RANGES)
+    assert seen[0].patches[0].get_width() == 2
+    batch = seen[1].lines[1]
+    assert list(batch.get_xdata()) == [8, 16]
+    assert list(batch.get_ydata()) == [c.seconds for c in costs[:2]]
+
+
+def test_the_bench_stores_every_part_and_its_figure(monkeypatch, tmp_path, capsys):
+    made = [Measure("part", "ours / floor", 1.1, "×", most=1.15)]
+    parts = ("steps.measure", "ranking.measure_evaluation", "ranking.measure_search")
+    for name in (*parts, "startup.measure_toybox", "startup.measure_imports"):
+        monkeypatch.setattr(f"dfsbir_lite.speed.{name}", lambda *a: made)
+    cost = scaling.Cost("batch", 8, 0.5, None)
+    monkeypatch.setattr(scaling, "measure", lambda **_: [cost])
+    assert main(["bench", "speed", "--out", str(tmp_path)]) == 0
+    stored = json.loads((tmp_path / "speed-laptop.json").read_text())
+    assert stored["measures"] == 5 * [{**asdict(made[0]), "met": True}]
+    assert stored["costs"] == [asdict(cost)] and stored["machine"]["cores"] > 0
+    assert (tmp_path / "speed-laptop.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.count("≤ 1.15") == 5

@@ -2,6 +2,8 @@
 
 import gc
 import multiprocessing
+import os
+import platform
 import re
 import time
 from collections.abc import Callable
@@ -11,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from dfsbir_lite.runtime import peak_memory
+from dfsbir_lite.runtime import has_bfloat16, peak_memory
 
 PROCESS = Path("/proc/self")  # Linux alone has it
 
@@ -43,6 +46,32 @@ class Measure:
             return None
         high, low = self.most is None or self.value <= self.most, self.least is None
         return high and (low or self.value >= self.least)
+
+
+def table(measures: list[Measure]) -> pd.DataFrame:
+    """The measures, a line each, with bars as text, and ✓ or ✗ behind those that have one."""
+    lines = []
+    for m in measures:
+        bounds = {"≤": m.most, "≥": m.least}
+        bar = " ".join(f"{sign} {b:g}" for sign, b in bounds.items() if b is not None)
+        mark = {None: "", True: "✓", False: "✗"}[m.met]
+        value = f"{m.value:,.0f}" if m.value >= 100 else f"{m.value:.3g}"
+        lines.append((m.part, m.name, f"{value} {m.unit}", bar, mark))
+    return pd.DataFrame(lines, columns=["part", "what", "measured", "bar", ""])
+
+
+def about_machine(device: str) -> dict[str, str | int]:
+    """What the figures depend on besides the code."""
+    name = platform.processor() or platform.machine()
+    if torch.device(device).type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "device": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "bfloat16": has_bfloat16(torch.device(device)),
+        "torch": torch.__version__,
+    }
 
 
 def interleave(
