@@ -4,9 +4,11 @@ The one module that knows torch.distributed. A process that `torchrun` did not s
 alone, is the first of one, and nothing here costs it anything.
 """
 
+import atexit
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stderr
@@ -25,6 +27,7 @@ T = TypeVar("T")
 # A process that dies is noticed by its closed connections and by torchrun. One that is alive may
 # take its time: the first may train teachers for hours while the others wait.
 PATIENCE = timedelta(days=2)
+GRACE = 5.0  # seconds that a process may take to clean up when it is over
 
 
 class Terminated(KeyboardInterrupt):
@@ -148,6 +151,10 @@ def end(main: Callable[[], int]) -> None:
     except BaseException:
         traceback.print_exc()
         status = 1
+    rescue = threading.Timer(GRACE, os._exit, [status])
+    rescue.daemon = True
+    rescue.start()
+    atexit._run_exitfuncs()  # joblib's workers end here, as they would without us
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
