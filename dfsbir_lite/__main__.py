@@ -1,11 +1,10 @@
 """The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 
-from dfsbir_lite import bench, own, pipeline, toybox, zoo
+from dfsbir_lite import bench, own, pipeline, ranks, toybox, zoo
 from dfsbir_lite.checkpoint import load_weights
 from dfsbir_lite.data import toybox_picture, toybox_set
 from dfsbir_lite.export import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
@@ -14,19 +13,30 @@ from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import PROFILES, Profile, UserError, pick_device, profile
 from dfsbir_lite.students import load_encoders
+from dfsbir_lite.teachers import Teachers
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, or 2 after one line about what was wrong."""
-    options = _parser().parse_args(arguments)
+    """Runs one command; returns the exit status: 0, or 2 after one line about what was wrong.
+
+    All processes that `torchrun` started run this, and one of them tells what was wrong.
+    """
+    ranks.join()
+    with ranks.only_first_complains():
+        options = _parser().parse_args(arguments)
     try:
-        options.device = pick_device(options.device)
+        if ranks.count() > 1 and options.command is not run_command:
+            raise UserError("several processes can do nothing but run: leave out torchrun")
+        options.device = ranks.own_device(pick_device(options.device))
         options.command(options)
     except (UserError, OSError) as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
+        ranks.tell(f"error: {mistake}")
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command takes up what is finished", file=sys.stderr)
+    except (KeyboardInterrupt, RuntimeError) as reason:
+        if not (why := ranks.why_over(reason)):
+            raise
+        why = "interrupted" if why == "stopped" else why
+        ranks.tell(f"{why}; the same command takes up what is finished")
         return 130
     return 0
 
@@ -35,6 +45,29 @@ def run_command(options) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
     sizes = profile(options.profile)
     settings = recipe(options.recipe, **_changes(options.set))
+    ranks.part_of(settings.batch)  # refuses what cannot be shared, before teachers are trained
+    folder = Path(options.out or _default_folder(options))
+    # the other processes learn without data: they get the teachers, and see no image
+    opened = _open(options, sizes, folder) if ranks.is_first() else (None, None)
+    benchmark, teachers = opened[0], ranks.share(opened[1]).to(options.device)
+    rows = pipeline.run(
+        benchmark,
+        teachers,
+        sizes,
+        settings,
+        folder,
+        start=options.start,
+        steps=options.steps,
+        minutes=options.minutes,
+        device=options.device,
+        seed=options.seed,
+    )
+    print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
+    print(f"everything is in {folder}")
+
+
+def _open(options, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:
+    """The benchmark and its teachers, on the CPU; those that are missing are trained."""
     given = own.given(options.teachers, options.device) if options.teachers else None
     if given:
         pipeline.check_size(given.teachers, sizes, options.teachers)
@@ -48,27 +81,13 @@ def run_command(options) -> None:
         known=given and given.teachers.classes,
         left_out=given.alone if given else (),
     )
-    folder = Path(options.out or _default_folder(options))
-    shared = {"device": options.device, "seed": options.seed}
     if given:
-        teachers = given.teachers
         print(given.report)
-    else:
-        where = folder if options.photos else zoo.ASSETS / sizes.name
-        train = bool(options.photos)
-        teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
-    rows = pipeline.run(
-        benchmark,
-        teachers,
-        sizes,
-        settings,
-        folder,
-        start=options.start,
-        steps=options.steps,
-        **shared,
-    )
-    print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
-    print(f"everything is in {folder}")
+        return benchmark, given.teachers.to("cpu")
+    where, train = (folder, True) if options.photos else (zoo.ASSETS / sizes.name, False)
+    shared = {"device": options.device, "seed": options.seed}
+    teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
+    return benchmark, teachers.to("cpu")
 
 
 def adopt_command(options) -> None:
@@ -124,7 +143,8 @@ def _toybox(sizes: Profile) -> Photos:
 def _default_folder(options) -> str:
     """A place of its own for each kind of run, so that a second one does not meet the first."""
     source = "folders" if options.photos else "toybox"
-    facts = (options.profile, options.recipe, options.start, options.steps, f"seed{options.seed}")
+    length = f"{options.minutes:g}min" if options.minutes else options.steps
+    facts = (options.profile, options.recipe, options.start, length, f"seed{options.seed}")
     hidden = [f"without-{name}" for name in _names(options.unseen)]
     if options.teachers:
         hidden.append(f"teachers-{Path(options.teachers).resolve().name}")
@@ -185,8 +205,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--start", default="scratch", choices=pipeline.STARTS, help="where encoders begin"
     )
-    run.add_argument(
+    length = run.add_mutually_exclusive_group()
+    length.add_argument(
         "--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)"
+    )
+    length.add_argument(
+        "--minutes",
+        type=_duration,
+        metavar="N",
+        help="as many iterations as this machine makes in N minutes",
     )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
@@ -254,5 +281,11 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _duration(text: str) -> float:
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return float(text)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    ranks.end(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import nn
 
@@ -147,6 +148,18 @@ def save_state(path: str | Path, state: dict) -> None:
     tensors: dict[str, torch.Tensor] = {}
     skeleton = _strip(state, "", tensors)
     write_atomically(path, to_bytes(tensors, metadata={"skeleton": json.dumps(skeleton)}))
+
+
+def pack(state: dict) -> tuple[str, bytes]:
+    """A state as `save_state` takes it, in a form that another process can be sent."""
+    tensors: dict[str, torch.Tensor] = {}
+    return json.dumps(_strip(state, "", tensors)), to_bytes(tensors)
+
+
+def unpack(packed: tuple[str, bytes]) -> dict:
+    """The state that `pack` packed."""
+    skeleton, data = packed
+    return _restore(json.loads(skeleton), from_bytes(data))
 
 
 def load_state(path: str | Path) -> dict:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfsbir_lite import toybox
+from dfsbir_lite import ranks, toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
+from dfsbir_lite.budget import Clock, fitting, forecast, measure
 from dfsbir_lite.checkpoint import write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, peak_memory, progress
+from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, progress
 from dfsbir_lite.students import (
     Distillation,
     distill,
@@ -200,16 +201,21 @@ def run_distillation(
     state: Path,
     save_every: float = SAVE_EVERY,
     watch: Callable[[int, Encoders], None] = lambda done, encoders: None,
+    seconds: float | None = None,
 ) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
     Saves to `state` every `save_every` seconds, between steps: one that was cut off in the middle
     could not be resumed exactly. `watch` is called before the first iteration and after each one,
-    with the number of those done and the encoders, see `course.recorder`. Raises UserError when
-    interrupted.
+    with the number of those done and the encoders, see `course.recorder`. `seconds` are what the
+    whole loop may take: if it turns out slower, it is shortened. Raises UserError when
+    interrupted, when another process has gone, and for a term that is not a number.
     """
-    if state.is_file():
-        loop.resume(state)
+    if ranks.share(state.is_file()):
+        loop.resume(state, shortened=seconds is not None)
+    if seconds:
+        save_every = min(save_every, seconds / 10)
+    clock = Clock(loop, seconds)
     kept, saved = loop.index, time.monotonic()
     watch(loop.index, loop.encoders)
     try:
@@ -219,36 +225,21 @@ def run_distillation(
                 watch(loop.index, loop.encoders)
                 if step.index % 10 == 0:
                     bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
-                if time.monotonic() - saved > save_every:
+                if ranks.share(time.monotonic() - saved > save_every):
+                    bar.total = clock.keep()
                     loop.save(state)
                     kept, saved = loop.index, time.monotonic()
-    except KeyboardInterrupt:
+    except FloatingPointError as reason:
         raise UserError(
-            f"stopped; the same command goes on from step {kept} of {len(loop)}"
+            f"step {loop.index} of {len(loop)}: {reason}; try a lower weight or learning rate"
+        ) from None
+    except (KeyboardInterrupt, RuntimeError) as reason:
+        if not (why := ranks.why_over(reason)):
+            raise
+        raise UserError(
+            f"{why}; the same command goes on from step {kept} of {len(loop)}"
         ) from None
     return loop.encoders
-
-
-def forecast(loop: Distillation) -> str:
-    """What a run like `loop` will take, told after two of its iterations; `loop` is used up.
-
-    Also whether hints are wanted that the teachers cannot give, in a line of its own.
-    """
-    next(loop)
-    began = time.perf_counter()
-    step = next(loop)
-    step.made.photos.sum().item()  # waits for a GPU to have done its work
-    minutes = len(loop) * (time.perf_counter() - began) / 60
-    told = f"student: {len(loop)} iterations, {approx(max(1, minutes), 0)} min"
-    memory, store = peak_memory(loop.device), loop.replay
-    if memory and loop.device.type == "cpu":  # where a page takes no room until it is written to
-        empty = 1 - len(store) / len(store.photos)
-        memory += empty * (store.photos.nbytes + store.sketches.nbytes)
-    if memory:
-        told += f", {approx(memory / 1e9, 1)} GB of memory"
-    if loop.recipe.weights.hint and "hint" not in step.terms:
-        told += "\nno hints: the teachers' stages are not shaped as the encoders' are"
-    return told
 
 
 def fingerprint(teachers: Teachers) -> str:
@@ -265,7 +256,7 @@ def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
 
 
 def run(
-    benchmark: Benchmark,
+    benchmark: Benchmark | None,
     teachers: Teachers,
     sizes: Profile,
     settings: Recipe,
@@ -273,6 +264,7 @@ def run(
     *,
     start: str = "scratch",
     steps: int = STEPS,
+    minutes: float | None = None,
     device="cpu",
     seed: int = 0,
 ) -> dict[str, dict]:
@@ -280,57 +272,88 @@ def run(
 
     Everything goes to `folder` as it is finished, so that the same call goes on where an earlier
     one stopped. Returns {row: {"seen": scores, "unseen": scores}}, also in `folder`/scores.json.
+    With `minutes`, `steps` are as many as the data-free student can take in that time; an earlier
+    call's in `folder` stay.
+
+    Several processes learn the data-free student together. The rest is done by the first, to which
+    alone this returns and which alone needs the `benchmark`; the others end here.
 
     Raises UserError if `folder` holds a run with other settings.
     """
+
+    def begin(steps: int) -> Distillation:
+        encoders = start_encoders(start, teachers, sizes, seed)
+        options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+        return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
+
+    def begin_upper() -> RealDataStudent:
+        encoders = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
+        options = {"steps": steps * settings.encoder_steps, "device": device, "seed": seed}
+        return RealDataStudent(*benchmark.train, settings, encoders, **options)
+
+    pace, first, processes = None, ranks.is_first(), ranks.count()
+    if minutes and not (steps := ranks.share(_chosen(folder))):
+        pace = measure(begin(1))
+        steps = fitting(minutes, pace)
+        _announce(f"{minutes:g} minutes are enough for {approx(steps, 0)} iterations")
     facts = {
-        "source": benchmark.source,
+        "source": benchmark and benchmark.source,
         "profile": sizes.name,
         "start": start,
         "steps": steps,
+        **({"minutes": minutes} if minutes else {}),
         "seed": seed,
         **asdict(settings),
         "classes": teachers.classes,
         "teachers": fingerprint(teachers),
     }
-    rows = open_run(folder, json.loads(json.dumps(facts)))
+    rows = ranks.share(open_run(folder, json.loads(json.dumps(facts))) if first else None)
 
     def finish(name: str, readout: Callable, began: float | None = None) -> None:
         rows[name] = {} if began is None else {"seconds": round(time.monotonic() - began, 1)}
         rows[name] |= benchmark.scores(readout, device)
         write_json(folder / "scores.json", rows)
 
-    for name, readout in teacher_readouts(teachers).items():
-        finish(name, readout)
+    if first:
+        for name, readout in teacher_readouts(teachers).items():
+            finish(name, readout)
+    upper_wanted = first and benchmark.train and "real-data student" not in rows
     if "data-free student" not in rows:
-        began, state = time.monotonic(), folder / "state.safetensors"
-
-        def begin() -> Distillation:
-            options = {"width": sizes.estimator_width, "device": device, "seed": seed}
-            encoders = start_encoders(start, teachers, sizes, seed)
-            return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
-
-        if not is_quiet() and not state.is_file() and steps > 1:
-            print(forecast(begin()), file=sys.stderr)
-        encoders = run_distillation(begin(), state)
-        save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
+        began, state = time.monotonic() - (pace.took if pace else 0), folder / "state.safetensors"
+        if ranks.share(not is_quiet() and not state.is_file() and steps > 1):
+            pace = pace or measure(begin(1))
+            if first:
+                _announce(forecast(steps, pace, begin_upper() if upper_wanted else None))
+        left = minutes and 60 * minutes - (time.monotonic() - began)
+        loop = begin(steps)
+        encoders = run_distillation(loop, state, seconds=left)
+        ranks.dismiss_others()
+        if len(loop) < steps:
+            _announce(f"slower than measured: ended after {len(loop)} iterations")
+        card = {"data": "none", **facts, "steps": len(loop)}
+        if processes > 1:
+            card["processes"] = processes
+        save_encoders(folder / "student.safetensors", encoders, card)
         finish("data-free student", encoders.embed, began)
         state.unlink(missing_ok=True)
-    if benchmark.train and "real-data student" not in rows:
+    ranks.dismiss_others()
+    if upper_wanted:
         began = time.monotonic()
-        begin = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
-        upper = RealDataStudent(
-            *benchmark.train,
-            settings,
-            begin,
-            steps=steps * settings.encoder_steps,
-            device=device,
-            seed=seed,
-        )
-        for step in progress(upper, desc="student on real data", unit="step"):
+        for step in progress(begin_upper(), desc="student on real data", unit="step"):
             encoders = step
         finish("real-data student", encoders.embed, began)
     return rows
+
+
+def _chosen(folder: Path) -> int | None:
+    """The iterations that an earlier run in `folder` chose or was given; None if there was none."""
+    settings = folder / "settings.json"
+    return json.loads(settings.read_text()).get("steps") if settings.is_file() else None
+
+
+def _announce(line: str) -> None:
+    if not is_quiet():
+        print(line, file=sys.stderr)
 
 
 def open_run(folder: Path, facts: dict) -> dict:

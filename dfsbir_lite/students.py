@@ -7,7 +7,7 @@ reads images.
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,16 +15,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from dfsbir_lite import losses
+from dfsbir_lite import losses, ranks
 from dfsbir_lite.augment import jitter, mix
 from dfsbir_lite.checkpoint import (
     check_fit,
     load_state,
     load_weights,
+    pack,
     rebuilding,
     restore_optimiser,
     save_state,
     save_weights,
+    unpack,
 )
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
@@ -81,12 +83,24 @@ class Learner:
     The data-free loop and the student trained on real data share it, so that they differ in
     nothing but where the images and labels come from.
 
+    Args:
+        total_steps: where the learning rate ends at zero.
+        together: whether all processes that `torchrun` started learn these encoders, each from
+            images of its own.
+
     Attributes:
         encoders: the ones being trained.
         averaged: their exponential moving average, frozen, in eval mode: the result.
     """
 
-    def __init__(self, encoders: Encoders, recipe: Recipe, total_steps: int, device: torch.device):
+    def __init__(
+        self,
+        encoders: Encoders,
+        recipe: Recipe,
+        total_steps: int,
+        device: torch.device,
+        together: bool = False,
+    ):
         self.recipe, self.total_steps, self.device = recipe, total_steps, device
         self.encoders = encoders.to(device, memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.encoders).eval().requires_grad_(False)
@@ -98,6 +112,8 @@ class Learner:
         parameters = self.encoders.parameters()
         self.optimiser = torch.optim.AdamW(parameters, lr, weight_decay=0.01, fused=True)
         self.queues = {m: [] for m in ("photo", "sketch")}
+        self.together = together
+        self.joint_pass = ranks.wrap(self.encoders) if together else ranks.alone
         self.index = 0
 
     def step(
@@ -113,6 +129,15 @@ class Learner:
         Returns: the unweighted loss terms, detached; `contrastive` and `hint` only if they have a
             weight, and `hint` only if the teachers' stages have the shapes of the encoders'.
         """
+        given = photos, sketches, photo_targets, sketch_targets, photo_maps, sketch_maps
+        loss, terms = self.joint_pass(self._loss, *given)
+        self._descend(loss)
+        return terms
+
+    def _loss(
+        self, photos, sketches, photo_targets, sketch_targets, photo_maps, sketch_maps
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a batch is to minimise, and what `step` returns."""
         weights, read = self.recipe.weights.snapshot(), self.encoders.read
         with autocast(self.device):
             (p, p_maps), (s, s_maps) = read(photos, "photo"), read(sketches, "sketch")
@@ -125,8 +150,8 @@ class Learner:
             terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
         if weights["contrastive"]:
             terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
-        self._descend(losses.weighted(terms, weights))
-        return {name: term.detach() for name, term in terms.items()}
+        detached = {name: term.detach() for name, term in terms.items()}
+        return losses.weighted(terms, weights), detached
 
     def _contrastive(self, p_logits, s_logits, p_labels, s_labels) -> Tensor:
         p, s = map(self.encoders.expected_proxy, (p_logits, s_logits))
@@ -152,6 +177,8 @@ class Learner:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+        if self.together:
+            ranks.average_statistics(self.encoders)
         self.index += 1
         self._average()
 
@@ -226,7 +253,11 @@ class DistillStep:
 
 
 class Distillation(Iterator[DistillStep]):
-    """The iterator behind `distill`; ends after `steps` iterations; can be saved and resumed."""
+    """The iterator behind `distill`; ends after `steps` iterations; can be saved and resumed.
+
+    Of several processes that `torchrun` started each has its own noise, replay and views, and its
+    part of the recipe's batch; their gradients are averaged, so that all hold the same networks.
+    """
 
     def __init__(
         self,
@@ -240,13 +271,15 @@ class Distillation(Iterator[DistillStep]):
         seed: int = 0,
     ):
         self.device = torch.device(device)
+        recipe = replace(recipe, batch=ranks.part_of(recipe.batch))
         self.teachers, self.recipe, self.steps, self.index = teachers, recipe, steps, 0
-        self.learner = Learner(encoders, recipe, steps * recipe.encoder_steps, self.device)
+        total = steps * recipe.encoder_steps
+        self.learner = Learner(encoders, recipe, total, self.device, together=ranks.count() > 1)
         self.synthesis = Synthesis(
             teachers, recipe, encoders=self.encoders, width=width, device=self.device, seed=seed
         )
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
-        self.draw = torch.Generator(self.device).manual_seed(seed + 1)
+        self.draw = torch.Generator(self.device).manual_seed(ranks.own_seed(seed + 1))
 
     @property
     def encoders(self) -> Encoders:
@@ -281,8 +314,19 @@ class Distillation(Iterator[DistillStep]):
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches
 
+    def shorten(self, steps: int) -> None:
+        """Ends after these `steps` iterations instead, and the learning rate with them."""
+        self.steps, self.learner.total_steps = steps, steps * self.recipe.encoder_steps
+
     def save(self, path: str | Path) -> None:
-        """Writes everything that `resume` needs to go on as if nothing had happened."""
+        """Writes everything that `resume` needs to go on as if nothing had happened.
+
+        Of several processes the first writes what all of them hold; all have to call this.
+        """
+        mine = {} if ranks.is_first() else self._own()
+        others = [unpack(packed) for packed in ranks.gather(pack(mine))[1:]]
+        if not ranks.is_first():
+            return
         state = {
             "index": self.index,
             "steps": self.steps,
@@ -292,20 +336,41 @@ class Distillation(Iterator[DistillStep]):
             "replay": self.replay.state(),
             "draw": self.draw.get_state(),
         }
-        save_state(path, state)
+        save_state(path, {**state, "others": others} if others else state)
 
-    def resume(self, path: str | Path) -> None:
+    def _own(self) -> dict:
+        """What no other process has, as parts of `save`'s state."""
+        return {
+            "learner": {"queues": self.learner.queues},
+            "synthesis": {"draw": self.synthesis.draw.get_state()},
+            "replay": self.replay.state(),
+            "draw": self.draw.get_state(),
+        }
+
+    def resume(self, path: str | Path, shortened: bool = False) -> None:
         """Continues from a file that `save` wrote.
 
-        Raises UserError, naming the file, if it belongs to other classes, another length or
-        other sizes.
+        Args:
+            shortened: whether it may be that of a run like this one that was `shorten`ed.
+
+        Raises UserError, naming the file, if it belongs to other classes, another length, other
+        sizes or another number of processes.
         """
         state = load_state(path)
         with rebuilding(path):
             if tuple(state["classes"]) != self.teachers.classes:
                 raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
+            if shortened and state["steps"] < self.steps:
+                self.shorten(state["steps"])
             if (steps := state["steps"]) != self.steps:
                 raise UserError(f"{path}: a run of {steps} steps, this one has {self.steps}")
+            others = state.get("others", [])
+            if (wrote := 1 + len(others)) != ranks.count():
+                raise UserError(f"{path}: a run of {wrote} processes, this is {ranks.count()}")
+            if not ranks.is_first():
+                own = others[ranks.index() - 1]
+                nested = {k: {**state[k], **own[k]} for k in ("learner", "synthesis")}
+                state = {**state, **own, **nested}
             self.index = state["index"]
             self.learner.restore(state["learner"])
             self.synthesis.restore(state["synthesis"])

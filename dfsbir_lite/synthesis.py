@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dfsbir_lite import losses
+from dfsbir_lite import losses, ranks
 from dfsbir_lite.checkpoint import restore_optimiser
 from dfsbir_lite.models import Encoders, Estimator
 from dfsbir_lite.recipes import Recipe
@@ -65,7 +65,7 @@ class Synthesis(Iterator[SynthesisStep]):
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
         self.taught = {m: getattr(self.teachers, m).taught.to(self.device) for m in MODALITIES}
         self.complete = all(taught.all().item() for taught in self.taught.values())
-        self.draw = torch.Generator(self.device).manual_seed(seed)
+        self.draw = torch.Generator(self.device).manual_seed(ranks.own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
             shape = {"size": teachers.size, "noise_dim": recipe.noise_dim, "width": width}
@@ -75,6 +75,7 @@ class Synthesis(Iterator[SynthesisStep]):
         parameters = self.estimators.parameters()
         lr, betas = recipe.estimator_lr, (0.5, 0.999)
         self.optimiser = torch.optim.Adam(parameters, lr, betas, fused=True)
+        self.joint_pass = ranks.wrap(self.estimators)
         self.index = 0
 
     def __next__(self) -> SynthesisStep:
@@ -139,23 +140,28 @@ class Synthesis(Iterator[SynthesisStep]):
             for parameter in layer.parameters():
                 torch.nn.init.uniform_(parameter, -bound, bound, generator=self.draw)
                 self.optimiser.state.pop(parameter, None)
+            ranks.agree(list(layer.parameters()))
 
     def _step(self) -> SynthesisStep:
+        total, step = self.joint_pass(self._loss)
+        # with every weight at zero there is nothing to learn, nor from a term that is constant
+        if total.requires_grad:
+            self.optimiser.zero_grad()
+            total.backward()
+            self.optimiser.step()
+        return step
+
+    def _loss(self) -> tuple[Tensor, SynthesisStep]:
+        """What a new batch is to minimise, and that batch."""
         weights = self.recipe.weights.snapshot()
         noise = self.noise()
         with autocast(self.device):
             photos, sketches = (self.estimators[m](noise) for m in MODALITIES)
             terms, labels = self._terms(photos, sketches, noise, weights)
         total = losses.weighted(terms, weights)
-        # with every weight at zero there is nothing to learn, nor from a term that is constant
-        if total.requires_grad:
-            self.optimiser.zero_grad()
-            total.backward()
-            self.optimiser.step()
         detached = {name: term.detach() for name, term in terms.items()}
-        return SynthesisStep(
-            self.index, detached, photos.detach(), sketches.detach(), labels, noise
-        )
+        made = photos.detach(), sketches.detach()
+        return total, SynthesisStep(self.index, detached, *made, labels, noise)
 
     def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
         """Every loss term of one batch, and the classes that were wanted."""

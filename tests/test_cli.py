@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from dfsbir_lite import __main__ as cli
 from dfsbir_lite import pipeline
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import PROFILES, Profile
+from dfsbir_lite.synthesis import Synthesis
 from dfsbir_lite.teachers import Teachers, save_teacher
 
 METHODS = ("teacher features", "teacher logits", "teacher posteriors")
@@ -135,7 +137,17 @@ def test_a_place_that_cannot_be_written_to(folders, capsys, tmp_path):
     assert "file" in complaint(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--steps", "0"], ["--steps", "x"], ["--profile", "huge"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--steps", "0"],
+        ["--steps", "x"],
+        ["--profile", "huge"],
+        ["--minutes", "0"],
+        ["--minutes", "nan"],
+        ["--steps", "3", "--minutes", "1"],
+    ],
+)
 def test_values_that_the_parser_refuses(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["run", *arguments])
@@ -308,15 +320,113 @@ def test_time_and_memory_are_told_before_a_run(folders, capsys, monkeypatch):
     monkeypatch.delenv("DFSBIR_QUIET")
     minute = iter(range(0, 6000, 60))  # a clock on which every reading is a minute after the last
     monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(minute))
-    monkeypatch.setattr(pipeline, "peak_memory", lambda device: 3_000_000_000)
+    monkeypatch.setattr("dfsbir_lite.budget.peak_memory", lambda device: 3_000_000_000)
     assert run("--out", "told", "--steps", "7", folders=folders) == 0
     told = capsys.readouterr().err
-    assert "student: 7 iterations, ≈7 min, ≈3.0 GB of memory\n" in told
+    # a minute for an estimator step, none more for an encoder step with it; six estimator steps
+    # more after each refresh, which comes with every twenty-fifth: 7 * 1.24 = 8.68
+    assert "student: 7 iterations, ≈9 min, ≈3.0 GB of memory\n" in told
+    assert "student on real data: 42 steps, ≈42 min\n" in told
     assert run("--out", "short", "--steps", "1", folders=folders) == 0  # nothing to foretell
     monkeypatch.setenv("DFSBIR_QUIET", "1")
     assert run("--out", "untold", "--steps", "7", folders=folders) == 0
     told, untold = (Path(p, "student.safetensors").read_bytes() for p in ("told", "untold"))
     assert told == untold  # the forecast uses up a run of its own
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands but for `pace` seconds an estimator step, and an iteration's rest."""
+    clock = SimpleNamespace(now=0.0, pace=1.0)
+    for name in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(pipeline.time, name, lambda: clock.now)
+
+    def timed(advance, loop):
+        step = advance(loop)
+        clock.now += clock.pace
+        return step
+
+    for kind in (pipeline.Distillation, Synthesis):
+        monkeypatch.setattr(kind, "__next__", partialmethod(partial(timed, kind.__next__)))
+    return clock
+
+
+# an estimator step and an encoder step an iteration, no refreshes
+EVEN = ("batch=8", "noise_dim=8", "encoder_steps=1", "refresh_every=0")
+
+
+def run_for(minutes, out, folders, recipe=EVEN):
+    """`main` with a budget of time in place of `--steps`."""
+    given = ["run", "--profile", "tiny", "--device", "cpu", "--minutes", minutes, "--out", out]
+    given += [word for change in recipe for word in ("--set", change)]
+    return main([*given, "--photos", str(folders[0]), "--sketches", str(folders[1])])
+
+
+def made_in(out) -> tuple[int, int, bytes]:
+    """The iterations that were chosen and those that the student took; its weights."""
+    chosen = json.loads(Path(out, "settings.json").read_text())["steps"]
+    card = json.loads(Path(out, "student.json").read_text())
+    return chosen, card["steps"], Path(out, "student.safetensors").read_bytes()
+
+
+def test_a_budget_of_time_sets_the_iterations(folders, clock, capsys, monkeypatch):
+    # measuring: six estimator steps of a second and six iterations of two, 18 seconds in all;
+    # (0.95 * 120 - 18) / 2 = 48
+    monkeypatch.delenv("DFSBIR_QUIET")
+    assert run_for("2", "out", folders) == 0
+    told = capsys.readouterr().err
+    assert "2 minutes are enough for ≈48 iterations\nstudent: 48 iterations, ≈2 min" in told
+    assert "slower than measured" not in told
+    assert made_in("out")[:2] == (48, 48)
+    assert clock.now == 18 + 48 * 2  # and not measured twice
+    seconds = json.loads(Path("out/scores.json").read_text())["data-free student"]["seconds"]
+    assert seconds == 18 + 48 * 2
+
+    # six catch-up steps with every third estimator step, two of which make an iteration, three
+    # encoder steps: 2 * (1 + 6 / 3) * 1 + 3 * 1 = 9, and (0.95 * 180 - 18) / 9 = 17
+    more = ("estimator_steps=2", "encoder_steps=3", "refresh_every=3", "catch_up=6")
+    assert run_for("3", "more", folders, (*EVEN[:2], *more)) == 0
+    assert made_in("more")[0] == 17
+
+    # 0.7 would be just enough: (10 * 2 + 18) / 0.95 / 60 = 0.67
+    capsys.readouterr()
+    assert run_for("0.5", "short", folders) == 2
+    assert "0.5 minutes are too few for 10 iterations here: give at least --minutes 0.8" in (
+        capsys.readouterr().err
+    )
+    assert not Path("short/settings.json").exists()
+    assert run_for("0.8", "short", folders) == 0 and made_in("short")[0] == 13
+
+
+def test_a_budget_of_time_is_kept_on_a_machine_that_became_slower(folders, clock, monkeypatch):
+    """And a run that was interrupted goes on with the iterations that were chosen at first."""
+    advance, stops, slower = pipeline.Distillation.__next__, [], []
+
+    def take(loop):
+        if len(loop) > 6 and loop.index in stops:  # and not while it is measured
+            raise KeyboardInterrupt(stops.remove(loop.index))
+        if len(loop) > 6 and loop.index in slower:
+            clock.pace = 2.0
+        return advance(loop)
+
+    monkeypatch.setattr(pipeline.Distillation, "__next__", take)
+    assert run_for("2", "whole", folders) == 0
+    stops.append(20)
+    assert run_for("2", "parts", folders) == 2
+    assert run_for("2", "parts", folders) == 0
+    assert made_in("parts") == made_in("whole")
+
+    slower.append(10)  # the iterations from there on take four seconds in place of two
+    began, clock.pace = clock.now, 1.0
+    assert run_for("2", "late", folders) == 0
+    chosen, taken, _ = made_in("late")
+    assert chosen == 48 and 18 + 10 * 2 + (taken - 10) * 4 == clock.now - began <= 120
+    assert taken > 24  # it uses the time: 30 fit, seen at once
+    stops.append(20)
+    clock.pace = 1.0
+    assert run_for("2", "later", folders) == 2
+    assert run_for("2", "later", folders) == 0  # with the length that the checkpoint has
+    assert made_in("later")[0] == 48 and 20 < made_in("later")[1] < 48
 
 
 def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
@@ -370,6 +480,7 @@ def test_runs_of_different_kinds_get_places_of_their_own():
         ["--set", "align=0"],
         ["--unseen", "dog"],
         ["--seed", "1"],
+        ["--minutes", "3"],
     )
     places = {cli._default_folder(cli._parser().parse_args(["run", *kind])) for kind in kinds}
     assert len(places) == len(kinds)
