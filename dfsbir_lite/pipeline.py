@@ -15,7 +15,7 @@ import pandas as pd
 
 from dfsbir_lite import toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
-from dfsbir_lite.checkpoint import write_json
+from dfsbir_lite.checkpoint import delete, write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
@@ -315,7 +315,7 @@ def run(
         encoders = run_distillation(begin(), state)
         save_encoders(folder / "student.safetensors", encoders, {"data": "none", **facts})
         finish("data-free student", encoders.embed, began)
-        state.unlink(missing_ok=True)
+        delete(state)
     if benchmark.train and "real-data student" not in rows:
         began = time.monotonic()
         begin = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)

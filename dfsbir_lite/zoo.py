@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from dfsbir_lite.baselines import RealDataStudent
-from dfsbir_lite.checkpoint import load_weights
+from dfsbir_lite.checkpoint import delete, load_weights
 from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.models import Encoders
@@ -157,7 +157,7 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = S
         **toybox_benchmark(sizes, with_train=False).scores(encoders.embed, device),
     }
     card = save_encoders(path, encoders, card)
-    state.unlink(missing_ok=True)
+    delete(state)
     return card
 
 
