@@ -26,7 +26,7 @@ from dfsbir_lite.checkpoint import (
 )
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, autocast
+from dfsbir_lite.runtime import Profile, UserError, autocast, unbroken
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.textures import contours
@@ -214,7 +214,12 @@ class DistillStep:
 
 
 class Distillation(Iterator[DistillStep]):
-    """The iterator behind `distill`; ends after `steps` iterations; can be saved and resumed."""
+    """The iterator behind `distill`; ends after `steps` iterations; can be saved and resumed.
+
+    An iteration that has begun is finished before an interrupt (of a notebook's kernel, or Ctrl-C)
+    gets through: the loop always stands between two iterations, and goes on, or is saved, as if
+    nothing had happened. What the finished iteration would have returned is lost.
+    """
 
     def __init__(
         self,
@@ -244,6 +249,8 @@ class Distillation(Iterator[DistillStep]):
     def __len__(self) -> int:
         return self.steps
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> DistillStep:
         if self.index >= self.steps:
             raise StopIteration

@@ -13,7 +13,7 @@ from torch import Tensor
 from dfsbir_lite import losses
 from dfsbir_lite.models import Encoders, Estimator
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import UserError, autocast
+from dfsbir_lite.runtime import UserError, autocast, unbroken
 from dfsbir_lite.teachers import Teachers
 
 LOUDER = 3.0
@@ -42,7 +42,11 @@ class SynthesisStep:
 
 
 class Synthesis(Iterator[SynthesisStep]):
-    """The endless iterator behind `synthesize`; its state can be saved and restored."""
+    """The endless iterator behind `synthesize`; its state can be saved and restored.
+
+    A step that has begun is finished before an interrupt gets through, so that `next` goes on as
+    if nothing had happened; what that step would have returned is lost.
+    """
 
     def __init__(
         self,
@@ -75,6 +79,8 @@ class Synthesis(Iterator[SynthesisStep]):
         self.optimiser = torch.optim.Adam(parameters, recipe.estimator_lr, betas=(0.5, 0.999))
         self.index = 0
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> SynthesisStep:
         recipe = self.recipe
         if recipe.refresh_every and self.index and self.index % recipe.refresh_every == 0:
