@@ -18,6 +18,7 @@ INSTALLED = $(VENV)/.installed
 # In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
 # themselves: the notebooks need the kernel that has the package.
 lab: $(INSTALLED)
+	@$(PY) -m dfsbir_lite.environment
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab $(LAB_ARGS) notebooks
 
 test: $(INSTALLED)
