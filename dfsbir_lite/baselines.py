@@ -14,7 +14,7 @@ from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import Scores, embed, score
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.runtime import UserError, unbroken
 from dfsbir_lite.sources import Source
 from dfsbir_lite.students import Distillation, Learner, distill, teach
 from dfsbir_lite.teachers import Teachers
@@ -98,6 +98,8 @@ class FedStudent(Iterator[Encoders]):
     def __len__(self) -> int:
         return self.steps
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> Encoders:
         if self.learner.index >= self.steps:
             raise StopIteration
@@ -140,6 +142,8 @@ class RealDataStudent(Iterator[Encoders]):
     def __len__(self) -> int:
         return self.steps
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> Encoders:
         if self.learner.index >= self.steps:
             raise StopIteration

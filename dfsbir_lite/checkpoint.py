@@ -4,12 +4,13 @@ Nothing is ever unpickled. Every file is written under another name and then mov
 so that an interruption leaves either the old file or the new one.
 """
 
+import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
@@ -20,30 +21,91 @@ from torch import nn
 
 from dfsbir_lite.runtime import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
+
 
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Writes `data` to `path`, creating the folder; never leaves half a file.
 
-    Raises UserError, naming the file, where the disk is full or may not be written to.
+    What a killed process left of an earlier write of `path` is swept away; not on Windows, nor on
+    a network drive without locks. Raises UserError, naming the file, where the disk is full or
+    may not be written to.
     """
     _write_together({Path(path): data})
 
 
 def _write_together(files: dict[Path, bytes]) -> None:
     """Writes `files`, in this order; none is replaced before there was room for all."""
-    drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
     try:
-        try:
-            for path, draft in drafts.items():
+        with ExitStack() as drafts:
+            moves = {}
+            for path, data in files.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                draft.write_bytes(files[path])
-            for path, draft in drafts.items():
+                _sweep(path)
+                moves[path] = drafts.enter_context(_draft(path))
+                moves[path].write_bytes(data)
+            for path, draft in moves.items():
                 draft.replace(path)
-        finally:
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)
     except OSError as reason:
         raise UserError(f"{path}: cannot be written ({reason.strerror or reason})") from reason
+
+
+def delete(path: Path) -> None:
+    """Deletes the file `path`, if it is there, and what killed processes left of writing it."""
+    path.unlink(missing_ok=True)
+    _sweep(path)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """An empty hidden file beside `path`, locked, so that no other process sweeps it away.
+
+    The lock is the kernel's and ends with the process, however that ends. Processes in several
+    containers may have one number, and so one draft: they wait for each other.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    while True:
+        with open(draft, "ab") if fcntl else nullcontext() as file:
+            _lock(file)
+            if not _is_at(file, draft):
+                continue
+            try:
+                yield draft
+            finally:
+                if _is_at(file, draft):
+                    draft.unlink(missing_ok=True)
+            return
+
+
+def _lock(file) -> None:
+    """Waits until nobody else has locked the open `file`, and locks it until it is closed."""
+    if fcntl:
+        with suppress(OSError):  # a drive without locks: nobody else gets one either
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _sweep(path: Path) -> None:
+    """Deletes the drafts of `path` that nobody has locked: those of killed processes."""
+    if fcntl is None:
+        return
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if not draft.suffix[1:].isdecimal():
+            continue
+        with suppress(OSError), open(draft, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, draft):
+                draft.unlink()
+
+
+def _is_at(file, path: Path) -> bool:
+    """Whether `path` is still the open `file`: until it is locked, others may move or delete it."""
+    try:
+        return file is None or os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def put_in_place(new: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from dfsbir_lite import ranks, toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.budget import Clock, fitting, forecast, measure
-from dfsbir_lite.checkpoint import write_json
+from dfsbir_lite.checkpoint import delete, write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
@@ -335,7 +335,7 @@ def run(
             card["processes"] = processes
         save_encoders(folder / "student.safetensors", encoders, card)
         finish("data-free student", encoders.embed, began)
-        state.unlink(missing_ok=True)
+        delete(state)
     ranks.dismiss_others()
     if upper_wanted:
         began = time.monotonic()

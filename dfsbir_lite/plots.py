@@ -771,7 +771,7 @@ def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -
     """
     figure = Figure(figsize=(3.9 * len(rankings), 3.1), layout="constrained")
     axes = figure.subplots(1, len(rankings), squeeze=False)[0]
-    shades = LinearSegmentedColormap.from_list("hits", ("white", GOOD))
+    shades = LinearSegmentedColormap.from_list("hits", ["white", GOOD])
     for axis, (title, hits) in zip(axes, rankings.items(), strict=True):
         queries, gallery = hits.shape
         box = (0, gallery, queries, 0)

@@ -1,7 +1,10 @@
 """Device, profiles, progress, printed measurements: whatever knows nothing about images."""
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -111,6 +114,27 @@ def full_precision():
         yield
     finally:
         _full_precision.reset(token)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Around a training step: Ctrl-C, or a kernel's interrupt, waits until the step is done.
+
+    Cut anywhere, a step can leave an optimiser without half of its state, or torch with gradients
+    switched off for good. Only the main thread is ever interrupted, so only there it does anything.
+    """
+    before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
+    if threading.current_thread() is not main or before is None:  # None: not set from Python
+        yield
+        return
+    held: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def is_quiet() -> bool:

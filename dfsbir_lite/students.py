@@ -30,7 +30,7 @@ from dfsbir_lite.checkpoint import (
 )
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, autocast
+from dfsbir_lite.runtime import Profile, UserError, autocast, unbroken
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.textures import contours
@@ -257,6 +257,10 @@ class Distillation(Iterator[DistillStep]):
 
     Of several processes that `torchrun` started each has its own noise, replay and views, and its
     part of the recipe's batch; their gradients are averaged, so that all hold the same networks.
+
+    An iteration that has begun is finished before an interrupt (of a notebook's kernel, or Ctrl-C)
+    gets through: the loop always stands between two iterations, and goes on, or is saved, as if
+    nothing had happened. What the finished iteration would have returned is lost.
     """
 
     def __init__(
@@ -289,6 +293,8 @@ class Distillation(Iterator[DistillStep]):
     def __len__(self) -> int:
         return self.steps
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> DistillStep:
         if self.index >= self.steps:
             raise StopIteration

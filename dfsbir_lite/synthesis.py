@@ -14,7 +14,7 @@ from dfsbir_lite import losses, ranks
 from dfsbir_lite.checkpoint import restore_optimiser
 from dfsbir_lite.models import Encoders, Estimator
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import UserError, autocast
+from dfsbir_lite.runtime import UserError, autocast, unbroken
 from dfsbir_lite.teachers import Teachers
 
 LOUDER = 3.0
@@ -43,7 +43,11 @@ class SynthesisStep:
 
 
 class Synthesis(Iterator[SynthesisStep]):
-    """The endless iterator behind `synthesize`; its state can be saved and restored."""
+    """The endless iterator behind `synthesize`; its state can be saved and restored.
+
+    A step that has begun is finished before an interrupt gets through, so that `next` goes on as
+    if nothing had happened; what that step would have returned is lost.
+    """
 
     def __init__(
         self,
@@ -78,6 +82,8 @@ class Synthesis(Iterator[SynthesisStep]):
         self.joint_pass = ranks.wrap(self.estimators)
         self.index = 0
 
+    @unbroken()
+    @torch.enable_grad()
     def __next__(self) -> SynthesisStep:
         recipe = self.recipe
         if recipe.refresh_every and self.index and self.index % recipe.refresh_every == 0:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dfsbir_lite.augment import jitter
 from dfsbir_lite.checkpoint import check_fit, load_weights, rebuilding, save_weights
 from dfsbir_lite.models import SmallResNet, geometry
-from dfsbir_lite.runtime import Profile, UserError, autocast, progress
+from dfsbir_lite.runtime import Profile, UserError, autocast, progress, unbroken
 
 
 class Reading(NamedTuple):
@@ -242,7 +242,8 @@ def train_teacher(
         images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
         epochs: passes over the images; the profile's by default.
 
-    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
+    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images. An
+    interrupt waits for the step that has begun; there is no teacher then, and nothing else changed.
     """
     device, epochs = torch.device(device), epochs or profile.teacher_epochs
     with torch.random.fork_rng(devices=[]):
@@ -254,16 +255,17 @@ def train_teacher(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
     draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
     for _ in progress(range(steps), desc=desc, unit="step"):
-        pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
-        batch_images = jitter(images[pick].to(device).float() / 255, views)
-        with autocast(device):
-            loss = F.cross_entropy(
-                network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
-            )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        with unbroken(), torch.enable_grad():
+            pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
+            batch_images = jitter(images[pick].to(device).float() / 255, views)
+            with autocast(device):
+                loss = F.cross_entropy(
+                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
     return Teacher(network, classes, profile.size)
 
 

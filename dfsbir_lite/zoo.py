@@ -1,12 +1,12 @@
 """The trained networks that ship with the kit, by name: load one, or train a missing one."""
 
-import os
 from pathlib import Path
 
 from dfsbir_lite.baselines import RealDataStudent
-from dfsbir_lite.checkpoint import load_weights
+from dfsbir_lite.checkpoint import delete, load_weights
 from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
+from dfsbir_lite.environment import cache_folder
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import run_distillation, toybox_benchmark
 from dfsbir_lite.recipes import recipe
@@ -21,11 +21,6 @@ STUDENTS = ("student", "real_student")
 NAMES = (*TEACHERS, *STUDENTS)
 STEPS = 600  # iterations of the shipped student
 COURSE_PER_CLASS = 25  # pictures of each class and modality whose way through training is kept
-
-
-def cache_folder() -> Path:
-    """Where networks trained on this machine are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
-    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
 
 
 def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teacher | Encoders:
@@ -157,7 +152,7 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = S
         **toybox_benchmark(sizes, with_train=False).scores(encoders.embed, device),
     }
     card = save_encoders(path, encoders, card)
-    state.unlink(missing_ok=True)
+    delete(state)
     return card
 
 

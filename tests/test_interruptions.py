@@ -20,6 +20,7 @@ from dfsbir_lite.students import Distillation, distill, new_encoders, save_encod
 from dfsbir_lite.teachers import Teacher, Teachers
 
 KILLS = 50
+FILES = {"state.safetensors", "student.safetensors", "student.json"}
 SIZES = Profile("tiny", 16, (4, 8), 8, 8, teacher_epochs=1, train_per_class=6, test_per_class=3)
 
 
@@ -79,6 +80,7 @@ def test_killed_at_fifty_random_moments(start, tmp_path):
         assert process.exitcode in (0, -signal.SIGKILL), "it could not resume"
         if process.exitcode == 0:
             assert sha256_of(folder / "student.safetensors") == wanted
+            assert {path.name for path in folder.iterdir()} == FILES  # no drafts of killed saves
             runs, reached = runs + 1, 0
             folder = tmp_path / f"killed-{runs}"
         elif (state := folder / "state.safetensors").is_file():
