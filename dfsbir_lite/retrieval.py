@@ -6,10 +6,10 @@ all relevant gallery items; ties keep the gallery's order.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -185,7 +185,7 @@ def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
 
 
 def score(
-    queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor, chunk: int = 64
+    queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor, chunk: int = 16
 ) -> Scores:
     """Ranks the gallery for every query and scores the rankings, as `average_precision` does.
 
@@ -195,33 +195,30 @@ def score(
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
         query_labels, gallery_labels: (Q,), (G,); equal labels are relevant to each other.
-        chunk: queries ranked at a time, so that memory does not grow with Q × G.
+        chunk: queries that a thread ranks at a time: memory does not grow with Q × G.
 
     Raises UserError if either side is empty.
     """
     if not len(queries) or not len(gallery):
         raise UserError("retrieval needs at least one query and one gallery image")
-    queries, columns, sums = _unit(queries), -_unit(gallery).T, np.zeros(5)
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads) as pool:  # numpy sorts outside of the GIL
-        for label in query_labels.unique():
-            relevant = (gallery_labels == label).nonzero().flatten().cpu().numpy()
-            if not len(relevant):
-                continue
-            for rows in queries[query_labels == label].split(chunk):
-                distances = (rows @ columns).cpu().numpy()
-                parts = np.array_split(distances, threads)
-                ranks = np.concatenate([*pool.map(partial(_ranks, relevant=relevant), parts)])
-                sums += _figures(ranks, len(gallery)).sum(1)
+    rows, columns = _unit(queries).cpu().numpy(), -_unit(gallery).cpu().numpy().T
+    labels, item_labels = query_labels.cpu().numpy(), gallery_labels.cpu().numpy()
+
+    def figures(label, part: np.ndarray) -> np.ndarray:
+        ranks = _ranks(part @ columns, np.flatnonzero(item_labels == label))
+        return _figures(ranks, len(gallery)).sum(1)
+
+    alike = {label: rows[labels == label] for label in np.intersect1d(labels, item_labels)}
+    parts = [(k, v[i : i + chunk]) for k, v in alike.items() for i in range(0, len(v), chunk)]
+    # each thread makes its own products and sorts: numpy lets go of the GIL in both
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        sums = sum(pool.map(lambda part: figures(*part), parts), np.zeros(5))
     return Scores(*(sums / len(queries)).tolist())
 
 
 def _ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """Ranks (Q, R) of the items `relevant` (R,), from 1, rising, by `distances` (Q, G)."""
-    ranks = np.empty((len(distances), len(relevant)), dtype=np.int64)
-    for row, mine in zip(distances, ranks, strict=True):
-        mine[:] = _ranks_of_one(row, relevant)
-    return ranks
+    return np.stack([_ranks_of_one(row, relevant) for row in distances])
 
 
 def _ranks_of_one(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -229,7 +226,8 @@ def _ranks_of_one(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     mine = np.sort(distances[relevant])
     # What lies behind the last relevant item does not count; made equal, it is soon sorted.
     behind = np.nextafter(mine[-1], np.inf, dtype=mine.dtype)
-    ranked = np.sort(np.minimum(distances, behind))
+    ranked = np.minimum(distances, behind)
+    ranked.sort()
     ranks = ranked.searchsorted(mine) + 1
     after = ranked.take(ranks, mode="clip")
     ties = np.unique(mine[after == mine])

@@ -122,13 +122,21 @@ def unbroken() -> Iterator[None]:
 
     Cut anywhere, a step can leave an optimiser without half of its state, or torch with gradients
     switched off for good. Only the main thread is ever interrupted, so only there it does anything.
+    Who cannot wait interrupts again: a second one gets through at once.
     """
     before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
     if threading.current_thread() is not main or before is None:  # None: not set from Python
         yield
         return
     held: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+
+    def hold(number, frame):
+        if held:
+            held.clear()
+            raise KeyboardInterrupt
+        held.append(number)
+
+    signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:

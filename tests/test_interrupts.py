@@ -152,6 +152,17 @@ def test_an_interrupt_waits_and_is_not_lost():
     assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_who_interrupts_twice_is_not_kept_waiting():
+    done = []
+    with pytest.raises(KeyboardInterrupt), unbroken():
+        signal.raise_signal(signal.SIGINT)
+        done.append("first")
+        signal.raise_signal(signal.SIGINT)
+        done.append("second")
+    assert done == ["first"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_an_error_of_the_step_is_not_hidden_by_the_interrupt():
     with pytest.raises(KeyboardInterrupt) as raised, unbroken():
         signal.raise_signal(signal.SIGINT)

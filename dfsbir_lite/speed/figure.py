@@ -1,12 +1,15 @@
 """The speed bench as a picture: what is compared as bars, and costs as they grow."""
 
+import re
 from collections.abc import Sequence
 
 from dfsbir_lite.plots import GOOD, GREY, PHOTO, SKETCH, Figure
 from dfsbir_lite.speed.measures import Measure
 from dfsbir_lite.speed.scaling import QUERIES, Cost
 
-COLOURS = {"ours": GOOD, "floor": GREY}
+COLOURS = {"ours": GOOD, "exact": GOOD, "floor": GREY, "bare": GREY}
+WORK = {1: "number", 2: "square"}
+POWER = {"resolution": 2}  # pixels grow with the square of a side
 AXES = {
     "batch": "images of each modality in a step",
     "resolution": "pixels a side",
@@ -42,7 +45,7 @@ def draw(measures: Sequence[Measure], costs: Sequence[Cost]) -> Figure:
 def _bars(axis, part: str, measures: list[Measure]) -> None:
     """Milliseconds of each way to do one thing, in the order of the table."""
     axis.set_visible(True)
-    colours = [COLOURS.get(m.name.split(",")[0], PHOTO) for m in measures]
+    colours = [COLOURS.get(re.split("[ ,:]", m.name)[0], PHOTO) for m in measures]
     drawn = axis.barh([m.name for m in measures], [m.value for m in measures], color=colours)
     axis.bar_label(drawn, fmt="{:.3g}", padding=2, fontsize=8)
     axis.margins(x=0.2)
@@ -53,13 +56,18 @@ def _bars(axis, part: str, measures: list[Measure]) -> None:
 
 
 def _curve(axis, costs: list[Cost], heights: list[float], colour: str) -> None:
-    """On double logarithmic axes, beside what is exactly proportional."""
+    """On double logarithmic axes, beside what grows as the work does."""
     axis.set_visible(True)
-    values = [cost.value for cost in costs]
-    straight = [heights[-1] * value / values[-1] for value in values]
-    axis.loglog(values, straight, "--", color=GREY, label="in proportion")
+    values, power = [cost.value for cost in costs], POWER.get(costs[0].axis, 1)
+    straight = [heights[-1] * (value / values[-1]) ** power for value in values]
+    axis.loglog(values, straight, "--", color=GREY, label="as their " + WORK[power])
     axis.loglog(values, heights, "o-", color=colour)
-    axis.set_xticks(values, [f"{value:,}" for value in values], minor=False)
+    for value, height in zip(values, heights):
+        text = f"{height:,.0f}" if height >= 100 else f"{height:.2g}"
+        axis.annotate(text, (value, height), (0, 5), textcoords="offset points", fontsize=8)
+    axis.set_xticks(values, [f"{value:,}" for value in values])
     axis.minorticks_off()
-    axis.legend(frameon=False, fontsize=8)
+    axis.set_yticks([])
+    axis.margins(x=0.15, y=0.15)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
     axis.spines[["top", "right"]].set_visible(False)
