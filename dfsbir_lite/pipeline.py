@@ -8,14 +8,15 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from dfsbir_lite import ranks, toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
-from dfsbir_lite.budget import Clock, fitting, forecast, measure
+from dfsbir_lite.budget import Clock, Pace, fitting, forecast, measure
 from dfsbir_lite.checkpoint import delete, write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
@@ -281,68 +282,128 @@ def run(
     Raises UserError if `folder` holds a run with other settings.
     """
 
-    def begin(steps: int) -> Distillation:
-        encoders = start_encoders(start, teachers, sizes, seed)
-        options = {"width": sizes.estimator_width, "device": device, "seed": seed}
-        return distill(teachers, suited(settings, start), encoders, steps=steps, **options)
-
-    def begin_upper() -> RealDataStudent:
-        encoders = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
-        options = {"steps": steps * settings.encoder_steps, "device": device, "seed": seed}
-        return RealDataStudent(*benchmark.train, settings, encoders, **options)
-
-    pace, first, processes = None, ranks.is_first(), ranks.count()
-    if minutes and not (steps := ranks.share(_chosen(folder))):
-        pace = measure(begin(1))
-        steps = fitting(minutes, pace)
-        _announce(f"{minutes:g} minutes are enough for {approx(steps, 0)} iterations")
-    facts = {
-        "source": benchmark and benchmark.source,
-        "profile": sizes.name,
-        "start": start,
-        "steps": steps,
-        **({"minutes": minutes} if minutes else {}),
-        "seed": seed,
-        **asdict(settings),
-        "classes": teachers.classes,
-        "teachers": fingerprint(teachers),
-    }
-    rows = ranks.share(open_run(folder, json.loads(json.dumps(facts))) if first else None)
-
-    def finish(name: str, readout: Callable, began: float | None = None) -> None:
-        rows[name] = {} if began is None else {"seconds": round(time.monotonic() - began, 1)}
-        rows[name] |= benchmark.scores(readout, device)
-        write_json(folder / "scores.json", rows)
-
-    if first:
+    job = _Run(benchmark, teachers, sizes, settings, Path(folder), start, steps, device, seed)
+    if minutes:
+        job.fit(minutes)
+    job.open()
+    if ranks.is_first():
         for name, readout in teacher_readouts(teachers).items():
-            finish(name, readout)
-    upper_wanted = first and benchmark.train and "real-data student" not in rows
-    if "data-free student" not in rows:
-        began, state = time.monotonic() - (pace.took if pace else 0), folder / "state.safetensors"
-        if ranks.share(not is_quiet() and not state.is_file() and steps > 1):
-            pace = pace or measure(begin(1))
-            if first:
-                _announce(forecast(steps, pace, begin_upper() if upper_wanted else None))
-        left = minutes and 60 * minutes - (time.monotonic() - began)
-        loop = begin(steps)
+            job.score(name, readout)
+    if "data-free student" not in job.rows:
+        job.learn_without_data()
+    ranks.dismiss_others()
+    if job.wants_upper:
+        job.learn_from_data()
+    return job.rows
+
+
+@dataclass
+class _Run:
+    """One call of `run`, whose arguments these are; `pace` and `minutes` if it keeps to a time."""
+
+    benchmark: Benchmark | None
+    teachers: Teachers
+    sizes: Profile
+    settings: Recipe
+    folder: Path
+    start: str
+    steps: int
+    device: torch.device | str
+    seed: int
+    minutes: float | None = None
+    pace: Pace | None = None
+    rows: dict[str, dict] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict:
+        """What tells this run from others, as it is stored."""
+        facts = {
+            "source": self.benchmark and self.benchmark.source,
+            "profile": self.sizes.name,
+            "start": self.start,
+            "steps": self.steps,
+            **({"minutes": self.minutes} if self.minutes else {}),
+            "seed": self.seed,
+            **asdict(self.settings),
+            "classes": self.teachers.classes,
+            "teachers": fingerprint(self.teachers),
+        }
+        return json.loads(json.dumps(facts))
+
+    @property
+    def wants_upper(self) -> bool:
+        """Whether this process is to train the student of real data."""
+        trains = ranks.is_first() and self.benchmark.train
+        return bool(trains) and "real-data student" not in self.rows
+
+    def fit(self, minutes: float) -> None:
+        """As many steps as fit into `minutes`, or those that an earlier call has chosen."""
+        self.minutes = minutes
+        if steps := ranks.share(_chosen(self.folder)):
+            self.steps = steps
+            return
+        self.pace = measure(self._loop(1))
+        self.steps = fitting(minutes, self.pace)
+        _announce(f"{minutes:g} minutes are enough for {approx(self.steps, 0)} iterations")
+
+    def open(self) -> None:
+        """Takes up what an earlier call has left in the folder."""
+        mine = open_run(self.folder, self.facts) if ranks.is_first() else None
+        self.rows = ranks.share(mine)
+
+    def score(self, name: str, readout: Callable, began: float | None = None) -> None:
+        """Adds a row to the table, with the seconds since `began`."""
+        row = {} if began is None else {"seconds": round(time.monotonic() - began, 1)}
+        self.rows[name] = row | self.benchmark.scores(readout, self.device)
+        write_json(self.folder / "scores.json", self.rows)
+
+    def learn_without_data(self) -> None:
+        """The data-free student; all processes but the first end here."""
+        began, state = time.monotonic(), self.folder / "state.safetensors"
+        if self.pace:
+            began -= self.pace.took
+        self._tell(state)
+        left = self.minutes and 60 * self.minutes - (time.monotonic() - began)
+        loop, processes = self._loop(self.steps), ranks.count()
         encoders = run_distillation(loop, state, seconds=left)
         ranks.dismiss_others()
-        if len(loop) < steps:
+        if len(loop) < self.steps:
             _announce(f"slower than measured: ended after {len(loop)} iterations")
-        card = {"data": "none", **facts, "steps": len(loop)}
+        card = {"data": "none", **self.facts, "steps": len(loop)}
         if processes > 1:
             card["processes"] = processes
-        save_encoders(folder / "student.safetensors", encoders, card)
-        finish("data-free student", encoders.embed, began)
+        save_encoders(self.folder / "student.safetensors", encoders, card)
+        self.score("data-free student", encoders.embed, began)
         delete(state)
-    ranks.dismiss_others()
-    if upper_wanted:
+
+    def learn_from_data(self) -> None:
+        """The student of real data, in as many steps."""
         began = time.monotonic()
-        for step in progress(begin_upper(), desc="student on real data", unit="step"):
+        for step in progress(self._upper(), desc="student on real data", unit="step"):
             encoders = step
-        finish("real-data student", encoders.embed, began)
-    return rows
+        self.score("real-data student", encoders.embed, began)
+
+    def _tell(self, state: Path) -> None:
+        """What it will take, unless it goes on from a `state`."""
+        if not ranks.share(not is_quiet() and not state.is_file() and self.steps > 1):
+            return
+        self.pace = self.pace or measure(self._loop(1))
+        if ranks.is_first():
+            upper = self._upper() if self.wants_upper else None
+            _announce(forecast(self.steps, self.pace, upper))
+
+    def _loop(self, steps: int) -> Distillation:
+        encoders = start_encoders(self.start, self.teachers, self.sizes, self.seed)
+        options = {"width": self.sizes.estimator_width, "device": self.device, "seed": self.seed}
+        settings = suited(self.settings, self.start)
+        return distill(self.teachers, settings, encoders, steps=steps, **options)
+
+    def _upper(self) -> RealDataStudent:
+        teachers = in_order(self.teachers, self.benchmark.classes)
+        encoders = start_encoders(self.start, teachers, self.sizes, self.seed)
+        steps = self.steps * self.settings.encoder_steps
+        options = {"steps": steps, "device": self.device, "seed": self.seed}
+        return RealDataStudent(*self.benchmark.train, self.settings, encoders, **options)
 
 
 def _chosen(folder: Path) -> int | None:

@@ -17,7 +17,7 @@ from dfsbir_lite.teachers import Teacher, Teachers
 RANGES = {
     "batch": (32, 64, 128, 256),
     "resolution": (32, 64, 96, 128),
-    "classes": (12, 48, 192, 345),
+    "classes": (12, 60, 345),
     "gallery": (1_000, 10_000, 100_000),
 }
 QUERIES = 200  # of each evaluation
