@@ -314,8 +314,7 @@ class Distillation(Iterator[DistillStep]):
     def pictures(self) -> tuple[Tensor, Tensor]:
         """Photos (N, 3, H, W) and sketches (N, 1, H, W) from memory; some of these give way to
         contours."""
-        photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
-        sketches = sketches[:, :1]
+        photos, sketches = self.replay.sample_grey(self.recipe.batch, self.draw)
         drawn = round(self.recipe.contours * len(sketches))
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches

@@ -244,10 +244,15 @@ class Replay:
 
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` pairs made from the same noise each, drawn with replacement, as given to `add`."""
+        photos, sketches = self.sample_grey(n, draw)
+        return photos, sketches.repeat(1, 3, 1, 1)
+
+    def sample_grey(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same pairs, sketches with one channel (n, 1, H, W)."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
         pairs = (images.index_select(0, pick) for images in (self.photos, self.sketches))
         photos, sketches = (images.float().div_(255) for images in pairs)
-        return photos, sketches.expand(-1, 3, -1, -1)
+        return photos, sketches
 
     def state(self) -> dict:
         """All that `restore` needs."""
