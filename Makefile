@@ -55,7 +55,7 @@ claims: $(INSTALLED)
 	$(PY) -m dfsbir_lite bench claims
 	cp runs/bench/claims-laptop-100/claims.csv dfsbir_lite/assets/laptop/claims.csv
 
-# Plants some 450 mistakes in losses and metrics and shows which ones no test notices. Minutes.
+# Plants some 680 mistakes in losses and metrics and shows which ones no test notices. Minutes.
 mutants: $(INSTALLED)
 	$(PY) -m pip install 'mutmut>=3.8,<4'
 	$(PY) -m mutmut run

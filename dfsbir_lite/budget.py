@@ -20,18 +20,21 @@ class Clock:
 
     def __init__(self, loop: Distillation, seconds: float | None):
         self.loop, self.began, self.first = loop, time.monotonic(), loop.index
+        self.wanted = len(loop)
         # a run that goes on has what is left of the budget for the iterations that are left
         self.left = seconds and seconds * (1 - loop.index / max(1, len(loop)))
 
     def keep(self) -> int:
-        """Shortens the loop if it is late, to no less than one more iteration; its new length."""
+        """Shortens the loop if it is late, to no less than one more iteration; its new length.
+
+        One that has caught up gets its iterations back.
+        """
         loop = self.loop
         if self.left and loop.index > self.first:
             taken = time.monotonic() - self.began
             pace = taken / (loop.index - self.first)
             fits = loop.index + max(1, int((self.left - taken) / pace))
-            if (fits := ranks.share(fits)) < len(loop):
-                loop.shorten(fits)
+            loop.end_after(ranks.share(min(fits, self.wanted)))
         return len(loop)
 
 

@@ -11,10 +11,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
-from jupyter_core.paths import jupyter_path, jupyter_runtime_dir
-from packaging.requirements import Requirement
-
 # what a page needs of JupyterLab's environment to show sliders and drawing pad, by package
 PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
 
@@ -39,6 +35,11 @@ def cache_folder() -> Path:
 
 def _packages() -> Iterator[str]:
     """Packages that are missing, or of versions that the kit cannot work with."""
+    if find_spec("packaging") is None:
+        yield f"packaging is not installed; run: {sys.executable} -m pip install packaging"
+        return
+    from packaging.requirements import Requirement  # here, as what this module looks for elsewhere
+
     try:
         wanted = map(Requirement, metadata.requires("dfsbir-lite"))
     except metadata.PackageNotFoundError:
@@ -60,24 +61,36 @@ def _packages() -> Iterator[str]:
 
 def _folders() -> Iterator[str]:
     """Folders of the user that cannot be written to, as in a home that is read-only."""
-    homes = {"JupyterLab": ("HOME", jupyter_runtime_dir())}
+    homes = {"JupyterLab": ("HOME", _runtime())}
     homes["networks that you train"] = ("HOME or DFSBIR_CACHE", cache_folder())
     if not _writable(Path(find_spec("umap").origin).parent):  # what numba compiles stays there, or
-        numba = os.environ.get("NUMBA_CACHE_DIR") or Path.home() / ".cache" / "numba"
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        numba = os.environ.get("NUMBA_CACHE_DIR") or caches / "numba"
         homes["the maps of notebook 04"] = ("HOME or NUMBA_CACHE_DIR", numba)
     for purpose, (names, folder) in homes.items():
         if not _writable(Path(folder)):
             yield f"{folder} is for {purpose} and cannot be written to: set {names} to another"
 
 
+def _runtime() -> Path:
+    """Where JupyterLab writes down what it needs to run."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return Path(jupyter_runtime_dir())
+
+
 def _writable(folder: Path) -> bool:
     """Whether `folder` is one that can be written to, or can be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # os.path's: that of Path raises if a folder on the way may not be entered
+    folders = (folder, *folder.absolute().parents)
+    there = next(path for path in folders if os.path.exists(path))
     return there.is_dir() and os.access(there, os.W_OK)
 
 
 def lab_prefix() -> Path | None:
     """The environment of the JupyterLab that has started this kernel; None if nothing tells."""
+    import psutil
+
     try:
         parent = psutil.Process(os.getppid())
         words, path = parent.cmdline(), parent.environ().get("PATH")
@@ -94,6 +107,8 @@ def _widgets(lab: Path | None) -> Iterator[str]:
     """Whether JupyterLab, in the environment `lab`, can show what this kernel sends."""
     if lab is None or os.path.samefile(lab, sys.prefix):
         return
+    from jupyter_core.paths import jupyter_path
+
     folders = [Path(folder) for folder in jupyter_path("labextensions")]
     folders = [folder for folder in folders if Path(sys.prefix) not in folder.parents]
     folders.append(lab / "share" / "jupyter" / "labextensions")
@@ -110,4 +125,4 @@ def _widgets(lab: Path | None) -> Iterator[str]:
 
 if __name__ == "__main__":
     report()
-    sys.exit(not _writable(Path(jupyter_runtime_dir())))  # JupyterLab would not start
+    sys.exit(find_spec("jupyter_core") is None or not _writable(_runtime()))  # no JupyterLab then

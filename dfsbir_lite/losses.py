@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.runtime import UserError
@@ -179,7 +180,7 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
 
 
 class _Distance(torch.autograd.Function):
-    """The mean squared distance in single precision, whatever the precision of the maps.
+    """The mean squared distance of maps, summed up in no less than single precision.
 
     Its gradient keeps their precision and their layout. That of `mse_loss` does not: behind it
     the way back through a network in bfloat16 and channels_last takes a third longer.
@@ -192,6 +193,7 @@ class _Distance(torch.autograd.Function):
         return _mean_square(gap)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (gap,) = ctx.saved_tensors
         return gap * (2 / gap.numel() * gradient), None
@@ -203,8 +205,8 @@ def _mean_square(values: Tensor) -> Tensor:
 
 
 def _variance(values: Tensor) -> Tensor:
-    mean_square, n = _mean_square(values), values.numel()
-    return (mean_square - values.mean(dtype=mean_square.dtype).square()) * (n / (n - 1))
+    n = values.numel()
+    return _mean_square(values - values.mean()) * (n / (n - 1))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from dfsbir_lite import ranks, toybox
 from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.budget import Clock, Pace, fitting, forecast, measure
-from dfsbir_lite.checkpoint import delete, write_json
+from dfsbir_lite.checkpoint import delete, read_json, write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
@@ -206,11 +206,11 @@ def run_distillation(
 ) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
-    Saves to `state` every `save_every` seconds, between steps: one that was cut off in the middle
-    could not be resumed exactly. `watch` is called before the first iteration and after each one,
-    with the number of those done and the encoders, see `course.recorder`. `seconds` are what the
-    whole loop may take: if it turns out slower, it is shortened. Raises UserError when
-    interrupted, when another process has gone, and for a term that is not a number.
+    Saves to `state` every `save_every` seconds, between steps. `watch` is called before the first
+    iteration and after each one, with the number of those done and the encoders, see
+    `course.recorder`. `seconds` are what the whole loop may take: if it turns out slower, it is
+    shortened. Raises UserError when interrupted, when another process has gone, and for a term that
+    is not a number.
     """
     if ranks.share(state.is_file()):
         loop.resume(state, shortened=seconds is not None)
@@ -339,7 +339,7 @@ class _Run:
     def fit(self, minutes: float) -> None:
         """As many steps as fit into `minutes`, or those that an earlier call has chosen."""
         self.minutes = minutes
-        if steps := ranks.share(_chosen(self.folder)):
+        if steps := ranks.share(_chosen(self.folder) if ranks.is_first() else None):
             self.steps = steps
             return
         self.pace = measure(self._loop(1))
@@ -409,7 +409,7 @@ class _Run:
 def _chosen(folder: Path) -> int | None:
     """The iterations that an earlier run in `folder` chose or was given; None if there was none."""
     settings = folder / "settings.json"
-    return json.loads(settings.read_text()).get("steps") if settings.is_file() else None
+    return read_json(settings, "settings").get("steps") if settings.is_file() else None
 
 
 def _announce(line: str) -> None:
@@ -425,12 +425,12 @@ def open_run(folder: Path, facts: dict) -> dict:
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
         write_json(settings, facts)
-    earlier = json.loads(settings.read_text())
+    earlier = read_json(settings, "settings")
     if differ := [k for k in facts if earlier.get(k) != facts[k]]:
         raise UserError(
             f"{folder}: holds a run with another {differ[0]}; give another --out or delete it"
         )
-    return json.loads(scores.read_text()) if scores.is_file() else {}
+    return read_json(scores, "scores") if scores.is_file() else {}
 
 
 def table(rows: dict[str, dict]) -> pd.DataFrame:

@@ -133,7 +133,8 @@ def why_over(error: BaseException) -> str:
         return ""
     lost = isinstance(error, distributed.DistError)
     lost = lost or any(word in str(error) for word in ("gloo", "NCCL", "Connection"))
-    return "another process has stopped" if lost else ""
+    reason = f" ({str(error).splitlines()[0]})" if "NCCL" in str(error) else ""
+    return f"another process has stopped{reason}" if lost else ""
 
 
 def end(main: Callable[[], int]) -> None:
@@ -249,4 +250,5 @@ def wrap(network: nn.Module) -> Callable:
         return alone
     # the search also keeps the order in which gradients are added up as it was at the beginning,
     # without which a resumed run would differ in the last digits
-    return DistributedDataParallel(_Pass(network), find_unused_parameters=True)
+    options = {"find_unused_parameters": True, "broadcast_buffers": False}
+    return DistributedDataParallel(_Pass(network), **options)

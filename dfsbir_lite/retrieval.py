@@ -6,6 +6,7 @@ all relevant gallery items; ties keep the gallery's order.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from threading import Lock
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from dfsbir_lite.runtime import UserError
 
 # An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
 CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
+
+ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
 
 MANY = 100  # ties of a query, from which on sorting all items is faster than looking at each tie
 
@@ -113,7 +116,8 @@ def search(
 
 def _unit(rows: Tensor) -> Tensor:
     """`rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
-    return F.normalize(rows.detach(), dim=1).nan_to_num_(0.0)
+    rows = rows.detach().to(torch.promote_types(rows.dtype, torch.float32))
+    return F.normalize(rows, dim=1).nan_to_num_(0.0)
 
 
 def _first(cosines: np.ndarray, k: int) -> np.ndarray:
@@ -211,7 +215,8 @@ def score(
     alike = {label: rows[labels == label] for label in np.intersect1d(labels, item_labels)}
     parts = [(k, v[i : i + chunk]) for k, v in alike.items() for i in range(0, len(v), chunk)]
     # each thread makes its own products and sorts: numpy lets go of the GIL in both
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    threads = ThreadPoolExecutor(torch.get_num_threads())
+    with ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"), threads as pool:
         sums = sum(pool.map(lambda part: figures(*part), parts), np.zeros(5))
     return Scores(*(sums / len(queries)).tolist())
 

@@ -125,24 +125,30 @@ def unbroken() -> Iterator[None]:
     Who cannot wait interrupts again: a second one gets through at once.
     """
     before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
-    if threading.current_thread() is not main or before is None:  # None: not set from Python
+    not_ours = before in (None, signal.SIG_IGN) or isinstance(before, _Hold)  # or a step around
+    if threading.current_thread() is not main or not_ours:
         yield
         return
-    held: list[int] = []
-
-    def hold(number, frame):
-        if held:
-            held.clear()
-            raise KeyboardInterrupt
-        held.append(number)
-
+    hold = _Hold()
     signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if held:
+        if signal.getsignal(signal.SIGINT) is hold:
+            signal.signal(signal.SIGINT, before)
+        if hold.waiting:
             signal.raise_signal(signal.SIGINT)
+
+
+class _Hold:
+    """A signal handler that keeps the first interrupt, and lets the second one through."""
+
+    waiting = False
+
+    def __call__(self, number, frame):
+        self.waiting = not self.waiting
+        if not self.waiting:
+            raise KeyboardInterrupt
 
 
 def is_quiet() -> bool:

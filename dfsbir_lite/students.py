@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -104,10 +105,6 @@ class Learner:
         self.recipe, self.total_steps, self.device = recipe, total_steps, device
         self.encoders = encoders.to(device, memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.encoders).eval().requires_grad_(False)
-        states = (module.state_dict().values() for module in (self.averaged, self.encoders))
-        pairs = list(zip(*states))
-        self._weights = list(zip(*(p for p in pairs if p[0].is_floating_point())))
-        self._counters = [p for p in pairs if not p[0].is_floating_point()]
         lr = recipe.encoder_lr
         parameters = self.encoders.parameters()
         self.optimiser = torch.optim.AdamW(parameters, lr, weight_decay=0.01, fused=True)
@@ -186,9 +183,13 @@ class Learner:
     def _average(self) -> None:
         # a young average would remember the random start: let it catch up fast at first
         keep = min(self.recipe.ema, self.index / (self.index + 10))
-        get_ema_multi_avg_fn(keep)(*self._weights, None)
-        for mine, theirs in self._counters:
-            mine.copy_(theirs)
+        states = (chain(m.parameters(), m.buffers()) for m in (self.averaged, self.encoders))
+        pairs = list(zip(*states, strict=True))
+        weights = zip(*(pair for pair in pairs if pair[0].is_floating_point()))
+        get_ema_multi_avg_fn(keep)(*map(list, weights), None)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
 
     def state(self) -> dict:
         """All that `restore` needs to go on exactly from here."""
@@ -319,7 +320,7 @@ class Distillation(Iterator[DistillStep]):
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches
 
-    def shorten(self, steps: int) -> None:
+    def end_after(self, steps: int) -> None:
         """Ends after these `steps` iterations instead, and the learning rate with them."""
         self.steps, self.learner.total_steps = steps, steps * self.recipe.encoder_steps
 
@@ -366,7 +367,7 @@ class Distillation(Iterator[DistillStep]):
             if tuple(state["classes"]) != self.teachers.classes:
                 raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
             if shortened and state["steps"] < self.steps:
-                self.shorten(state["steps"])
+                self.end_after(state["steps"])
             if (steps := state["steps"]) != self.steps:
                 raise UserError(f"{path}: a run of {steps} steps, this one has {self.steps}")
             others = state.get("others", [])

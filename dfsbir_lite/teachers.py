@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
@@ -49,6 +50,7 @@ class Moments(torch.autograd.Function):
         return mean, var
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, to_mean: Tensor, to_var: Tensor) -> Tensor:
         maps, mean = ctx.saved_tensors
         rows = _rows(maps)

@@ -136,7 +136,7 @@ def test_two_processes_of_one_number_wait_for_each_other(slow, started, tmp_path
     """As in two containers: the draft has the same name, and nobody writes into another's."""
     number = int(slow.draft.rsplit(".", 1)[1])
     other = started(write_as, number, tmp_path / "state")
-    other.join(1)
+    other.join(5)
     assert other.exitcode is None  # it waits
     assert slow() == 0
     other.join(60)

@@ -47,11 +47,11 @@ def interrupted(action, at: int) -> int:
 
     Raises what `action` then raises.
     """
-    lines = itertools.count()
+    lines, before = itertools.count(), sys.gettrace()  # that of coverage, if it runs
 
     def trace(frame, event, argument):
         if next(lines) == at:
-            sys.settrace(None)
+            sys.settrace(before)
             signal.raise_signal(signal.SIGINT)
         return trace
 
@@ -59,7 +59,7 @@ def interrupted(action, at: int) -> int:
     try:
         action()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return next(lines)
 
 
@@ -161,6 +161,25 @@ def test_who_interrupts_twice_is_not_kept_waiting():
         done.append("second")
     assert done == ["first"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nor_is_who_interrupts_a_step_within_a_step():
+    done = []
+    with pytest.raises(KeyboardInterrupt), unbroken():
+        signal.raise_signal(signal.SIGINT)
+        with unbroken():
+            done.append("inner")
+            signal.raise_signal(signal.SIGINT)
+            done.append("end of inner")
+    assert done == ["inner"]
+
+
+def test_who_has_switched_interrupts_off_gets_none():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with unbroken():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_an_error_of_the_step_is_not_hidden_by_the_interrupt():

@@ -306,6 +306,12 @@ def test_hints_in_bfloat16_are_about_right_and_keep_the_layout():
     assert mine.grad.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_the_variance_behind_hints_is_right_far_from_zero():
+    theirs = 30 + rows(7, 16, 8, 12, 12).float()
+    found = losses.hints([theirs + 1], [theirs])
+    assert found.item() == pytest.approx(1 / theirs.double().var().item(), rel=1e-3)
+
+
 def test_every_term_has_its_gradient_checked():
     names = {name.partition(",")[0] for name in GRADIENTS}
     assert names == {field.name for field in fields(Weights)}

@@ -131,8 +131,9 @@ def in_lab(program: Path, kernel: str, home: Path, code: str) -> str:
     with open(home / "log", "w") as log:
         server = subprocess.Popen(command, env=env, cwd=home, stdout=log, stderr=log)
     try:
+        ends = time.monotonic() + 120
         while not (found := [*runtime.glob("jpserver-*.json")]):
-            assert server.poll() is None, (home / "log").read_text()
+            assert server.poll() is None and time.monotonic() < ends, (home / "log").read_text()
             time.sleep(0.2)
         time.sleep(0.5)  # it may be half written
         told = json.loads(found[0].read_text())

@@ -89,9 +89,11 @@ def test_the_lab_listens_here_alone_and_wants_its_token(lab):
     assert ask.get(f"{url}api/contents", headers=headers, timeout=30).status_code == 200
     kernel = ask.post(f"{url}api/kernels", headers=headers, json={}, timeout=60)
     assert kernel.status_code == 201
-    while not psutil.Process(server.pid).children():
-        time.sleep(0.1)
-    for _ in range(30):  # while it opens its ports
+    ends = time.monotonic() + 120
+    while not any(listening(child.pid) for child in psutil.Process(server.pid).children()):
+        assert time.monotonic() < ends, "the kernel opens no port"
+        time.sleep(0.2)
+    for _ in range(10):  # it has several
         assert listening(server.pid) <= set(LOOPBACK)
         time.sleep(0.1)
 

@@ -360,3 +360,11 @@ def test_without_faiss_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(UserError, match=r"pip install 'faiss-cpu>=1.8,<2'"):
         Index(torch.eye(3), approximate=True)
+
+
+def test_rows_in_half_precision_are_scored_and_found():
+    draw = torch.Generator().manual_seed(0)
+    gallery, labels = torch.randn(40, 8, generator=draw), torch.arange(40) % 4
+    half = gallery.bfloat16()
+    assert score(half, labels, half, labels) == score(half.float(), labels, half.float(), labels)
+    assert search(half[:3], half, k=1)[1].flatten().tolist() == [0, 1, 2]

@@ -210,6 +210,14 @@ def test_averaged_encoders(learner):
     assert average.photo.bn.num_batches_tracked == 2
 
 
+def test_the_average_follows_networks_that_were_laid_out_anew(learner):
+    subject = learner(ema=0)
+    for network in (subject.encoders, subject.averaged):
+        network.to(memory_format=torch.contiguous_format)
+    subject.step(*batch())
+    assert equal(subject.averaged, subject.encoders)
+
+
 def test_without_averaging_the_raw_encoders_are_handed_out(learner):
     subject = learner(ema=0)
     for seed in range(3):

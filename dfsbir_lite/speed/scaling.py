@@ -1,15 +1,15 @@
 """How costs grow: seconds and memory against batch, resolution, classes and gallery."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import profile, progress
-from dfsbir_lite.speed.measures import peak_extra
+from dfsbir_lite.speed.measures import interleave, peak_extra
 from dfsbir_lite.speed.ranking import evaluation
 from dfsbir_lite.students import Distillation, distill, new_encoders
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -48,14 +48,10 @@ def measure(ranges: dict[str, tuple[int, ...]] = RANGES, device: str = "cpu") ->
 
 def _cost(axis: str, value: int, device: str) -> Cost:
     call = _prepared(axis, value, device)
-    seconds = min(_time(call) for _ in range(3))
-    return Cost(axis, value, seconds, peak_extra(_begun, axis, value, device))
-
-
-def _time(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+    seconds = min(interleave({"call": call}, 3, device, warm=0)["call"])
+    on_cpu = torch.device(device).type == "cpu"
+    memory = peak_extra(_begun, axis, value, device) if on_cpu else None
+    return Cost(axis, value, float(seconds), memory)
 
 
 def _begun(axis: str, value: int, device: str) -> Callable[[], object]:
@@ -71,10 +67,7 @@ def _prepared(axis: str, value: int, device: str) -> Callable[[], object]:
     loop = _loop(*sizes.values(), device)
     next(loop)
 
-    def iteration():
-        next(loop).made.photos.sum().item()  # waits for a GPU to have done its work
-
-    return iteration
+    return partial(next, loop)
 
 
 def _loop(batch: int, size: int, classes: int, device: str) -> Distillation:

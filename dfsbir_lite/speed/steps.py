@@ -141,8 +141,8 @@ def released_way(teachers: Teachers, sizes: Profile, device: str = "cpu") -> Dis
     for network in (*frozen, loop.learner.encoders, loop.synthesis.estimators):
         network.to(memory_format=torch.contiguous_format).requires_grad_(True)
     for part, kind in ((loop.synthesis, torch.optim.Adam), (loop.learner, torch.optim.AdamW)):
-        groups = part.optimiser.param_groups
-        part.optimiser = kind([p for group in groups for p in group["params"]], fused=False)
+        (group,) = part.optimiser.param_groups
+        part.optimiser = kind([{**group, "fused": False}], fused=False)
     return loop
 
 
