@@ -1,6 +1,6 @@
 """Files: safetensors for the numbers, a JSON card beside them for what they are.
 
-Nothing is ever unpickled. Every file is written under another name and then moved into place,
+No file is ever unpickled. Every file is written under another name and then moved into place,
 so that an interruption leaves either the old file or the new one.
 """
 
