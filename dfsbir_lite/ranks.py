@@ -250,5 +250,4 @@ def wrap(network: nn.Module) -> Callable:
         return alone
     # the search also keeps the order in which gradients are added up as it was at the beginning,
     # without which a resumed run would differ in the last digits
-    options = {"find_unused_parameters": True, "broadcast_buffers": False}
-    return DistributedDataParallel(_Pass(network), **options)
+    return DistributedDataParallel(_Pass(network), find_unused_parameters=True)
