@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite.augment import jitter
+from dfsbir_lite.checkpoint import load_state, rebuilding, save_state
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders
@@ -16,7 +18,7 @@ from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import Scores, embed, score
 from dfsbir_lite.runtime import UserError, unbroken
 from dfsbir_lite.sources import Source
-from dfsbir_lite.students import Distillation, Learner, distill, teach
+from dfsbir_lite.students import Distillation, Learner, check_run, distill, teach
 from dfsbir_lite.teachers import Teachers
 
 # a read-out maps (images in [0, 1], modality) to rows that are compared by cosine
@@ -118,7 +120,8 @@ def evaluate(readout: ReadOut, photos: ImageSet, sketches: ImageSet, device="cpu
 class RealDataStudent(Iterator[Encoders]):
     """The upper bound: the same encoders, losses and steps, learning from real labelled images.
 
-    An iterator over optimisation steps; each gives the averaged encoders.
+    An iterator over optimisation steps; each gives the averaged encoders. Can be saved and resumed
+    between two steps, as a `Distillation` can.
     """
 
     def __init__(
@@ -139,18 +142,52 @@ class RealDataStudent(Iterator[Encoders]):
         self.draw = torch.Generator().manual_seed(seed)
         self.views = torch.Generator(self.device).manual_seed(seed + 1)
 
+    @property
+    def index(self) -> int:
+        """How many steps have been taken."""
+        return self.learner.index
+
+    @property
+    def encoders(self) -> Encoders:
+        """The averaged encoders, frozen: what is being learnt."""
+        return self.learner.averaged
+
     def __len__(self) -> int:
         return self.steps
 
     @unbroken()
     @torch.enable_grad()
     def __next__(self) -> Encoders:
-        if self.learner.index >= self.steps:
+        if self.index >= self.steps:
             raise StopIteration
         photos, photo_labels = self._batch("photo")
         sketches, sketch_labels = self._batch("sketch")
         self.learner.step(photos, sketches, photo_labels, sketch_labels)
-        return self.learner.averaged
+        return self.encoders
+
+    def save(self, path: str | Path) -> None:
+        """Writes everything that `resume` needs to go on as if nothing had happened."""
+        state = {
+            "steps": self.steps,
+            "classes": list(self.sets["photo"].classes),
+            "learner": self.learner.state(),
+            "draw": self.draw.get_state(),
+            "views": self.views.get_state(),
+        }
+        save_state(path, state)
+
+    def resume(self, path: str | Path) -> None:
+        """Continues from a file that `save` wrote.
+
+        Raises UserError, naming the file, if it belongs to other classes, another length or other
+        sizes.
+        """
+        state = load_state(path)
+        with rebuilding(path):
+            check_run(path, state, self.sets["photo"].classes, self.steps)
+            self.learner.restore(state["learner"])
+            self.draw.set_state(state["draw"])
+            self.views.set_state(state["views"])
 
     def _batch(self, modality: str) -> tuple[Tensor, Tensor]:
         """Random views (N, 3, H, W) and logits of their labels (N, C)."""

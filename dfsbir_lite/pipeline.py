@@ -197,35 +197,36 @@ def suited(settings: Recipe, start: str) -> Recipe:
     return settings
 
 
-def run_distillation(
-    loop: Distillation,
+def run_to_end(
+    loop: Distillation | RealDataStudent,
     state: Path,
     save_every: float = SAVE_EVERY,
     watch: Callable[[int, Encoders], None] = lambda done, encoders: None,
     seconds: float | None = None,
+    desc: str = "student",
 ) -> Encoders:
     """Runs `loop` to its end with a progress bar, from `state` if that file is there.
 
     Saves to `state` every `save_every` seconds, between steps. `watch` is called before the first
     iteration and after each one, with the number of those done and the encoders, see
-    `course.recorder`. `seconds` are what the whole loop may take: if it turns out slower, it is
-    shortened. Raises UserError when interrupted, when another process has gone, and for a term that
-    is not a number.
+    `course.recorder`. `seconds` are what the whole loop, a `Distillation`, may take: if it turns
+    out slower, it is shortened. Raises UserError when interrupted, when another process has gone,
+    and for a term that is not a number.
     """
     if ranks.share(state.is_file()):
-        loop.resume(state, shortened=seconds is not None)
+        loop.resume(state, shortened=True) if seconds else loop.resume(state)
     if seconds:
         save_every = min(save_every, seconds / 10)
     clock = Clock(loop, seconds)
     kept, saved = loop.index, time.monotonic()
     watch(loop.index, loop.encoders)
     try:
-        with progress(desc="student", initial=loop.index, total=len(loop), unit="step") as bar:
+        with progress(desc=desc, initial=loop.index, total=len(loop), unit="step") as bar:
             for step in loop:
                 bar.update()
                 watch(loop.index, loop.encoders)
-                if step.index % 10 == 0:
-                    bar.set_postfix({k: f"{float(v):.2f}" for k, v in step.terms.items()})
+                if loop.index % 10 == 1 and (terms := getattr(step, "terms", None)):
+                    bar.set_postfix({k: f"{float(v):.2f}" for k, v in terms.items()})
                 if ranks.share(time.monotonic() - saved > save_every):
                     bar.total = clock.keep()
                     loop.save(state)
@@ -365,7 +366,7 @@ class _Run:
         self._tell(state)
         left = self.minutes and 60 * self.minutes - (time.monotonic() - began)
         loop, processes = self._loop(self.steps), ranks.count()
-        encoders = run_distillation(loop, state, seconds=left)
+        encoders = run_to_end(loop, state, seconds=left)
         ranks.dismiss_others()
         if len(loop) < self.steps:
             _announce(f"slower than measured: ended after {len(loop)} iterations")
@@ -378,10 +379,10 @@ class _Run:
 
     def learn_from_data(self) -> None:
         """The student of real data, in as many steps."""
-        began = time.monotonic()
-        for step in progress(self._upper(), desc="student on real data", unit="step"):
-            encoders = step
+        began, state = time.monotonic(), self.folder / "real_state.safetensors"
+        encoders = run_to_end(self._upper(), state, desc="student on real data")
         self.score("real-data student", encoders.embed, began)
+        delete(state)
 
     def _tell(self, state: Path) -> None:
         """What it will take, unless it goes on from a `state`."""

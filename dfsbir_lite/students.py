@@ -364,12 +364,9 @@ class Distillation(Iterator[DistillStep]):
         """
         state = load_state(path)
         with rebuilding(path):
-            if tuple(state["classes"]) != self.teachers.classes:
-                raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
             if shortened and state["steps"] < self.steps:
                 self.end_after(state["steps"])
-            if (steps := state["steps"]) != self.steps:
-                raise UserError(f"{path}: a run of {steps} steps, this one has {self.steps}")
+            check_run(path, state, self.teachers.classes, self.steps)
             others = state.get("others", [])
             if (wrote := 1 + len(others)) != ranks.count():
                 raise UserError(f"{path}: a run of {wrote} processes, this is {ranks.count()}")
@@ -382,6 +379,14 @@ class Distillation(Iterator[DistillStep]):
             self.synthesis.restore(state["synthesis"])
             self.replay.restore(state["replay"])
             self.draw.set_state(state["draw"])
+
+
+def check_run(path: str | Path, state: dict, classes: tuple[str, ...], steps: int) -> None:
+    """Raises UserError if the saved `state` is of a run for other classes or of another length."""
+    if tuple(state["classes"]) != tuple(classes):
+        raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
+    if state["steps"] != steps:
+        raise UserError(f"{path}: a run of {state['steps']} steps, this one has {steps}")
 
 
 def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -> Distillation:

@@ -8,9 +8,9 @@ from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.environment import cache_folder
 from dfsbir_lite.models import Encoders
-from dfsbir_lite.pipeline import run_distillation, toybox_benchmark
+from dfsbir_lite.pipeline import run_to_end, toybox_benchmark
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
@@ -141,7 +141,7 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = S
     )
     state = path.with_suffix(".state")
     watch = recorder(path.with_name("course.safetensors"), course_pictures(sizes), steps, device)
-    encoders = run_distillation(loop, state, watch=watch)
+    encoders = run_to_end(loop, state, watch=watch)
     card = {
         "name": "student",
         "data": "none: learnt from the photo, sketch and modality teachers alone",
@@ -164,7 +164,8 @@ def _build_real_student(sizes: Profile, path: Path, device, seed: int) -> dict:
     loop = RealDataStudent(
         *benchmark.train, settings, encoders, steps=steps, device=device, seed=seed
     )
-    *_, encoders = progress(loop, desc="student on real data", unit="step")
+    state = path.with_suffix(".state")
+    encoders = run_to_end(loop, state, desc="student on real data")
     images = sum(len(part) for part in benchmark.train)
     card = {
         "name": "real_student",
@@ -175,4 +176,6 @@ def _build_real_student(sizes: Profile, path: Path, device, seed: int) -> dict:
         "command": f"python data_scripts/train_students.py --profile {sizes.name}",
         **benchmark.scores(encoders.embed, device),
     }
-    return save_encoders(path, encoders, card)
+    card = save_encoders(path, encoders, card)
+    delete(state)
+    return card

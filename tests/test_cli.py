@@ -442,14 +442,38 @@ def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
         return advance(loop)
 
     monkeypatch.setattr(pipeline.Distillation, "__next__", take)
-    saving = partial(pipeline.run_distillation, save_every=0)  # after every step
-    monkeypatch.setattr(pipeline, "run_distillation", saving)
+    saving = partial(pipeline.run_to_end, save_every=0)  # after every step
+    monkeypatch.setattr(pipeline, "run_to_end", saving)
     assert run("--out", "parts", "--steps", "4", folders=folders) == 2
     assert "stopped; the same command goes on from step 2 of 4" in complaint(capsys)
     assert run("--out", "parts", "--steps", "4", folders=folders) == 0
     assert taken == [0, 1, 2, 3, 4]  # the last call finds that it is done
     whole, parts = (Path(p, "student.safetensors").read_bytes() for p in ("whole", "parts"))
     assert whole == parts
+
+
+def test_an_interrupted_student_of_real_data_goes_on(folders, capsys, monkeypatch):
+    assert run("--out", "whole", "--steps", "2", folders=folders) == 0
+    advance, pressed, taken = pipeline.RealDataStudent.__next__, [True], []
+
+    def take(loop):
+        if loop.index == 3 and pressed:
+            raise KeyboardInterrupt(pressed.pop())
+        taken.append(loop.index)
+        return advance(loop)
+
+    capsys.readouterr()
+    monkeypatch.setattr(pipeline.RealDataStudent, "__next__", take)
+    monkeypatch.setattr(pipeline, "run_to_end", partial(pipeline.run_to_end, save_every=0))
+    assert run("--out", "parts", "--steps", "2", folders=folders) == 2
+    told = complaint(capsys)
+    assert "stopped; the same command goes on from step 3 of" in told
+    before = list(taken)
+    assert run("--out", "parts", "--steps", "2", folders=folders) == 0
+    assert taken[len(before)] == 3 and not list(Path("parts").glob("*state*"))
+    whole, parts = (json.loads(Path(p, "scores.json").read_text()) for p in ("whole", "parts"))
+    seen = [rows["real-data student"]["seen"] for rows in (whole, parts)]
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.slow

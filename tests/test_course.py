@@ -38,7 +38,7 @@ def train(teachers, tiny, tiny_recipe, pictures, tmp_path):
             record(index, encoders)
 
         state = tmp_path / f"{name}.state"
-        return pipeline.run_distillation(loop, state, save_every=0, watch=watch)
+        return pipeline.run_to_end(loop, state, save_every=0, watch=watch)
 
     return run
 

@@ -13,7 +13,7 @@ from conftest import _network
 
 from dfsbir_lite import checkpoint
 from dfsbir_lite.checkpoint import load_state, sha256_of
-from dfsbir_lite.pipeline import run_distillation
+from dfsbir_lite.pipeline import run_to_end
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import Distillation, distill, new_encoders, save_encoders
@@ -36,7 +36,7 @@ def a_run() -> Distillation:
 
 def work(folder: Path) -> None:
     """What gets killed: saves after each iteration, so that many kills hit a save."""
-    encoders = run_distillation(a_run(), folder / "state.safetensors", save_every=0)
+    encoders = run_to_end(a_run(), folder / "state.safetensors", save_every=0)
     save_encoders(folder / "student.safetensors", encoders, {})
 
 

@@ -208,7 +208,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch
 from test_interruptions import SIZES, a_run
 from test_interrupts import IMAGES, LABELS, NAMES, a_synthesis
-from dfsbir_lite.pipeline import run_distillation
+from dfsbir_lite.pipeline import run_to_end
 from dfsbir_lite.teachers import train_teacher
 
 def endless():
@@ -244,7 +244,7 @@ CELLS = {
     "distill": "for step in loop: pass",
     "synthesize": "for made in makers: pass",
     "train_teacher": "train_teacher(IMAGES, LABELS, NAMES, SIZES, epochs=10**6)",
-    "run_distillation": "run_distillation(endless(), Path('state'), save_every=0)",
+    "run_to_end": "run_to_end(endless(), Path('state'), save_every=0)",
 }
 AFTER = """
 if Path("state").is_file():

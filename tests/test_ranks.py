@@ -265,7 +265,7 @@ from dfsbir_lite.__main__ import main
 
 runtime.PROFILES["tiny"] = runtime.Profile("tiny", 16, (4, 8), 8, 8, 1, 6, 3)
 runtime.has_bfloat16 = lambda device: False
-advance, distil = pipeline.Distillation.__next__, pipeline.run_distillation
+advance, distil = pipeline.Distillation.__next__, pipeline.run_to_end
 
 def step(loop):
     what, rank, at = os.environ.get("AT", "nothing,0,0").split(",")
@@ -284,7 +284,7 @@ def distil_and_tell(*given, **named):
     Path(f"encoders-{ranks.index()}").write_text(repr(numbers))
     return encoders
 
-pipeline.Distillation.__next__, pipeline.run_distillation = step, distil_and_tell
+pipeline.Distillation.__next__, pipeline.run_to_end = step, distil_and_tell
 if __name__ == "__main__":
     ranks.end(partial(main, sys.argv[1:]))
 """
