@@ -429,21 +429,32 @@ def test_a_budget_of_time_is_kept_on_a_machine_that_became_slower(folders, clock
     assert made_in("later")[0] == 48 and 20 < made_in("later")[1] < 48
 
 
-def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
+@pytest.fixture
+def press_at(monkeypatch):
+    """`press_at(loop, index)`: Ctrl-C, once, before that step of such a loop, which saves after
+    every step. Returns the list of the steps that it takes."""
+
+    def arrange(loop: type, index: int) -> list[int]:
+        advance, pressed, taken = loop.__next__, [True], []
+
+        def take(self):
+            if self.index == index and pressed:
+                raise KeyboardInterrupt(pressed.pop())
+            taken.append(self.index)
+            return advance(self)
+
+        monkeypatch.setattr(loop, "__next__", take)
+        monkeypatch.setattr(pipeline, "run_to_end", partial(pipeline.run_to_end, save_every=0))
+        return taken
+
+    return arrange
+
+
+def test_an_interrupted_run_goes_on(folders, capsys, press_at):
     """Stopped at the second step, and begun again: the student of an uninterrupted run."""
     assert run("--out", "whole", "--steps", "4", folders=folders) == 0
     capsys.readouterr()
-    advance, pressed, taken = pipeline.Distillation.__next__, [True], []
-
-    def take(loop):
-        if loop.index == 2 and pressed:
-            raise KeyboardInterrupt(pressed.pop())
-        taken.append(loop.index)
-        return advance(loop)
-
-    monkeypatch.setattr(pipeline.Distillation, "__next__", take)
-    saving = partial(pipeline.run_to_end, save_every=0)  # after every step
-    monkeypatch.setattr(pipeline, "run_to_end", saving)
+    taken = press_at(pipeline.Distillation, 2)
     assert run("--out", "parts", "--steps", "4", folders=folders) == 2
     assert "stopped; the same command goes on from step 2 of 4" in complaint(capsys)
     assert run("--out", "parts", "--steps", "4", folders=folders) == 0
@@ -452,25 +463,15 @@ def test_an_interrupted_run_goes_on(folders, capsys, monkeypatch):
     assert whole == parts
 
 
-def test_an_interrupted_student_of_real_data_goes_on(folders, capsys, monkeypatch):
+def test_an_interrupted_student_of_real_data_goes_on(folders, capsys, press_at):
     assert run("--out", "whole", "--steps", "2", folders=folders) == 0
-    advance, pressed, taken = pipeline.RealDataStudent.__next__, [True], []
-
-    def take(loop):
-        if loop.index == 3 and pressed:
-            raise KeyboardInterrupt(pressed.pop())
-        taken.append(loop.index)
-        return advance(loop)
-
     capsys.readouterr()
-    monkeypatch.setattr(pipeline.RealDataStudent, "__next__", take)
-    monkeypatch.setattr(pipeline, "run_to_end", partial(pipeline.run_to_end, save_every=0))
+    taken = press_at(pipeline.RealDataStudent, 3)
     assert run("--out", "parts", "--steps", "2", folders=folders) == 2
-    told = complaint(capsys)
-    assert "stopped; the same command goes on from step 3 of" in told
-    before = list(taken)
+    assert "stopped; the same command goes on from step 3 of" in complaint(capsys)
+    before = len(taken)
     assert run("--out", "parts", "--steps", "2", folders=folders) == 0
-    assert taken[len(before)] == 3 and not list(Path("parts").glob("*state*"))
+    assert taken[before] == 3 and not list(Path("parts").glob("*state*"))
     whole, parts = (json.loads(Path(p, "scores.json").read_text()) for p in ("whole", "parts"))
     seen = [rows["real-data student"]["seen"] for rows in (whole, parts)]
     assert seen[0] == seen[1]
