@@ -60,14 +60,13 @@ def from_to(curves: dict[str, np.ndarray]) -> str:
     return "; ".join(parts) + "."
 
 
-def as_pixels(images) -> np.ndarray:
-    """(N, 3, H, W), bytes or floats in [0, 1], as (N, H, W, 3) for matplotlib."""
-    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
-    return np.moveaxis(array, 1, -1)
-
-
 def as_array(values) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def as_pixels(images) -> np.ndarray:
+    """(N, 3, H, W), bytes or floats in [0, 1], as (N, H, W, 3) for matplotlib."""
+    return np.moveaxis(as_array(images), 1, -1)
 
 
 def new_sheet(rows: int, columns: int, size: float, labels=(), titles=()):
