@@ -6,7 +6,9 @@ import torch
 
 from dfsbir_lite import claims, plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
+from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import profile
+from dfsbir_lite.synthesis import synthesize
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
 SHOWN = ("mug", "boat", "teacup", "house", "fork", "lighthouse")
@@ -49,6 +51,20 @@ def large(modality: str, row: int) -> torch.Tensor:
     return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
 
 
+def scenes() -> bytes:
+    """What the shipped estimator makes of the first two noise vectors that ask for each class."""
+    teachers, painter = zoo.load_teachers(), zoo.load_or_train("scenes")
+    loop = synthesize(teachers, recipe("kit"))
+    noise = loop.noise(512)
+    wanted, pairs = loop.wanted(noise), painter(noise)
+    rows = {}
+    for n in (0, 1):
+        pick = torch.stack([(wanted == c).nonzero()[n, 0] for c in range(len(teachers.classes))])
+        for what, images in zip(("photo", "sketch"), pairs, strict=True):
+            rows[f"{what} {n + 1}"] = images[pick]
+    return plots.png(plots.image_rows(rows, titles=teachers.classes), dpi=80)
+
+
 def baselines() -> bytes:
     """The six baselines and the method, as `bench claims` stored them, beside the paper's."""
     return plots.png(plots.beside_paper(*claims.baselines(claims.stored()), "ToyBox"), dpi=100)
@@ -56,6 +72,6 @@ def baselines() -> bytes:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for draw in (sketch_finds_photos, baselines):
+    for draw in (sketch_finds_photos, scenes, baselines):
         (FOLDER / f"{draw.__name__}.png").write_bytes(draw())
         print(f"wrote {FOLDER.name}/{draw.__name__}.png")

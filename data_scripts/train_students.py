@@ -1,8 +1,10 @@
-"""Rebuilds the shipped students: `python data_scripts/train_students.py [--profile gpu]`."""
+"""Rebuilds the shipped students, and the scenes that ship with them:
+`python data_scripts/train_students.py [--profile gpu]`.
+"""
 
 from build import main
 
-from dfsbir_lite.zoo import STUDENTS
+from dfsbir_lite.zoo import SCENES, STUDENTS
 
 if __name__ == "__main__":
-    main(__doc__, STUDENTS)
+    main(__doc__, (*STUDENTS, SCENES))

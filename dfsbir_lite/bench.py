@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from functools import partial
 from io import BytesIO
+from itertools import islice, product
 from pathlib import Path
 
 import pandas as pd
 from joblib import cpu_count
 
-from dfsbir_lite import claims, pipeline
+from dfsbir_lite import claims, pipeline, zoo
 from dfsbir_lite.checkpoint import write_atomically, write_json
 from dfsbir_lite.experiments import (
     ABLATIONS,
@@ -17,21 +18,30 @@ from dfsbir_lite.experiments import (
     OVERLAP,
     REAL,
     RIVALS,
+    UNHINTED,
     Plan,
     compare,
     open_setting,
 )
+from dfsbir_lite.health import recognised
 from dfsbir_lite.own import imagenet_weights
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.speed import figure, ranking, scaling, startup, steps
 from dfsbir_lite.speed.measures import about_machine, table
+from dfsbir_lite.synthesis import Synthesis, synthesize
+from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
 
 # iterations of each student, where they differ from those of `run`; differences show best before
 # the student has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100}
+STEPS = {"quality": 600, "claims": 100, "samples": 200}
 BACKBONE = "ImageNet backbone"
+ESTIMATORS = {  # those of `bench samples`, as changes to the recipe
+    "two estimators": {},
+    "two estimators, teachers see views": {"views": True},
+    "one scene, teachers see views": {"scene": True, "views": True},
+}
 
 
 def speed(sizes: Profile, options) -> dict:
@@ -94,10 +104,44 @@ def quality(sizes: Profile, options) -> dict:
     On ToyBox with the shipped teachers; on the user's folders with teachers trained there. Prints
     means, the ratios to the student trained on real data and seconds. Resumes.
     """
-    rows = options.rows or _available([*RIVALS, *FROM_TEACHERS])
+    rows = options.rows or _available([*RIVALS, *UNHINTED, *FROM_TEACHERS])
     runs = compare(_plan("quality", sizes, options), rows, _seeds(options), options.workers)
     _tell_left_out(options)
     return {"runs": runs, **_verdicts(runs)}
+
+
+def samples(sizes: Profile, options) -> dict:
+    """How often samples are seen as what they should be, also by a teacher that had no part in it.
+
+    The judge from outside is the unified teacher: trained on the same data, never asked by an
+    estimator. Prints means over seeds of the shares among 1,024 pairs.
+    """
+    teachers = zoo.load_teachers(sizes.name, options.device)
+    outsider = load_or_train("unified", sizes.name, options.device)
+    runs = {}
+    for name, seed in progress(list(product(ESTIMATORS, _seeds(options))), desc="samples"):
+        settings = recipe("kit", refresh_every=0, diversity=0, **ESTIMATORS[name])
+        shared = {"width": sizes.estimator_width, "device": options.device, "seed": seed}
+        loop = synthesize(teachers, settings, steps=options.steps, **shared)
+        *_, _ = islice(loop, options.steps)
+        runs[name, seed] = _seen(loop, teachers, outsider)
+    frame = pd.DataFrame(runs).T.rename_axis(["estimators", "seed"])
+    by_row = frame.groupby(level=0, sort=False)
+    for title, shares in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
+        print(f"{title} over {options.seeds} seeds\n{shares.round(3).to_string()}\n")
+    return {"steps": options.steps, "runs": frame.reset_index().to_dict("records")}
+
+
+def _seen(loop: Synthesis, teachers: Teachers, outsider: Teacher) -> dict[str, float]:
+    noise = loop.noise(1024)
+    wanted = loop.wanted(noise)
+    photos, sketches = loop.sample(noise)
+    return {
+        "photos, teacher": recognised(teachers.photo, photos, wanted),
+        "sketches, teacher": recognised(teachers.sketch, sketches, wanted),
+        "photos, outsider": recognised(outsider, photos, wanted),
+        "sketches, outsider": recognised(outsider, sketches, wanted),
+    }
 
 
 def all_claims(sizes: Profile, options) -> dict:
@@ -191,6 +235,7 @@ def _verdicts(runs: list[dict]) -> dict:
 BENCHES = {
     "quality": quality,
     "claims": all_claims,
+    "samples": samples,
     "speed": speed,
     "teachers": teacher_accuracy,
     "path": from_scratch,
@@ -200,7 +245,7 @@ BENCHES = {
 def command(options) -> None:
     """Runs the bench `options.name`, prints its result and stores it under `options.out`."""
     sizes = profile(options.profile)
-    if options.photos and options.name in ("speed", "teachers"):
+    if options.photos and options.name in ("samples", "speed", "teachers"):
         raise UserError(f"bench {options.name} measures ToyBox: leave --photos and --sketches out")
     if not options.photos:
         need_shipped(sizes.name)

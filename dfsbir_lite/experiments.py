@@ -44,6 +44,7 @@ from dfsbir_lite.zoo import ASSETS
 
 OURS, REAL = "data-free student", "real-data student"
 UNIMODAL = "uni-modal distillation"
+TEXTURES = "textures instead of synthesis"
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,14 @@ STILL = {  # nothing is learnt
 LEARNERS = {
     OURS: _distilled,
     REAL: _real,
-    "textures instead of synthesis": partial(_fed, textures),
+    TEXTURES: partial(_fed, textures),
     UNIMODAL: _apart,
     "Gaussian prior": partial(_fed, gaussian),
     "meta-data": _inverted,
     "alternative data": partial(_fed, alternative),
     "student of a unified teacher": _of_unified,
 }
+WITHOUT_HINTS = (OURS, TEXTURES, UNIMODAL, "Gaussian prior", "meta-data", "alternative data")
 FROM_TEACHERS = {f"{OURS} from teachers": partial(_distilled, start="teachers")}
 
 
@@ -215,6 +217,24 @@ RIVALS = {name: partial(_read, name) for name in STILL} | {
 }
 
 
+# --- rivals that are told the teachers' answers, and not the way to them ----------------------
+
+
+def unhinted(row: str) -> str:
+    """The name of the row of the same student, taught without hints."""
+    return f"{row} without hints"
+
+
+def _without_hints(make: Callable[[Setting], Iterator], setting: Setting) -> Iterator:
+    return make(replace(setting, recipe=recipe("kit", hint=0)))
+
+
+UNHINTED = {
+    unhinted(name): partial(watched, partial(_without_hints, LEARNERS[name]), name, 12)
+    for name in WITHOUT_HINTS
+}
+
+
 # --- the recipe with one change ---------------------------------------------------------------
 
 
@@ -245,6 +265,7 @@ CHANGES = {
     "no relabelling": {"relabel": False},
     "no contours": {"contours": 0},
     "contours for all sketches": {"contours": 1},
+    "one scene": {"scene": True, "views": True},
 }
 
 
@@ -313,7 +334,7 @@ OVERLAP = {
     overlap_row(s): partial(watched, partial(_of_partly_shared, s), overlap_row(s), 1)
     for s in SHARES
 } | {overlap_row(s, "posteriors"): partial(_posteriors_of_partly_shared, s) for s in SHARES}
-ROWS = {**RIVALS, **ABLATIONS, **OVERLAP} | {
+ROWS = {**RIVALS, **UNHINTED, **ABLATIONS, **OVERLAP} | {
     name: partial(watched, make, name, 12) for name, make in FROM_TEACHERS.items()
 }
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dfsbir_lite import losses
 from dfsbir_lite.synthesis import SynthesisStep
-from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.teachers import Teacher, Teachers
 
 YOUNG = 20  # steps in which estimators miss classes in the best of runs
 WINDOW = 5  # looks that must agree: a class may be missing from one batch by chance
@@ -48,6 +48,11 @@ def look(teachers: Teachers, step) -> Look:
         for name, x in images.items()
     }
     return Look(step.index, counts, {m: -float(losses.diversity(x)) for m, x in images.items()})
+
+
+def recognised(judge: Teacher, images: Tensor, wanted: Tensor) -> float:
+    """The share of `images` (N, 3, H, W) that `judge` takes for the `wanted` class (N,)."""
+    return (judge.posteriors(images).argmax(1) == wanted).float().mean().item()
 
 
 def one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:

@@ -179,6 +179,32 @@ def _doubling(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     )
 
 
+def _grid(size: int, width: int) -> tuple[int, list[int]]:
+    """The side of the coarse grid that noise is laid out on, and the widths of what enlarges it.
+
+    The grid is of at most 8 × 8 cells where `size` can be halved so often, and each convolution
+    doubles it, up to half of `size`. The wide ones stay below the full resolution, and a sub-pixel
+    layer is to make the last step: there they would cost several times the teacher.
+    """
+    base, widths = size // 8, [width, width, width // 2]
+    while base > 8 and base % 2 == 0:
+        base //= 2
+        widths.append(max(16, widths[-1] // 2))
+    return base, widths
+
+
+def _enlarging(widths: list[int]) -> nn.Module:
+    doublings = (_doubling(*pair) for pair in pairwise(widths))
+    return nn.Sequential(nn.BatchNorm2d(widths[0]), *chain(*doublings))
+
+
+def _blur(image: torch.Tensor) -> torch.Tensor:
+    """3 × 3 binomial blur, which takes away the checkerboard that sub-pixel layers leave."""
+    for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
+        image = F.avg_pool2d(F.pad(image, pad, mode="replicate"), 2, 1)
+    return image
+
+
 class Estimator(nn.Module):
     """A generator from noise (N, noise_dim) to images (N, 3, size, size) in [0, 1].
 
@@ -187,23 +213,14 @@ class Estimator(nn.Module):
     photos stay coloured fog and sketches smudges, and students learn less from them. Photos
     (`channels=3`) have a smooth background of any colour. Sketches (`channels=1`) are dark on
     white paper: a network that has to find white first takes hundreds of steps.
-
-    Noise is laid out on a coarse grid, of at most 8 × 8 cells where `size` can be halved so often,
-    and each convolution doubles it. The wide ones stay below the full resolution, and a sub-pixel
-    layer makes the last step: there they would cost several times the teacher. A 3 × 3 binomial
-    blur behind it takes away the checkerboard that sub-pixel layers leave.
     """
 
     def __init__(self, size: int, channels: int, noise_dim: int, width: int, objects: int = 4):
         super().__init__()
-        self.width, self.base, self.objects = width, size // 8, objects
-        widths = [width, width, width // 2]
-        while self.base > 8 and self.base % 2 == 0:
-            self.base //= 2
-            widths.append(max(16, widths[-1] // 2))
+        self.width, self.objects = width, objects
+        self.base, widths = _grid(size, width)
         self.project = nn.Linear(noise_dim, width * self.base**2)
-        doublings = (_doubling(*pair) for pair in pairwise(widths))
-        self.body = nn.Sequential(nn.BatchNorm2d(width), *chain(*doublings))
+        self.body = _enlarging(widths)
         self.to_layers = nn.Conv2d(widths[-1], 4 * (channels + 1) * objects, 3, padding=1)
         self.tint = nn.Linear(noise_dim, channels * (objects + 1))
         self.background = nn.Conv2d(widths[-1], channels, 1) if channels == 3 else None
@@ -219,13 +236,66 @@ class Estimator(nn.Module):
         image = self._background(x, tints[0], layers[0].shape[-2:])
         for layer, tint in zip(layers, tints[1:], strict=True):
             image = image.lerp(layer[:, :-1] / 2 + tint, torch.sigmoid(2 * layer[:, -1:]))
-        image = image.float()
-        for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
-            image = F.avg_pool2d(F.pad(image, pad, mode="replicate"), 2, 1)
-        return torch.sigmoid(image).expand(-1, 3, -1, -1)
+        return torch.sigmoid(_blur(image.float())).expand(-1, 3, -1, -1)
 
     def _background(self, features: torch.Tensor, tint: torch.Tensor, size) -> torch.Tensor:
         if self.background is None:
             return (tint + 3.0).expand(-1, -1, *size)
         coarse = self.background(F.adaptive_avg_pool2d(features, 4)) + tint
         return F.interpolate(coarse.contiguous(), size=size, mode="bilinear")
+
+
+class SceneEstimator(nn.Module):
+    """A generator from noise (N, noise_dim) to pairs: one scene, painted and drawn.
+
+    Not in the paper, whose two estimators have nothing in common but the noise. As in `Estimator`,
+    `objects` soft masks are laid over each other before a background, but here photo and sketch
+    share them: the photo shows what is behind each mask, in colour, and the sketch its outline. So
+    a shape has to please both teachers, the one that knows colours and the one that knows lines.
+    How dark an outline is, is up to the object: not all that makes a photo is worth a line.
+
+    `forward` gives photos and sketches, each (N, 3, size, size) in [0, 1].
+    """
+
+    def __init__(self, size: int, noise_dim: int, width: int, objects: int = 5):
+        super().__init__()
+        self.shape = {"size": size, "noise_dim": noise_dim, "width": width, "objects": objects}
+        self.width, self.objects = width, objects
+        self.base, widths = _grid(size, width)
+        self.project = nn.Linear(noise_dim, width * self.base**2)
+        self.body = _enlarging(widths)
+        self.to_masks = nn.Conv2d(widths[-1], 4 * objects, 3, padding=1)
+        self.to_colours = nn.Conv2d(widths[-1], 4 * 3 * objects, 3, padding=1)
+        self.tint = nn.Linear(noise_dim, 3 * (objects + 1))
+        self.ink = nn.Linear(noise_dim, objects)
+        self.background = nn.Conv2d(widths[-1], 3, 1)
+        nn.init.constant_(self.to_masks.bias, -1.5)  # things begin faint, on nearly white paper
+
+    def forward(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.project(noise).view(-1, self.width, self.base, self.base)
+        x = self.body(x.contiguous(memory_format=torch.channels_last))
+        masks = torch.sigmoid(3 * _enlarged(self.to_masks(x))).split(1, dim=1)
+        return self._painted(x, noise, masks), self._drawn(noise, masks)
+
+    def _painted(self, x, noise, masks) -> torch.Tensor:
+        tints = self.tint(noise).float()[:, :, None, None].chunk(self.objects + 1, dim=1)
+        colours = _enlarged(self.to_colours(x)).chunk(self.objects, dim=1)
+        coarse = self.background(F.adaptive_avg_pool2d(x, 8)).float() + tints[0]
+        image = F.interpolate(coarse.contiguous(), size=colours[0].shape[-2:], mode="bilinear")
+        for mask, colour, tint in zip(masks, colours, tints[1:], strict=True):
+            image = image.lerp(colour / 2 + tint, mask)
+        return torch.sigmoid(image)
+
+    def _drawn(self, noise, masks) -> torch.Tensor:
+        dark = torch.sigmoid(self.ink(noise).float() + 1.5)[:, :, None, None].split(1, dim=1)
+        ink = torch.zeros_like(masks[0])
+        for mask, how_dark in zip(masks, dark, strict=True):
+            soft = _blur(mask)
+            line = 4 * soft * (1 - soft) * how_dark  # 0 inside and outside, dark in between
+            ink = line + ink * (1 - mask) * (1 - line)  # an object hides lines behind it
+        return (0.97 - 0.9 * ink).expand(-1, 3, -1, -1)
+
+
+def _enlarged(maps: torch.Tensor) -> torch.Tensor:
+    """The sub-pixel step: maps (N, 4 C, H, W) to smooth ones (N, C, 2 H, 2 W)."""
+    return _blur(F.pixel_shuffle(maps.contiguous(), 2).float())

@@ -24,6 +24,9 @@ class Recipe:
         labels: "noise" takes the wanted class from the noise itself, "teacher" takes the photo
             teacher's arg-max, as the paper does.
         one_way: whether alignment is one-way, see `losses.class_alignment`.
+        scene: whether one estimator makes both images of a pair, see `models.SceneEstimator`.
+        views: whether teachers, guidance network and encoders are shown the estimators' images
+            turned, scaled, shifted and mirrored, at random.
         adv_after: estimator steps before the adversarial term counts.
         adv_masked: whether it counts only samples of the wanted class.
         refresh_every: estimator steps between new noise projections of the estimators; 0 is never.
@@ -46,6 +49,8 @@ class Recipe:
     encoder_lr: float = 3e-3
     labels: str = "noise"
     one_way: bool = False
+    scene: bool = False
+    views: bool = False
     adv_after: int = 0
     adv_masked: bool = False
     refresh_every: int = 0

@@ -3,16 +3,25 @@
 Data-free: this module sees teachers and noise, and cannot import anything that reads images.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dfsbir_lite import losses, ranks
-from dfsbir_lite.checkpoint import restore_optimiser
-from dfsbir_lite.models import Encoders, Estimator
+from dfsbir_lite.augment import jitter
+from dfsbir_lite.checkpoint import (
+    check_fit,
+    load_weights,
+    rebuilding,
+    restore_optimiser,
+    save_weights,
+)
+from dfsbir_lite.models import Encoders, Estimator, SceneEstimator
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError, autocast, unbroken
 from dfsbir_lite.teachers import Teachers
@@ -58,6 +67,7 @@ class Synthesis(Iterator[SynthesisStep]):
         width: int = 64,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        steps: int | None = None,
     ):
         if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
             raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
@@ -72,20 +82,22 @@ class Synthesis(Iterator[SynthesisStep]):
         self.draw = torch.Generator(self.device).manual_seed(ranks.own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
-            shape = {"size": teachers.size, "noise_dim": recipe.noise_dim, "width": width}
-            self.estimators = torch.nn.ModuleDict(
-                {"photo": Estimator(channels=3, **shape), "sketch": Estimator(channels=1, **shape)}
-            ).to(self.device, memory_format=torch.channels_last)
+            self.estimators = new_estimators(recipe, teachers.size, width)
+        self.estimators.to(self.device, memory_format=torch.channels_last)
         parameters = self.estimators.parameters()
         lr, betas = recipe.estimator_lr, (0.5, 0.999)
         self.optimiser = torch.optim.Adam(parameters, lr, betas, fused=True)
         self.joint_pass = ranks.wrap(self.estimators)
-        self.index = 0
+        self.index, self.steps = 0, steps
 
     @unbroken()
     @torch.enable_grad()
     def __next__(self) -> SynthesisStep:
         recipe = self.recipe
+        if self.steps:
+            lr = recipe.estimator_lr * (1 + math.cos(math.pi * min(1, self.index / self.steps))) / 2
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
         if recipe.refresh_every and self.index and self.index % recipe.refresh_every == 0:
             self._refresh()
             for _ in range(recipe.catch_up):
@@ -100,7 +112,13 @@ class Synthesis(Iterator[SynthesisStep]):
         Batch statistics are those of `noise`'s own batch, as in training.
         """
         with torch.no_grad(), autocast(self.device):
-            return self.estimators["photo"](noise), self.estimators["sketch"](noise)
+            return self.paint(noise)
+
+    def paint(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the gradients and the arithmetic of whoever asks."""
+        if self.recipe.scene:
+            return self.estimators["scene"](noise)
+        return self.estimators["photo"](noise), self.estimators["sketch"](noise)
 
     def noise(self, n: int | None = None) -> Tensor:
         """A fresh batch of shared noise (n, noise_dim): standard normal, the wanted class louder.
@@ -162,7 +180,7 @@ class Synthesis(Iterator[SynthesisStep]):
         weights = self.recipe.weights.snapshot()
         noise = self.noise()
         with autocast(self.device):
-            photos, sketches = (self.estimators[m](noise) for m in MODALITIES)
+            photos, sketches = self.paint(noise)
             terms, labels = self._terms(photos, sketches, noise, weights)
         total = losses.weighted(terms, weights)
         detached = {name: term.detach() for name, term in terms.items()}
@@ -171,6 +189,9 @@ class Synthesis(Iterator[SynthesisStep]):
 
     def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
         """Every loss term of one batch, and the classes that were wanted."""
+        spread = losses.diversity(photos) + losses.diversity(sketches)
+        if self.recipe.views:
+            photos, sketches = (self._view(images) for images in (photos, sketches))
         p = self.teachers.photo(photos, moments=True)
         s = self.teachers.sketch(sketches, moments=True)
         if self.recipe.labels == "noise":
@@ -187,7 +208,7 @@ class Synthesis(Iterator[SynthesisStep]):
             "activation": losses.activation(p.features) + losses.activation(s.features),
             "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
             "align": self._where(p_taught & s_taught, align, p.logits, s.logits),
-            "diversity": losses.diversity(photos) + losses.diversity(sketches),
+            "diversity": spread,
         }
         if weights["modal"]:
             seen = self.teachers.guidance(torch.cat([photos, sketches])).logits.chunk(2)
@@ -198,6 +219,9 @@ class Synthesis(Iterator[SynthesisStep]):
                 "sketch", sketches, s.logits, sketch_labels
             )
         return terms, photo_labels
+
+    def _view(self, images: Tensor) -> Tensor:
+        return jitter(images, self.draw).contiguous(memory_format=torch.channels_last)
 
     def _where(self, taught: Tensor, loss: Callable, *rows: Tensor) -> Tensor:
         """`loss` of the `rows` whose wanted class was `taught` (N,): none can judge the others."""
@@ -210,6 +234,16 @@ class Synthesis(Iterator[SynthesisStep]):
         return losses.adversarial(read, logits, labels if self.recipe.adv_masked else None)
 
 
+def new_estimators(recipe: Recipe, size: int, width: int) -> torch.nn.ModuleDict:
+    """Estimators with random weights: one of scenes, or one of photos and one of sketches."""
+    shape = {"size": size, "noise_dim": recipe.noise_dim, "width": width}
+    if recipe.scene:
+        return torch.nn.ModuleDict({"scene": SceneEstimator(**shape)})
+    return torch.nn.ModuleDict(
+        {"photo": Estimator(channels=3, **shape), "sketch": Estimator(channels=1, **shape)}
+    )
+
+
 def synthesize(teachers: Teachers, recipe: Recipe, **options) -> Synthesis:
     """Learns estimators for `teachers`: one optimisation step per `next()`, without end.
 
@@ -217,9 +251,26 @@ def synthesize(teachers: Teachers, recipe: Recipe, **options) -> Synthesis:
         teachers: what is inverted; nothing else is known of the data.
         recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
         options: `encoders` (frozen, for the adversarial term), `width` (of the estimators),
-            `device`, `seed`.
+            `device`, `seed`, `steps` (where the learning rate ends at zero; by default it stays).
     """
     return Synthesis(teachers, recipe, **options)
+
+
+def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict:
+    """Saves an estimator of scenes and its model card beside it; returns the card."""
+    facts = {"architecture": "SceneEstimator", **estimator.shape}
+    return save_weights(path, estimator.state_dict(), {**facts, **card})
+
+
+def load_scenes(path: str | Path) -> SceneEstimator:
+    """Loads what `save_scenes` saved, frozen. Raises UserError, naming the file."""
+    weights, card = load_weights(path)
+    with rebuilding(path):
+        shape = {k: card[k] for k in ("size", "noise_dim", "width", "objects")}
+        check_fit(lambda: SceneEstimator(**shape), weights)
+        estimator = SceneEstimator(**shape)
+        estimator.load_state_dict(weights)
+    return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 class Replay:

@@ -1,29 +1,39 @@
 """The trained networks that ship with the kit, by name: load one, or train a missing one."""
 
+from itertools import islice
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from dfsbir_lite.baselines import RealDataStudent
-from dfsbir_lite.checkpoint import delete, load_weights
+from dfsbir_lite.checkpoint import delete, load_state, load_weights, rebuilding, save_state
 from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.environment import cache_folder
-from dfsbir_lite.models import Encoders
+from dfsbir_lite.health import recognised
+from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import run_to_end, toybox_benchmark
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile
+from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
+from dfsbir_lite.synthesis import load_scenes, save_scenes, synthesize
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
 TEACHERS = ("photo", "sketch", "modality", "unified")
 STUDENTS = ("student", "real_student")
-NAMES = (*TEACHERS, *STUDENTS)
+SCENES = "scenes"  # an estimator, for people to look at what it paints
+NAMES = (*TEACHERS, *STUDENTS, SCENES)
 STEPS = 600  # iterations of the shipped student
+SCENE_STEPS = 1500  # of the shipped estimator of scenes
 COURSE_PER_CLASS = 25  # pictures of each class and modality whose way through training is kept
 
 
-def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teacher | Encoders:
+def load_or_train(
+    name: str, profile_name: str = "laptop", device="cpu"
+) -> Teacher | Encoders | SceneEstimator:
     """The network `name` (see `NAMES`): the shipped one, else a cached one, else trained now.
 
     Raises UserError for unknown names and for damaged files, naming the file.
@@ -31,7 +41,7 @@ def load_or_train(name: str, profile_name: str = "laptop", device="cpu") -> Teac
     if name not in NAMES:
         raise UserError(f"no network {name!r}: choose one of {', '.join(NAMES)}")
     sizes = profile(profile_name)
-    load = load_encoders if name in STUDENTS else load_teacher
+    load = {**dict.fromkeys(STUDENTS, load_encoders), SCENES: load_scenes}.get(name, load_teacher)
     path = find(name, profile_name)
     if not path.is_file():
         build(name, sizes, path, device)
@@ -86,6 +96,8 @@ def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) ->
         return _build_student(sizes, path, device, seed)
     if name == "real_student":
         return _build_real_student(sizes, path, device, seed)
+    if name == SCENES:
+        return _build_scenes(sizes, path, device, seed)
     train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     epochs = 3 if name == "modality" else None  # paper or not paper is easy
     seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
@@ -179,3 +191,52 @@ def _build_real_student(sizes: Profile, path: Path, device, seed: int) -> dict:
     card = save_encoders(path, encoders, card)
     delete(state)
     return card
+
+
+def _build_scenes(sizes: Profile, path: Path, device, seed: int) -> dict:
+    """An estimator of scenes that takes its time to please both teachers; no encoder learns."""
+    teachers = load_teachers(sizes.name, device)
+    settings = recipe("kit", scene=True, views=True, refresh_every=0, diversity=0)
+    loop = synthesize(
+        teachers,
+        settings,
+        width=sizes.estimator_width,
+        device=device,
+        seed=seed,
+        steps=SCENE_STEPS,
+    )
+    state = path.with_suffix(".state")
+    if state.is_file():
+        with rebuilding(state):
+            loop.restore(load_state(state))
+    todo = islice(loop, SCENE_STEPS - loop.index)
+    for step in progress(todo, desc=SCENES, initial=loop.index, total=SCENE_STEPS):
+        if step.index % 50 == 49:
+            save_state(state, loop.state())
+    card = {
+        "name": SCENES,
+        "data": "none: learnt from the photo, sketch and modality teachers alone",
+        "recipe": "kit, one scene, teachers see views, no refresh, no diversity",
+        "steps": SCENE_STEPS,
+        "seed": seed,
+        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
+    }
+    save_scenes(path, loop.estimators["scene"], {})  # scores are those of the rounded weights
+    card |= _judged(load_scenes(path).to(device), teachers, sizes, loop.noise(1024))
+    card = save_scenes(path, loop.estimators["scene"], card)
+    delete(state)
+    return card
+
+
+def _judged(scenes: SceneEstimator, teachers: Teachers, sizes: Profile, noise: Tensor) -> dict:
+    """How often the wanted class is seen, by the own teachers and by one that had no part in it."""
+    outsider = load_or_train("unified", sizes.name, noise.device)
+    wanted = noise[:, : len(teachers.classes)].argmax(1)
+    with torch.no_grad():
+        pairs = dict(zip(("photo", "sketch"), scenes(noise), strict=True))
+    return {
+        "seen_by_teacher": {
+            m: recognised(getattr(teachers, m), x, wanted) for m, x in pairs.items()
+        },
+        "seen_by_unified_teacher": {m: recognised(outsider, x, wanted) for m, x in pairs.items()},
+    }

@@ -37,6 +37,20 @@ def small(monkeypatch, teachers, tiny_recipe):
     monkeypatch.setattr(experiments, "metadata", fast)
 
 
+def test_samples_are_judged_by_their_teachers_and_from_outside(
+    monkeypatch, teachers, tiny, tmp_path, capsys
+):
+    monkeypatch.setattr(bench.zoo, "load_teachers", lambda *given: teachers)
+    monkeypatch.setattr(bench, "load_or_train", lambda *given: teachers.sketch)
+    result = bench.samples(tiny, options(tmp_path))
+    assert len(result["runs"]) == 2 * len(bench.ESTIMATORS)
+    for run in result["runs"]:
+        # here the one from outside is the sketch teacher itself
+        assert run["sketches, outsider"] == run["sketches, teacher"]
+        assert 0 < run["photos, teacher"] < 1 and run["photos, teacher"] != run["photos, outsider"]
+    assert "one scene" in capsys.readouterr().out
+
+
 def options(folder, **changes):
     given = {"out": folder, "steps": 2, "seeds": 2, "first_seed": 0, "device": "cpu", "rows": ()}
     given["workers"] = 1

@@ -96,6 +96,15 @@ def test_a_gaussian_prior_never_sees_an_estimator(setting, monkeypatch):
         experiments.LEARNERS[OURS](setting)
 
 
+def test_rows_without_hints_give_none(setting):
+    weights = []
+    list(experiments._without_hints(lambda s: weights.append(s.recipe.weights) or [], setting))
+    assert weights[0].hint == 0 and weights[0].match == experiments.recipe("kit").weights.match
+    assert set(experiments.UNHINTED) == {
+        f"{row} without hints" for row in experiments.WITHOUT_HINTS
+    }
+
+
 def test_unimodal_students_are_compared_by_features(setting, monkeypatch):
     widths = []
 

@@ -29,9 +29,11 @@ from dfsbir_lite.__main__ import _changes
 from dfsbir_lite.checkpoint import load_state, load_weights, save_state, sha256_of, write_json
 from dfsbir_lite.data import folder_set, read_image
 from dfsbir_lite.export import export_gallery, open_gallery, photos_of_set
+from dfsbir_lite.models import SceneEstimator
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import load_encoders, new_encoders, save_encoders
+from dfsbir_lite.synthesis import load_scenes, save_scenes
 from dfsbir_lite.teachers import load_teacher, save_teacher
 from importers import strokes
 from importers.archives import unpack
@@ -170,7 +172,17 @@ def test_a_damaged_file_never_has_the_hash_of_its_card(student):
     each()
 
 
-@pytest.mark.parametrize("kind, load", [("student", load_encoders), ("teacher", load_teacher)])
+@pytest.fixture
+def scenes(tmp_path) -> Path:
+    path = tmp_path / "scenes.safetensors"
+    save_scenes(path, SceneEstimator(16, 5, 4, objects=2), {"name": "tiny"})
+    return path
+
+
+LOADERS = [("student", load_encoders), ("teacher", load_teacher), ("scenes", load_scenes)]
+
+
+@pytest.mark.parametrize("kind, load", LOADERS)
 def test_cards_that_tell_nonsense(request, kind, load):
     path = request.getfixturevalue(kind)
     _, card = load_weights(path)

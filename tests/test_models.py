@@ -1,5 +1,7 @@
 """The networks: shapes, ranges, and normalisation inside."""
 
+from itertools import chain, islice
+
 import pytest
 import torch
 from torch import nn
@@ -9,8 +11,11 @@ from torchvision.models import resnet18
 from dfsbir_lite import zoo
 from dfsbir_lite.baselines import evaluate
 from dfsbir_lite.data import toybox_set
-from dfsbir_lite.models import Encoders, Estimator, Normalise, SmallResNet
+from dfsbir_lite.health import recognised
+from dfsbir_lite.models import Encoders, Estimator, Normalise, SceneEstimator, SmallResNet
+from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError, profile
+from dfsbir_lite.synthesis import synthesize
 
 
 @pytest.fixture
@@ -70,6 +75,61 @@ def test_the_last_layer_lies_on_top():
 def test_different_noise_gives_different_images():
     images = Estimator(16, 3, 5, 8)(torch.randn(4, 5))
     assert len({image.detach().numpy().tobytes() for image in images}) == 4
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 72])
+def test_a_scene_is_painted_and_drawn(size):
+    torch.manual_seed(0)
+    photos, sketches = SceneEstimator(size, noise_dim=5, width=8)(torch.randn(4, 5) * 10)
+    for images in (photos, sketches):
+        assert images.shape == (4, 3, size, size) and images.dtype == torch.float32
+        assert images.min() >= 0 and images.max() <= 1
+    assert torch.equal(sketches[:, 0], sketches[:, 2])  # grey
+    assert not torch.equal(photos[:, 0], photos[:, 2])
+
+
+def test_scenes_begin_on_nearly_white_paper():
+    torch.manual_seed(0)
+    photos, sketches = SceneEstimator(32, 128, 64)(torch.randn(16, 128))
+    assert sketches.mean() > 0.8 and 0.4 < photos.mean() < 0.6
+
+
+@pytest.fixture
+def scene():
+    """A scene of two things, whose lines are all as dark as can be."""
+    torch.manual_seed(0)
+    estimator = SceneEstimator(16, 5, 8, objects=2)
+    nn.init.zeros_(estimator.ink.weight)
+    nn.init.constant_(estimator.ink.bias, 50.0)
+    return estimator
+
+
+def test_a_sketch_is_the_outline_of_what_the_photo_shows(scene):
+    noise = torch.randn(1, 5)
+    left, nothing = torch.zeros(2, 1, 1, 16, 16)
+    left[..., :8] = 1.0
+    # 1 2 1 over an edge of 1 and 0 is 3/4 and 1/4: lines of 4 · 3/4 · 1/4, as dark as .9 of it
+    expected = torch.full((16,), 0.97)
+    expected[7:9] -= 0.9 * 0.75
+    for masks in ([left, nothing], [nothing, left]):
+        sketch = scene._drawn(noise, masks)
+        torch.testing.assert_close(sketch, expected.expand(1, 3, 16, 16))
+    # what lies in front hides the line, and so it does the colour
+    everything = torch.ones(1, 1, 16, 16)
+    sketch = scene._drawn(noise, [left, everything])
+    torch.testing.assert_close(sketch, torch.full((1, 3, 16, 16), 0.97))
+
+
+def test_photo_and_sketch_share_their_shapes(scene):
+    """With masks that cover all, a photo is its last colour, and the paper stays empty."""
+    noise = torch.randn(6, 5)
+    for layer, bias in ((scene.to_masks, 50.0), (scene.to_colours, 0.0)):
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, bias)
+    photos, sketches = scene(noise)
+    top = torch.sigmoid(scene.tint(noise)[:, -3:])
+    torch.testing.assert_close(photos, top[:, :, None, None].expand(-1, -1, 16, 16))
+    torch.testing.assert_close(sketches, torch.full((6, 3, 16, 16), 0.97))
 
 
 def test_normalise_maps_0_1_around_zero():
@@ -189,3 +249,37 @@ def test_the_student_of_real_data_ships_and_says_what_it_saw():
     pair = [toybox_set(m, "val", profile("laptop"), per_class=10) for m in ("photo", "sketch")]
     measured = evaluate(student.embed, *pair).map_all
     assert measured == pytest.approx(card["seen"]["map_all"], abs=0.1)
+
+
+def test_the_scenes_that_ship_are_what_their_card_says():
+    scenes, card = zoo.load_or_train("scenes"), zoo.card("scenes")
+    loop = synthesize(zoo.load_teachers(), recipe("kit"), seed=5)
+    noise = loop.noise(256)
+    for judge, told in (("photo", "seen_by_teacher"), ("unified", "seen_by_unified_teacher")):
+        seen = recognised(zoo.load_or_train(judge), scenes(noise)[0], loop.wanted(noise))
+        assert seen == pytest.approx(card[told]["photo"], abs=0.06) and seen > 0.8
+
+
+def test_scenes_that_were_interrupted_end_as_if_they_had_not_been(
+    monkeypatch, teachers, tiny, tmp_path
+):
+    monkeypatch.setattr(zoo, "load_teachers", lambda *given: teachers)
+    monkeypatch.setattr(zoo, "load_or_train", lambda *given: teachers.sketch)
+    monkeypatch.setattr(zoo, "SCENE_STEPS", 60)
+    paths = [tmp_path / name / "scenes.safetensors" for name in ("straight", "cut")]
+    zoo.build("scenes", tiny, paths[0])
+    with monkeypatch.context() as cut:
+        cut.setattr(zoo, "islice", lambda loop, n: chain(islice(loop, 55), interrupted()))
+        with pytest.raises(KeyboardInterrupt):
+            zoo.build("scenes", tiny, paths[1])
+    zoo.build("scenes", tiny, paths[1])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert sorted(p.name for p in paths[1].parent.iterdir()) == [
+        "scenes.json",
+        "scenes.safetensors",
+    ]
+
+
+def interrupted():
+    raise KeyboardInterrupt
+    yield

@@ -14,7 +14,7 @@ from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import new_encoders
-from dfsbir_lite.synthesis import LOUDER, Replay, synthesize
+from dfsbir_lite.synthesis import LOUDER, Replay, load_scenes, save_scenes, synthesize
 from dfsbir_lite.teachers import Teacher, Teachers
 
 SMALL = Recipe(weights=Weights(one_hot=1), batch=8, noise_dim=6)
@@ -274,6 +274,72 @@ def test_a_restored_run_goes_on_exactly(teachers, tmp_path):
         assert was.index == now.index and torch.equal(was.noise, now.noise)
         assert torch.equal(was.photos, now.photos) and torch.equal(was.sketches, now.sketches)
     assert changed(snapshot(loop), again) == set()
+
+
+def test_one_scene_makes_both_images_of_a_pair(teachers):
+    loop = start(teachers, scene=True)
+    before = snapshot(loop)
+    step = next(loop)
+    assert step.photos.shape == step.sketches.shape == (8, 3, 16, 16)
+    moved = changed(before, loop)
+    # the sketch teacher alone reaches `ink`, the photo teacher alone `tint`, both the masks
+    assert {"scene.ink.weight", "scene.tint.weight", "scene.to_masks.weight"} <= moved
+    assert all(name.startswith("scene.") for name in before)
+
+
+def test_a_run_of_scenes_is_restored_and_refreshed(teachers, tmp_path):
+    changes = {"scene": True, "views": True, "refresh_every": 3}
+    loop = start(teachers, **changes)
+    list(itertools.islice(loop, 2))
+    save_state(tmp_path / "state", loop.state())
+    expected = list(itertools.islice(loop, 3))
+    again = start(teachers, seed=7, **changes)
+    again.restore(load_state(tmp_path / "state"))
+    for was, now in zip(expected, itertools.islice(again, 3)):
+        assert torch.equal(was.photos, now.photos) and torch.equal(was.sketches, now.sketches)
+
+
+def test_teachers_may_be_shown_views(teachers, encoders, monkeypatch):
+    """What they are shown is turned; what is handed out, and spread out, is not."""
+    monkeypatch.setattr("dfsbir_lite.synthesis.jitter", lambda images, draw: images.flip(3))
+    weights = dict.fromkeys(ESTIMATOR_TERMS, 1.0)
+    step = next(start(teachers, weights, encoders=encoders, views=True))
+    p, s = teachers.photo(step.photos.flip(3)).logits, teachers.sketch(step.sketches.flip(3)).logits
+    read = [
+        encoders.class_logits(images.flip(3), m)
+        for m, images in (("photo", step.photos), ("sketch", step.sketches))
+    ]
+    expected = {
+        "one_hot": losses.one_hot(p, step.labels) + losses.one_hot(s, step.labels),
+        "adv": losses.adversarial(read[0], p) + losses.adversarial(read[1], s),
+        "diversity": losses.diversity(step.photos) + losses.diversity(step.sketches),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(step.terms[name], value, msg=name, atol=1e-4, rtol=1e-4)
+
+
+def test_the_learning_rate_may_end_at_zero(teachers):
+    loop = start(teachers)
+    loop.steps = 4
+    rates = []
+    for _ in itertools.islice(loop, 4):
+        rates.append(loop.optimiser.param_groups[0]["lr"] / loop.recipe.estimator_lr)
+    # a cosine: 1, (1 + cos 45°) / 2, (1 + cos 90°) / 2, (1 + cos 135°) / 2
+    assert rates == pytest.approx([1, 0.853553, 0.5, 0.146447], abs=1e-5)
+    before = snapshot(loop)
+    next(loop)
+    assert not changed(before, loop)
+
+
+def test_scenes_are_saved_and_loaded(teachers, tmp_path):
+    loop = start(teachers, scene=True)
+    next(loop)
+    path, estimator = tmp_path / "scenes.safetensors", loop.estimators["scene"]
+    save_scenes(path, estimator, {"name": "scenes"})
+    again, noise = load_scenes(path), loop.noise(8)
+    assert not again.training and not any(p.requires_grad for p in again.parameters())
+    for was, now in zip(estimator.eval()(noise), again(noise), strict=True):
+        torch.testing.assert_close(was, now, atol=0.01, rtol=0)  # weights are rounded
 
 
 def test_settings_that_make_no_sense(teachers):

@@ -86,7 +86,7 @@ def synthesis_floor(loop: Distillation) -> Step:
     def step():
         noise = made.noise()
         with autocast(loop.device):
-            photos, sketches = (made.estimators[m](noise) for m in ("photo", "sketch"))
+            photos, sketches = made.paint(noise)
             outputs = (
                 teachers.photo.network(photos),
                 teachers.sketch.network(sketches),
