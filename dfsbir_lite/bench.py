@@ -35,7 +35,7 @@ from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, tea
 
 # iterations of each student, where they differ from those of `run`; differences show best before
 # the student has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100, "samples": 200}
+STEPS = {"quality": 600, "claims": 100, "samples": 1500}
 BACKBONE = "ImageNet backbone"
 ESTIMATORS = {  # those of `bench samples`, as changes to the recipe
     "two estimators": {},
