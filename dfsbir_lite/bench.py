@@ -114,17 +114,23 @@ def samples(sizes: Profile, options) -> dict:
     """How often samples are seen as what they should be, also by a teacher that had no part in it.
 
     The judge from outside is the unified teacher: trained on the same data, never asked by an
-    estimator. Prints means over seeds of the shares among 1,024 pairs.
+    estimator. Prints means over seeds of the shares among 1,024 pairs. Resumes.
     """
     teachers = zoo.load_teachers(sizes.name, options.device)
     outsider = load_or_train("unified", sizes.name, options.device)
+    folder = Path(options.out) / f"samples-{sizes.name}-{options.steps}"
+    known = pipeline.open_run(folder, {"teachers": pipeline.fingerprint(teachers)})
     runs = {}
     for name, seed in progress(list(product(ESTIMATORS, _seeds(options))), desc="samples"):
-        settings = recipe("kit", refresh_every=0, diversity=0, **ESTIMATORS[name])
-        shared = {"width": sizes.estimator_width, "device": options.device, "seed": seed}
-        loop = synthesize(teachers, settings, steps=options.steps, **shared)
-        *_, _ = islice(loop, options.steps)
-        runs[name, seed] = _seen(loop, teachers, outsider)
+        if (row := f"{name}, seed {seed}") not in known:
+            settings = recipe("kit", refresh_every=0, diversity=0, **ESTIMATORS[name])
+            shared = {"width": sizes.estimator_width, "device": options.device, "seed": seed}
+            loop = synthesize(teachers, settings, steps=options.steps, **shared)
+            for _ in islice(loop, options.steps):
+                pass
+            known[row] = _seen(loop, teachers, outsider)
+            write_json(folder / "scores.json", known)
+        runs[name, seed] = known[row]
     frame = pd.DataFrame(runs).T.rename_axis(["estimators", "seed"])
     by_row = frame.groupby(level=0, sort=False)
     for title, shares in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():

@@ -49,6 +49,8 @@ def test_samples_are_judged_by_their_teachers_and_from_outside(
         assert run["sketches, outsider"] == run["sketches, teacher"]
         assert 0 < run["photos, teacher"] < 1 and run["photos, teacher"] != run["photos, outsider"]
     assert "one scene" in capsys.readouterr().out
+    monkeypatch.setattr(bench, "synthesize", None)  # what is there is not made again
+    assert bench.samples(tiny, options(tmp_path)) == result
 
 
 def options(folder, **changes):
