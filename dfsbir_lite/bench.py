@@ -23,14 +23,13 @@ from dfsbir_lite.experiments import (
     compare,
     open_setting,
 )
-from dfsbir_lite.health import recognised
+from dfsbir_lite.health import judged
 from dfsbir_lite.own import imagenet_weights
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.speed import figure, ranking, scaling, startup, steps
 from dfsbir_lite.speed.measures import about_machine, table
-from dfsbir_lite.synthesis import Synthesis, synthesize
-from dfsbir_lite.teachers import Teacher, Teachers
+from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
 
 # iterations of each student, where they differ from those of `run`; differences show best before
@@ -128,7 +127,9 @@ def samples(sizes: Profile, options) -> dict:
             loop = synthesize(teachers, settings, steps=options.steps, **shared)
             for _ in islice(loop, options.steps):
                 pass
-            known[row] = _seen(loop, teachers, outsider)
+            noise = loop.noise(1024)
+            seen = judged(loop.sample(noise), loop.wanted(noise), teachers, outsider)
+            known[row] = {f"{m}, {by}": x for by, both in seen.items() for m, x in both.items()}
             write_json(folder / "scores.json", known)
         runs[name, seed] = known[row]
     frame = pd.DataFrame(runs).T.rename_axis(["estimators", "seed"])
@@ -136,18 +137,6 @@ def samples(sizes: Profile, options) -> dict:
     for title, shares in {"mean": by_row.mean(), "standard deviation": by_row.std()}.items():
         print(f"{title} over {options.seeds} seeds\n{shares.round(3).to_string()}\n")
     return {"steps": options.steps, "runs": frame.reset_index().to_dict("records")}
-
-
-def _seen(loop: Synthesis, teachers: Teachers, outsider: Teacher) -> dict[str, float]:
-    noise = loop.noise(1024)
-    wanted = loop.wanted(noise)
-    photos, sketches = loop.sample(noise)
-    return {
-        "photos, teacher": recognised(teachers.photo, photos, wanted),
-        "sketches, teacher": recognised(teachers.sketch, sketches, wanted),
-        "photos, outsider": recognised(outsider, photos, wanted),
-        "sketches, outsider": recognised(outsider, sketches, wanted),
-    }
 
 
 def all_claims(sizes: Profile, options) -> dict:

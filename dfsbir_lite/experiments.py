@@ -220,17 +220,12 @@ RIVALS = {name: partial(_read, name) for name in STILL} | {
 # --- rivals that are told the teachers' answers, and not the way to them ----------------------
 
 
-def unhinted(row: str) -> str:
-    """The name of the row of the same student, taught without hints."""
-    return f"{row} without hints"
-
-
 def _without_hints(make: Callable[[Setting], Iterator], setting: Setting) -> Iterator:
     return make(replace(setting, recipe=recipe("kit", hint=0)))
 
 
 UNHINTED = {
-    unhinted(name): partial(watched, partial(_without_hints, LEARNERS[name]), name, 12)
+    f"{name} without hints": partial(watched, partial(_without_hints, LEARNERS[name]), name, 12)
     for name in WITHOUT_HINTS
 }
 

@@ -55,6 +55,27 @@ def recognised(judge: Teacher, images: Tensor, wanted: Tensor) -> float:
     return (judge.posteriors(images).argmax(1) == wanted).float().mean().item()
 
 
+def judged(
+    pairs: tuple[Tensor, Tensor], wanted: Tensor, teachers: Teachers, outsider: Teacher
+) -> dict[str, dict[str, float]]:
+    """How often photos and sketches are seen as `wanted` (N,), by whom, and of which modality.
+
+    Args:
+        outsider: a unified teacher, which judges both and had no part in making them.
+    """
+    judges = {
+        "seen_by_teacher": (teachers.photo, teachers.sketch),
+        "seen_by_unified_teacher": (outsider, outsider),
+    }
+    return {
+        told: {
+            modality: recognised(judge, images, wanted)
+            for modality, judge, images in zip(("photo", "sketch"), both, pairs, strict=True)
+        }
+        for told, both in judges.items()
+    }
+
+
 def one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:
     """The first of `images` (N, 3, H, W) with each label (N,) below `classes`; white if none.
 

@@ -4,14 +4,13 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from dfsbir_lite.baselines import RealDataStudent
 from dfsbir_lite.checkpoint import delete, load_state, load_weights, rebuilding, save_state
 from dfsbir_lite.course import Course, load_course, recorder
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.environment import cache_folder
-from dfsbir_lite.health import recognised
+from dfsbir_lite.health import judged
 from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import run_to_end, toybox_benchmark
 from dfsbir_lite.recipes import recipe
@@ -222,21 +221,11 @@ def _build_scenes(sizes: Profile, path: Path, device, seed: int) -> dict:
         "command": f"python data_scripts/train_students.py --profile {sizes.name}",
     }
     save_scenes(path, loop.estimators["scene"], {})  # scores are those of the rounded weights
-    card |= _judged(load_scenes(path).to(device), teachers, sizes, loop.noise(1024))
+    noise = loop.noise(1024)
+    with torch.no_grad():
+        pairs = load_scenes(path).to(device)(noise)
+    outsider = load_or_train("unified", sizes.name, device)
+    card |= judged(pairs, loop.wanted(noise), teachers, outsider)
     card = save_scenes(path, loop.estimators["scene"], card)
     delete(state)
     return card
-
-
-def _judged(scenes: SceneEstimator, teachers: Teachers, sizes: Profile, noise: Tensor) -> dict:
-    """How often the wanted class is seen, by the own teachers and by one that had no part in it."""
-    outsider = load_or_train("unified", sizes.name, noise.device)
-    wanted = noise[:, : len(teachers.classes)].argmax(1)
-    with torch.no_grad():
-        pairs = dict(zip(("photo", "sketch"), scenes(noise), strict=True))
-    return {
-        "seen_by_teacher": {
-            m: recognised(getattr(teachers, m), x, wanted) for m, x in pairs.items()
-        },
-        "seen_by_unified_teacher": {m: recognised(outsider, x, wanted) for m, x in pairs.items()},
-    }

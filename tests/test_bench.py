@@ -46,8 +46,9 @@ def test_samples_are_judged_by_their_teachers_and_from_outside(
     assert len(result["runs"]) == 2 * len(bench.ESTIMATORS)
     for run in result["runs"]:
         # here the one from outside is the sketch teacher itself
-        assert run["sketches, outsider"] == run["sketches, teacher"]
-        assert 0 < run["photos, teacher"] < 1 and run["photos, teacher"] != run["photos, outsider"]
+        assert run["sketch, seen_by_unified_teacher"] == run["sketch, seen_by_teacher"]
+        own, outside = run["photo, seen_by_teacher"], run["photo, seen_by_unified_teacher"]
+        assert 0 < own < 1 and own != outside
     assert "one scene" in capsys.readouterr().out
     monkeypatch.setattr(bench, "synthesize", None)  # what is there is not made again
     assert bench.samples(tiny, options(tmp_path)) == result
