@@ -26,17 +26,17 @@ def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: floa
     cos, sin = scale * angle.cos(), scale * angle.sin()
     dx, dy = _uniform((2, n), -0.2, 0.2, draw)  # the frame is 2 wide in grid units
     rows = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], dim=1)
-    # what `affine_grid` gives, as one product, which takes a fifth of its time
-    height, width = images.shape[2:]
-    grid = rows.view(2 * n, 3) @ _pixels(height, width, draw.device)
-    grid = grid.view(n, 2, height, width).permute(0, 2, 3, 1)
+    # what `affine_grid` gives, as sums of a row and a column: faster
+    across, down, shift = rows.view(2 * n, 3, 1, 1).unbind(1)
+    x, y = (_centres(side, draw.device) for side in (images.shape[3], images.shape[2]))
+    grid = (across * x + (down * y[:, None] + shift)).view(n, 2, len(y), len(x))
+    grid = grid.permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _pixels(height: int, width: int, device: torch.device) -> Tensor:
-    """Rows x, y and 1 of every pixel's centre in grid units, (3, height * width)."""
-    y, x = ((2 * torch.arange(n, device=device) + 1) / n - 1 for n in (height, width))
-    return torch.cartesian_prod(y, x, torch.ones(1, device=device)).T[[1, 0, 2]]
+def _centres(pixels: int, device: torch.device) -> Tensor:
+    """The pixels' centres along one side, in grid units."""
+    return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1
 
 
 def mix(images: Tensor, draw: torch.Generator) -> Tensor:

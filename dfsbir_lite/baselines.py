@@ -93,7 +93,7 @@ class FedStudent(Iterator[Encoders]):
         device: torch.device | str = "cpu",
         seed: int = 0,
     ):
-        self.source, self.teachers, self.steps = source, teachers, steps
+        self.source, self.teachers, self.steps = source, teachers.folded(), steps
         self.learner = Learner(encoders, recipe, steps, torch.device(device))
         self.draw = torch.Generator(device).manual_seed(seed)
 

@@ -206,7 +206,8 @@ def _mean_square(values: Tensor) -> Tensor:
 
 def _variance(values: Tensor) -> Tensor:
     n = values.numel()
-    return _mean_square(values - values.mean()) * (n / (n - 1))
+    wide = values.to(torch.promote_types(values.dtype, torch.float32), copy=True)
+    return _mean_square(wide.sub_(wide.mean())) * (n / (n - 1))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

@@ -112,6 +112,10 @@ class Learner:
         self.together = together
         self.joint_pass = ranks.wrap(self.encoders) if together else ranks.alone
         self.index = 0
+        states = (chain(m.parameters(), m.buffers()) for m in (self.averaged, self.encoders))
+        pairs = list(zip(*states, strict=True))
+        self._weights = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     def step(
         self, photos, sketches, photo_targets, sketch_targets, photo_maps=(), sketch_maps=()
@@ -183,13 +187,9 @@ class Learner:
     def _average(self) -> None:
         # a young average would remember the random start: let it catch up fast at first
         keep = min(self.recipe.ema, self.index / (self.index + 10))
-        states = (chain(m.parameters(), m.buffers()) for m in (self.averaged, self.encoders))
-        pairs = list(zip(*states, strict=True))
-        weights = zip(*(pair for pair in pairs if pair[0].is_floating_point()))
-        get_ema_multi_avg_fn(keep)(*map(list, weights), None)
-        for mine, theirs in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(theirs)
+        get_ema_multi_avg_fn(keep)(*map(list, zip(*self._weights, strict=True)), None)
+        for mine, theirs in self._counts:
+            mine.copy_(theirs)
 
     def state(self) -> dict:
         """All that `restore` needs to go on exactly from here."""
@@ -278,6 +278,7 @@ class Distillation(Iterator[DistillStep]):
         self.device = torch.device(device)
         recipe = replace(recipe, batch=ranks.part_of(recipe.batch))
         self.teachers, self.recipe, self.steps, self.index = teachers, recipe, steps, 0
+        self.judges = teachers.to(self.device).folded()
         total = steps * recipe.encoder_steps
         self.learner = Learner(encoders, recipe, total, self.device, together=ranks.count() > 1)
         self.synthesis = Synthesis(
@@ -310,7 +311,7 @@ class Distillation(Iterator[DistillStep]):
 
     def learn(self) -> dict[str, Tensor]:
         """One optimisation step of the encoders, on what is remembered; its loss terms."""
-        return teach(self.learner, self.teachers, *self.pictures(), self.draw)
+        return teach(self.learner, self.judges, *self.pictures(), self.draw)
 
     def pictures(self) -> tuple[Tensor, Tensor]:
         """Photos (N, 3, H, W) and sketches (N, 1, H, W) from memory; some of these give way to

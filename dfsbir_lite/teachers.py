@@ -154,6 +154,17 @@ class Teacher(nn.Module):
         wide.taught = torch.cat([self.taught, torch.tensor([False])])[places]
         return wide
 
+    def folded(self) -> "Teacher":
+        """A copy to be asked often: see `SmallResNet.folded`. Moments are gone from it.
+
+        A network of another kind stays as it is.
+        """
+        if not isinstance(self.network, SmallResNet):
+            return self
+        fast = Teacher(self.network.folded(), self.classes, self.size)
+        fast.taught = self.taught
+        return fast
+
     @property
     def proxies(self) -> Tensor:
         """Class proxies (C, D): the rows of the last layer."""
@@ -217,6 +228,10 @@ class Teachers:
     @property
     def size(self) -> int:
         return self.photo.size
+
+    def folded(self) -> "Teachers":
+        """All three as `Teacher.folded` has them."""
+        return Teachers(*(t.folded() for t in (self.photo, self.sketch, self.guidance)))
 
     def to(self, device) -> "Teachers":
         """Moves all three to `device`, in the memory layout that convolutions like best."""

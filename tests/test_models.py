@@ -180,6 +180,25 @@ def test_small_resnet():
     assert network.stages(torch.rand(1, 4, 16, 16)).shape == (1, 12, 4, 4)
 
 
+@pytest.mark.parametrize("shape", [{}, {"blocks": 2, "stride": 4}])
+def test_a_folded_network_reads_the_same_without_batch_norms(shape):
+    network = SmallResNet((4, 8), 5, **shape)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # as training leaves them
+            for values in (layer.weight, layer.running_var):
+                nn.init.uniform_(values, 0.5, 2)
+            for values in (layer.bias, layer.running_mean):
+                nn.init.uniform_(values, -1, 1)
+    images, folded = torch.rand(3, 3, 32, 32), network.eval().folded()
+    before = images.clone()
+    (mine, my_maps), (theirs, their_maps) = folded.read(images), network.read(images)
+    assert torch.equal(images, before)
+    torch.testing.assert_close([mine, *my_maps], [theirs, *their_maps], rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    assert not any(p.requires_grad for p in folded.parameters())
+
+
 def test_embeddings_have_unit_length_and_belong_to_a_modality(encoders):
     images = torch.rand(5, 3, 16, 16)
     photo, sketch = encoders.embed(images, "photo"), encoders.embed(images, "sketch")

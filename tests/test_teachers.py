@@ -58,6 +58,19 @@ def test_maps_are_what_the_stages_put_out(teacher, images):
     assert Teacher(plain, CLASSES, 16)(images).maps == []
 
 
+def test_a_folded_teacher_says_the_same(teacher, images):
+    wide = teacher.widened((*CLASSES, "dog"))
+    folded, whole = wide.folded()(images), wide(images)
+    torch.testing.assert_close(folded, whole, rtol=1e-4, atol=1e-5)
+    assert wide.folded().taught.tolist() == [True, True, True, False]
+    assert wide.folded().classes == wide.classes and wide.folded()(images, moments=True)[2] == []
+
+
+def test_a_network_of_another_kind_is_not_folded():
+    plain = Teacher(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), CLASSES, 16)
+    assert plain.folded() is plain
+
+
 def test_moments_are_those_of_the_real_layer_inputs(teacher, images):
     seen = []
     layers = [m for m in teacher.network.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -100,7 +100,10 @@ def synthesis_floor(loop: Distillation) -> Step:
 
 
 def encoder_floor(loop: Distillation) -> Step:
-    """Bare forward of the teachers, forward and backward of the encoders, on one fixed batch."""
+    """Bare forward of the teachers, forward and backward of the encoders, on one fixed batch.
+
+    The teachers are as they were given; the step itself asks `Teachers.folded` ones.
+    """
     photos, sketches = loop.pictures()
     sketches = sketches.expand(-1, 3, -1, -1).contiguous()
     learner, teachers = loop.learner, loop.teachers
