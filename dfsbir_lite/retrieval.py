@@ -19,9 +19,9 @@ from dfsbir_lite.runtime import UserError
 # An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
 CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
 
-ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
+HELD = 2**25  # cosines that scoring keeps at a time, of all threads together: 134 MB
 
-MANY = 100  # ties of a query, from which on sorting all items is faster than looking at each tie
+ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
 
 
 @dataclass(frozen=True)
@@ -188,60 +188,43 @@ def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
     return (precision * top).sum(1) / total.clamp(min=1)
 
 
-def score(
-    queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor, chunk: int = 16
-) -> Scores:
+def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
     """Ranks the gallery for every query and scores the rankings, as `average_precision` does.
 
-    All figures follow from the ranks of the relevant items. So the cosines of a query are sorted
-    as bare numbers, which is many times faster than sorting the items with them.
+    All figures follow from the ranks of the relevant items, which `counting` finds without sorting
+    the others. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
         query_labels, gallery_labels: (Q,), (G,); equal labels are relevant to each other.
-        chunk: queries that a thread ranks at a time: memory does not grow with Q × G.
 
     Raises UserError if either side is empty.
     """
     if not len(queries) or not len(gallery):
         raise UserError("retrieval needs at least one query and one gallery image")
-    rows, columns = _unit(queries).cpu().numpy(), -_unit(gallery).cpu().numpy().T
-    labels, item_labels = query_labels.cpu().numpy(), gallery_labels.cpu().numpy()
+    from dfsbir_lite import counting  # its compiler takes half a second to import
 
-    def figures(label, part: np.ndarray) -> np.ndarray:
-        ranks = _ranks(part @ columns, np.flatnonzero(item_labels == label))
-        return _figures(ranks, len(gallery)).sum(1)
+    rows = _unit(queries).cpu().numpy()
+    columns = np.ascontiguousarray(-_unit(gallery).cpu().numpy().T)
+    labels, item_labels = query_labels.cpu().numpy(), gallery_labels.cpu().numpy()
+    threads = torch.get_num_threads()
+    chunk = max(1, min(128, HELD // (threads * len(gallery))))
+
+    def figures(parts) -> np.ndarray:
+        """The sums of `parts`, whose products share one place: new memory costs as much again."""
+        place, sums = np.empty((chunk, len(gallery)), columns.dtype), np.zeros(5)
+        for label, part in parts:
+            distances = np.matmul(part, columns, out=place[: len(part)])
+            ranks = counting.ranks(distances, np.flatnonzero(item_labels == label))
+            sums += _figures(ranks, len(gallery)).sum(1)
+        return sums
 
     alike = {label: rows[labels == label] for label in np.intersect1d(labels, item_labels)}
-    parts = [(k, v[i : i + chunk]) for k, v in alike.items() for i in range(0, len(v), chunk)]
-    # each thread makes its own products and sorts: numpy lets go of the GIL in both
-    threads = ThreadPoolExecutor(torch.get_num_threads())
-    with ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"), threads as pool:
-        sums = sum(pool.map(lambda part: figures(*part), parts), np.zeros(5))
+    parts = [(k, part) for k, v in alike.items() for part in np.array_split(v, -(-len(v) // chunk))]
+    # each thread makes its own products and counts, and lets go of the GIL in both
+    with ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        sums = sum(pool.map(figures, (parts[i::threads] for i in range(threads))), np.zeros(5))
     return Scores(*(sums / len(queries)).tolist())
-
-
-def _ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Ranks (Q, R) of the items `relevant` (R,), from 1, rising, by `distances` (Q, G)."""
-    return np.stack([_ranks_of_one(row, relevant) for row in distances])
-
-
-def _ranks_of_one(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Ranks (R,) for one query's `distances` (G,); items of equal distance keep their order."""
-    mine = np.sort(distances[relevant])
-    # What lies behind the last relevant item does not count; made equal, it is soon sorted.
-    behind = np.nextafter(mine[-1], np.inf, dtype=mine.dtype)
-    ranked = np.minimum(distances, behind)
-    ranked.sort()
-    ranks = ranked.searchsorted(mine) + 1
-    after = ranked.take(ranks, mode="clip")
-    ties = np.unique(mine[after == mine])
-    if len(ties) > MANY:
-        return np.flatnonzero(np.isin(np.argsort(distances, kind="stable"), relevant)) + 1
-    for tie in ties:
-        equal = np.flatnonzero(distances == tie)
-        ranks[mine == tie] += equal.searchsorted(relevant[distances[relevant] == tie])
-    return ranks
 
 
 def _figures(ranks: np.ndarray, size: int) -> np.ndarray:
