@@ -27,7 +27,7 @@ from dfsbir_lite.health import judged
 from dfsbir_lite.own import imagenet_weights
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
-from dfsbir_lite.speed import figure, ranking, scaling, startup, steps
+from dfsbir_lite.speed import compiled, figure, ranking, scaling, startup, steps
 from dfsbir_lite.speed.measures import about_machine, table
 from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
@@ -55,6 +55,7 @@ def speed(sizes: Profile, options) -> dict:
         ranking.measure_search,
         partial(startup.measure_toybox, sizes),
         startup.measure_imports,
+        partial(compiled.measure, sizes, device),
     )
     measures = [m for part in progress(parts, desc="speed") for m in part()]
     costs = scaling.measure(device=device)

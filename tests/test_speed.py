@@ -10,8 +10,9 @@ import torch
 from dfsbir_lite import runtime, zoo
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import autocast, full_precision, has_bfloat16, profile
-from dfsbir_lite.speed import figure, scaling, startup, steps
+from dfsbir_lite.speed import compiled, figure, scaling, startup, steps
 from dfsbir_lite.speed.measures import Measure, interleave, ratio, table
+from dfsbir_lite.students import new_encoders
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,30 @@ def test_an_import_adds_little_to_that_of_torch():
     assert all(m.value >= 0 and m.most == 0.3 for m in startup.measure_imports(times=1))
 
 
+def test_what_compiling_brings_is_told_where_it_can_be_done(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    first, second, *pays = compiled.measure(profile("laptop"), rounds=3)
+    assert first.unit == "s" and second.unit == "×" and 0.3 < second.value < 3
+    assert len(pays) <= 1 and all(m.value > 0 for m in pays)
+
+    def nothing(network):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", nothing)
+    assert compiled.measure(profile("laptop")) == []
+
+
+@pytest.mark.slow
+def test_an_encoder_can_be_compiled_and_reads_the_same():
+    network = new_encoders(profile("laptop"), classes=12).photo.eval()
+    images = torch.rand(4, 3, 32, 32)
+    try:
+        read = torch.compile(network)(images)
+    except RuntimeError:
+        pytest.skip("no C++ compiler")
+    torch.testing.assert_close(read, network(images), rtol=1e-4, atol=1e-4)
+
+
 RANGES = {"batch": (8, 16), "resolution": (32,), "classes": (12,), "gallery": (50, 100)}
 
 
@@ -171,13 +196,14 @@ def test_costs_are_measured_along_every_axis_and_drawn():
 def test_the_bench_stores_every_part_and_its_figure(monkeypatch, tmp_path, capsys):
     made = [Measure("part", "ours / floor", 1.1, "×", most=1.15)]
     parts = ("steps.measure", "ranking.measure_evaluation", "ranking.measure_search")
-    for name in (*parts, "startup.measure_toybox", "startup.measure_imports"):
+    parts += ("startup.measure_toybox", "startup.measure_imports", "compiled.measure")
+    for name in parts:
         monkeypatch.setattr(f"dfsbir_lite.speed.{name}", lambda *a: made)
     cost = scaling.Cost("batch", 8, 0.5, None)
     monkeypatch.setattr(scaling, "measure", lambda **_: [cost])
     assert main(["bench", "speed", "--out", str(tmp_path)]) == 0
     stored = json.loads((tmp_path / "speed-laptop.json").read_text())
-    assert stored["measures"] == 5 * [{**asdict(made[0]), "met": True}]
+    assert stored["measures"] == 6 * [{**asdict(made[0]), "met": True}]
     assert stored["costs"] == [asdict(cost)] and stored["machine"]["cores"] > 0
     assert (tmp_path / "speed-laptop.png").read_bytes().startswith(b"\x89PNG")
-    assert capsys.readouterr().out.count("≤ 1.15") == 5
+    assert capsys.readouterr().out.count("≤ 1.15") == 6
