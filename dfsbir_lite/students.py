@@ -278,7 +278,6 @@ class Distillation(Iterator[DistillStep]):
         self.device = torch.device(device)
         recipe = replace(recipe, batch=ranks.part_of(recipe.batch))
         self.teachers, self.recipe, self.steps, self.index = teachers, recipe, steps, 0
-        self.judges = teachers.to(self.device).folded()
         total = steps * recipe.encoder_steps
         self.learner = Learner(encoders, recipe, total, self.device, together=ranks.count() > 1)
         self.synthesis = Synthesis(
@@ -311,7 +310,7 @@ class Distillation(Iterator[DistillStep]):
 
     def learn(self) -> dict[str, Tensor]:
         """One optimisation step of the encoders, on what is remembered; its loss terms."""
-        return teach(self.learner, self.judges, *self.pictures(), self.draw)
+        return teach(self.learner, self.synthesis.judges, *self.pictures(), self.draw)
 
     def pictures(self) -> tuple[Tensor, Tensor]:
         """Photos (N, 3, H, W) and sketches (N, 1, H, W) from memory; some of these give way to

@@ -77,6 +77,7 @@ class Synthesis(Iterator[SynthesisStep]):
             )
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
+        self.judges = self.teachers.folded()  # for what is asked without moments
         self.taught = {m: getattr(self.teachers, m).taught.to(self.device) for m in MODALITIES}
         self.complete = all(taught.all().item() for taught in self.taught.values())
         self.draw = torch.Generator(self.device).manual_seed(ranks.own_seed(seed))
@@ -211,7 +212,7 @@ class Synthesis(Iterator[SynthesisStep]):
             "diversity": spread,
         }
         if weights["modal"]:
-            seen = self.teachers.guidance(torch.cat([photos, sketches])).logits.chunk(2)
+            seen = self.judges.guidance(torch.cat([photos, sketches])).logits.chunk(2)
             terms["modal"] = losses.modality_guidance(*seen)
         if weights["adv"] and self.encoders is not None and self.index >= self.recipe.adv_after:
             terms["adv"] = self._adversarial("photo", photos, p.logits, photo_labels)

@@ -1,4 +1,7 @@
-"""Training steps against their floor, and against the way the released code writes them."""
+"""Training steps against their floor, and against the way the released code writes them.
+
+Floors run the networks as they were given; the steps themselves ask `Teachers.folded` ones.
+"""
 
 from collections.abc import Callable
 
@@ -100,10 +103,7 @@ def synthesis_floor(loop: Distillation) -> Step:
 
 
 def encoder_floor(loop: Distillation) -> Step:
-    """Bare forward of the teachers, forward and backward of the encoders, on one fixed batch.
-
-    The teachers are as they were given; the step itself asks `Teachers.folded` ones.
-    """
+    """Bare forward of the teachers, forward and backward of the encoders, on one fixed batch."""
     photos, sketches = loop.pictures()
     sketches = sketches.expand(-1, 3, -1, -1).contiguous()
     learner, teachers = loop.learner, loop.teachers
@@ -140,6 +140,7 @@ def released_way(teachers: Teachers, sizes: Profile, device: str = "cpu") -> Dis
     """
     twice = Teachers(*map(_read_twice, (teachers.photo, teachers.sketch, teachers.guidance)))
     loop = running(twice, sizes, device)
+    loop.synthesis.judges = twice
     frozen = (twice.photo, twice.sketch, twice.guidance, loop.encoders)
     for network in (*frozen, loop.learner.encoders, loop.synthesis.estimators):
         network.to(memory_format=torch.contiguous_format).requires_grad_(True)
