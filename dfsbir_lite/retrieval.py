@@ -212,7 +212,8 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
 
     def figures(parts) -> np.ndarray:
         """The sums of `parts`, whose products share one place: new memory costs as much again."""
-        place, sums = np.empty((chunk, len(gallery)), columns.dtype), np.zeros(5)
+        place = np.empty((chunk, len(gallery)), np.result_type(rows, columns))
+        sums = np.zeros(5)
         for label, part in parts:
             distances = np.matmul(part, columns, out=place[: len(part)])
             ranks = counting.ranks(distances, np.flatnonzero(item_labels == label))

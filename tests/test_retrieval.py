@@ -122,6 +122,12 @@ def test_only_directions_count(random_case):
     )
 
 
+@pytest.mark.parametrize("double", [0, 2])
+def test_the_two_sides_may_differ_in_precision(random_case, double):
+    case = [x.double() if i == double else x for i, x in enumerate(random_case)]
+    assert score(*case).map_all == near(score(*random_case).map_all)
+
+
 @pytest.mark.parametrize("queries, gallery", [(0, 3), (3, 0)])
 def test_nothing_to_rank(queries, gallery):
     with pytest.raises(UserError, match="at least one query"):

@@ -1,7 +1,4 @@
-"""Training steps against their floor, and against the way the released code writes them.
-
-Floors run the networks as they were given; the steps themselves ask `Teachers.folded` ones.
-"""
+"""Training steps against their floor, and against the way the released code writes them."""
 
 from collections.abc import Callable
 
@@ -93,7 +90,7 @@ def synthesis_floor(loop: Distillation) -> Step:
             outputs = (
                 teachers.photo.network(photos),
                 teachers.sketch.network(sketches),
-                teachers.guidance.network(torch.cat([photos, sketches])),
+                made.judges.guidance.network(torch.cat([photos, sketches])),
                 encoders.photo(photos),
                 encoders.sketch(sketches),
             )
@@ -106,7 +103,7 @@ def encoder_floor(loop: Distillation) -> Step:
     """Bare forward of the teachers, forward and backward of the encoders, on one fixed batch."""
     photos, sketches = loop.pictures()
     sketches = sketches.expand(-1, 3, -1, -1).contiguous()
-    learner, teachers = loop.learner, loop.teachers
+    learner, teachers = loop.learner, loop.synthesis.judges
 
     def step():
         with autocast(loop.device):
