@@ -53,7 +53,7 @@ weights: $(INSTALLED)
 # The results that notebooks 06 and 07 show: about an hour and a half on two cores. Resumes.
 claims: $(INSTALLED)
 	$(PY) -m dfsbir_lite bench claims
-	cp runs/bench/claims-laptop-100/claims.csv dfsbir_lite/assets/laptop/claims.csv
+	cp runs/bench/claims-laptop-100/claims.csv dfsbir_lite/zoo/laptop/claims.csv
 
 # Plants some 680 mistakes in losses and metrics and shows which ones no test notices. Minutes.
 mutants: $(INSTALLED)

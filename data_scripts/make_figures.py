@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
-from dfsbir_lite import claims, plots, retrieval, toybox, zoo
+from dfsbir_lite import plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import profile
+from dfsbir_lite.study import claims
 from dfsbir_lite.synthesis import synthesize
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"

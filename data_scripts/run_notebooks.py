@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from dfsbir_lite.checkpoint import write_atomically
+from dfsbir_lite.files import write_atomically
 from dfsbir_lite.runtime import progress
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"

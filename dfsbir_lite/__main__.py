@@ -4,15 +4,16 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from dfsbir_lite import bench, own, pipeline, ranks, toybox, zoo
-from dfsbir_lite.checkpoint import load_weights
+from dfsbir_lite import adopt, pipeline, ranks, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
-from dfsbir_lite.export import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
+from dfsbir_lite.files import load_weights
+from dfsbir_lite.gallery import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import PROFILES, Profile, UserError, pick_device, profile
 from dfsbir_lite.students import load_encoders
+from dfsbir_lite.study import bench
 from dfsbir_lite.teachers import Teachers
 
 
@@ -68,7 +69,7 @@ def run_command(options) -> None:
 
 def _open(options, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:
     """The benchmark and its teachers, on the CPU; those that are missing are trained."""
-    given = own.given(options.teachers, options.device) if options.teachers else None
+    given = adopt.given(options.teachers, options.device) if options.teachers else None
     if given:
         pipeline.check_size(given.teachers, sizes, options.teachers)
     elif not (options.photos or options.sketches):
@@ -94,8 +95,8 @@ def adopt_command(options) -> None:
     """Makes a teacher of a torchvision classifier and a file of its weights."""
     classes = _lines(Path(options.classes))
     path = Path(options.out) / f"{options.role}.safetensors"
-    norms = own.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
-    own.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
+    norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
+    adopt.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
     print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
 
 

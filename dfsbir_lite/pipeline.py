@@ -7,29 +7,35 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from dfsbir_lite import ranks, toybox
-from dfsbir_lite.baselines import RealDataStudent, evaluate, teacher_readouts
 from dfsbir_lite.budget import Clock, Pace, fitting, forecast, measure
-from dfsbir_lite.checkpoint import delete, read_json, write_json
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
+from dfsbir_lite.files import delete, load_state, read_json, rebuilding, save_state, write_json
+from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, progress
+from dfsbir_lite.retrieval import evaluate, teacher_readouts
+from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, progress, unbroken
 from dfsbir_lite.students import (
     Distillation,
+    Learner,
+    check_run,
     distill,
     encoders_from_teachers,
     new_encoders,
     save_encoders,
 )
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.views import jitter
 
 SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
@@ -195,6 +201,91 @@ def suited(settings: Recipe, start: str) -> Recipe:
     if start == "teachers":
         return replace(settings, encoder_lr=settings.encoder_lr / 10)
     return settings
+
+
+SURE = 20.0  # the logit of a label: its softmax is one-hot
+SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
+
+
+class RealDataStudent(Iterator[Encoders]):
+    """The upper bound: the same encoders, losses and steps, learning from real labelled images.
+
+    An iterator over optimisation steps; each gives the averaged encoders. Can be saved and resumed
+    between two steps, as a `Distillation` can.
+    """
+
+    def __init__(
+        self,
+        photos: ImageSet,
+        sketches: ImageSet,
+        recipe: Recipe,
+        encoders: Encoders,
+        *,
+        steps: int,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ):
+        self.sets, self.recipe, self.steps = {"photo": photos, "sketch": sketches}, recipe, steps
+        self.device = torch.device(device)
+        supervised = replace(recipe, weights=replace(SUPERVISED))
+        self.learner = Learner(encoders, supervised, steps, self.device)
+        self.draw = torch.Generator().manual_seed(seed)
+        self.views = torch.Generator(self.device).manual_seed(seed + 1)
+
+    @property
+    def index(self) -> int:
+        """How many steps have been taken."""
+        return self.learner.index
+
+    @property
+    def encoders(self) -> Encoders:
+        """The averaged encoders, frozen: what is being learnt."""
+        return self.learner.averaged
+
+    def __len__(self) -> int:
+        return self.steps
+
+    @unbroken()
+    @torch.enable_grad()
+    def __next__(self) -> Encoders:
+        if self.index >= self.steps:
+            raise StopIteration
+        photos, photo_labels = self._batch("photo")
+        sketches, sketch_labels = self._batch("sketch")
+        self.learner.step(photos, sketches, photo_labels, sketch_labels)
+        return self.encoders
+
+    def save(self, path: str | Path) -> None:
+        """Writes everything that `resume` needs to go on as if nothing had happened."""
+        state = {
+            "steps": self.steps,
+            "classes": list(self.sets["photo"].classes),
+            "learner": self.learner.state(),
+            "draw": self.draw.get_state(),
+            "views": self.views.get_state(),
+        }
+        save_state(path, state)
+
+    def resume(self, path: str | Path) -> None:
+        """Continues from a file that `save` wrote.
+
+        Raises UserError, naming the file, if it belongs to other classes, another length or other
+        sizes.
+        """
+        state = load_state(path)
+        with rebuilding(path):
+            check_run(path, state, self.sets["photo"].classes, self.steps)
+            self.learner.restore(state["learner"])
+            self.draw.set_state(state["draw"])
+            self.views.set_state(state["views"])
+
+    def _batch(self, modality: str) -> tuple[Tensor, Tensor]:
+        """Random views (N, 3, H, W) and logits of their labels (N, C)."""
+        data = self.sets[modality]
+        pick = torch.randint(len(data), (self.recipe.batch,), generator=self.draw)
+        images = data.images[pick].to(self.device).float() / 255
+        labels = SURE * F.one_hot(data.labels[pick], len(data.classes)).float()
+        return jitter(images, self.views), labels.to(self.device)
 
 
 def run_to_end(

@@ -4,8 +4,10 @@ Conventions: similarity is the cosine; average precision is the plain, non-inter
 all relevant gallery items; ties keep the gallery's order.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from threading import Lock
 
 import numpy as np
@@ -19,6 +21,10 @@ from dfsbir_lite.runtime import UserError
 # An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
 CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
 
+# A read-out maps (images in [0, 1], modality) to rows that are compared by cosine.
+ReadOut = Callable[[Tensor, str], Tensor]
+
+BINS = 4096  # of the ranks that are counted, see `_count`
 HELD = 2**25  # cosines that scoring keeps at a time, of all threads together: 134 MB
 
 ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
@@ -191,8 +197,8 @@ def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
 def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
     """Ranks the gallery for every query and scores the rankings, as `average_precision` does.
 
-    All figures follow from the ranks of the relevant items, which `counting` finds without sorting
-    the others. Memory does not grow with Q × G.
+    All figures follow from the ranks of the relevant items, which `item_ranks`
+    finds without sorting the others. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
@@ -202,8 +208,6 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     """
     if not len(queries) or not len(gallery):
         raise UserError("retrieval needs at least one query and one gallery image")
-    from dfsbir_lite import counting  # its compiler takes half a second to import
-
     rows = _unit(queries).cpu().numpy()
     columns = np.ascontiguousarray(-_unit(gallery).cpu().numpy().T)
     labels, item_labels = query_labels.cpu().numpy(), gallery_labels.cpu().numpy()
@@ -216,7 +220,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
         sums = np.zeros(5)
         for label, part in parts:
             distances = np.matmul(part, columns, out=place[: len(part)])
-            ranks = counting.ranks(distances, np.flatnonzero(item_labels == label))
+            ranks = item_ranks(distances, np.flatnonzero(item_labels == label))
             sums += _figures(ranks, len(gallery)).sum(1)
         return sums
 
@@ -241,3 +245,93 @@ def _figures(ranks: np.ndarray, size: int) -> np.ndarray:
             np.full(len(ranks), items / size),
         ]
     )
+
+
+def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Ranks (Q, R) of the items `relevant`, from 1, rising; equally distant ones keep their order.
+
+    Args:
+        distances: (Q, G), C-contiguous, finite.
+        relevant: (R,), rising places in the gallery, at least one.
+    """
+    mine = distances[:, relevant]
+    order = mine.argsort(axis=1, kind="stable")
+    return _counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
+
+
+@cache
+def _counter() -> Callable:
+    """`_count` compiled: some seconds at its first use on a machine, then from numba's cache."""
+    from numba import njit  # half a second to import
+
+    return njit(nogil=True, cache=True)(_count)
+
+
+def _count(distances, ends, places):
+    """For each query, how many items there are up to each of its rising `ends` (Q, R).
+
+    The ends are the distances of the items at `places` (Q, R). For the ranks of all items one has
+    to sort; for those of a few it is enough to count what lies between two of them. Bins of equal
+    width say at once where an item belongs, unless it shares its bin with an end.
+    """
+    queries, items = distances.shape
+    found = np.empty(ends.shape, np.int64)
+    near, where = np.empty(items, distances.dtype), np.empty(items, np.int32)
+    bins, first_end = np.empty(items, np.int32), np.empty(BINS + 1, np.int32)
+    for query in range(queries):
+        row, mine, place = distances[query], ends[query], places[query]
+        first, last = mine[0], mine[-1]
+        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
+        # without a branch, which would often be guessed wrong: the next item is written over one
+        # that lies behind the last end
+        count = 0
+        for item in range(items):
+            near[count], where[count] = row[item], item
+            count += row[item] <= last
+        for i in range(count):
+            bins[i] = np.int32(max((near[i] - first) * scale, np.float32(0)))
+        first_end[:] = 0
+        for end in mine:
+            first_end[np.int32((end - first) * scale) + 1] += 1
+        for b in range(BINS):
+            first_end[b + 1] += first_end[b]
+        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
+        for i in range(count):
+            low, high = first_end[bins[i]], first_end[bins[i] + 1]
+            while low < high:
+                middle = (low + high) // 2
+                end = mine[middle]
+                if end < near[i] or (end == near[i] and place[middle] < where[i]):
+                    low = middle + 1
+                else:
+                    high = middle
+            between[low] += 1
+        found[query] = between[:-1].cumsum()
+    return found
+
+
+def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:
+    """Scores sketches as queries against photos as the gallery."""
+    gallery = embed(readout, photos.images, "photo", device=device)
+    queries = embed(readout, sketches.images, "sketch", device=device)
+    return score(queries, sketches.labels, gallery, photos.labels)
+
+
+def teacher_readouts(teachers) -> dict[str, ReadOut]:
+    """Retrieval with no student at all: the teachers' features, logits and class posteriors.
+
+    Features are the paper's baseline "classifier only" (our reading). Posteriors and logits are
+    not in the paper; where both teachers are good they find seen classes almost perfectly, so a
+    student has to be judged beside them.
+    """
+
+    def reading(images, modality):
+        return getattr(teachers, modality)(images)
+
+    return {
+        "teacher features": lambda images, modality: reading(images, modality).features,
+        "teacher logits": lambda images, modality: reading(images, modality).logits,
+        "teacher posteriors": lambda images, modality: F.softmax(
+            reading(images, modality).logits, 1
+        ),
+    }

@@ -17,8 +17,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dfsbir_lite import losses, ranks
-from dfsbir_lite.augment import jitter, mix
-from dfsbir_lite.checkpoint import (
+from dfsbir_lite.files import (
     check_fit,
     load_state,
     load_weights,
@@ -34,7 +33,7 @@ from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, UserError, autocast, unbroken
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep
 from dfsbir_lite.teachers import Teachers
-from dfsbir_lite.textures import contours
+from dfsbir_lite.views import contours, jitter, mix
 
 
 def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:

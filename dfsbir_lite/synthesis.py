@@ -13,18 +13,12 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import losses, ranks
-from dfsbir_lite.augment import jitter
-from dfsbir_lite.checkpoint import (
-    check_fit,
-    load_weights,
-    rebuilding,
-    restore_optimiser,
-    save_weights,
-)
+from dfsbir_lite.files import check_fit, load_weights, rebuilding, restore_optimiser, save_weights
 from dfsbir_lite.models import Encoders, Estimator, SceneEstimator
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError, autocast, unbroken
 from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.views import jitter
 
 LOUDER = 3.0
 MODALITIES = ("photo", "sketch")

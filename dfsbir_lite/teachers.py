@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from dfsbir_lite.augment import jitter
-from dfsbir_lite.checkpoint import check_fit, load_weights, rebuilding, save_weights
+from dfsbir_lite.files import check_fit, load_weights, rebuilding, save_weights
 from dfsbir_lite.models import SmallResNet, geometry
 from dfsbir_lite.runtime import Profile, UserError, autocast, progress, unbroken
+from dfsbir_lite.views import jitter
 
 
 class Reading(NamedTuple):

@@ -13,10 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from dfsbir_lite import audit, data, sources, toybox
-from dfsbir_lite.baselines import FedStudent, RealDataStudent, evaluate
-from dfsbir_lite.pipeline import Benchmark
+from dfsbir_lite import data, toybox
+from dfsbir_lite.lessons import audit
+from dfsbir_lite.pipeline import Benchmark, RealDataStudent
+from dfsbir_lite.retrieval import evaluate
 from dfsbir_lite.students import distill, new_encoders
+from dfsbir_lite.study import baselines
+from dfsbir_lite.study.baselines import FedStudent
 from dfsbir_lite.teachers import load_teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
@@ -141,13 +144,13 @@ def test_archives_that_python_looks_for_modules_in_do_not_count(tmp_path, monkey
 
 def test_alternative_data_is_not_clean(teachers, tiny, tiny_recipe):
     start = new_encoders(tiny, 3)
-    sources.alternative(2, 16, torch.Generator())  # from here on its photographs are in memory
+    baselines.alternative(2, 16, torch.Generator())  # from here on its photographs are in memory
     with audit.watch() as seen:
-        list(FedStudent(sources.alternative, teachers, tiny_recipe(), start, steps=2))
+        list(FedStudent(baselines.alternative, teachers, tiny_recipe(), start, steps=2))
     expected = [("set", "read", m, 8, "sources.alternative", 2) for m in ("photo", "sketch")]
     assert told(seen) == expected
     with audit.watch() as seen:
-        list(FedStudent(sources.textures, teachers, tiny_recipe(), start, steps=2))
+        list(FedStudent(baselines.textures, teachers, tiny_recipe(), start, steps=2))
     assert seen.clean
 
 
@@ -294,7 +297,8 @@ def test_odd_openings_pass(tmp_path):
 
 
 CELL = """
-from dfsbir_lite import audit, toybox
+from dfsbir_lite.lessons import audit
+from dfsbir_lite import toybox
 with audit.watch() as seen:
     toybox.draw("photo", "mug")
     def mine(): return toybox.draw("sketch", "mug")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dfsbir_lite.augment import jitter, mix
+from dfsbir_lite.views import jitter, mix
 
 ALL = [jitter, mix]
 

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from dfsbir_lite import baselines
-from dfsbir_lite.baselines import FedStudent, averaged_weights, unimodal
 from dfsbir_lite.runtime import UserError
-from dfsbir_lite.sources import gaussian
 from dfsbir_lite.students import new_encoders
+from dfsbir_lite.study import baselines
+from dfsbir_lite.study.baselines import FedStudent, averaged_weights, gaussian, unimodal
 from dfsbir_lite.teachers import Teacher, Teachers
 
 

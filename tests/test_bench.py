@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from dfsbir_lite import bench, claims, experiments, pipeline
+from dfsbir_lite import pipeline
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.experiments import ABLATIONS, CHANGES, OVERLAP, RIVALS, ROWS
 from dfsbir_lite.recipes import recipe
+from dfsbir_lite.study import bench, claims
+from dfsbir_lite.study import rows as experiments
+from dfsbir_lite.study.rows import ABLATIONS, CHANGES, OVERLAP, RIVALS, ROWS
 
 CLASSES = ("ant", "bee", "cat")
 

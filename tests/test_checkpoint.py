@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfsbir_lite.checkpoint import (
+from dfsbir_lite.files import (
     load_state,
     restore_optimiser,
     save_state,

@@ -9,15 +9,15 @@ import check_cases
 import pytest
 import torch
 
-from dfsbir_lite import checks
-from dfsbir_lite.checks import Unanswered, Wrong, ask, exercise, explain, number
+from dfsbir_lite.lessons import checks
+from dfsbir_lite.lessons.checks import Unanswered, Wrong, ask, exercise, explain, number
 
 LESSONS = [module.name for module in pkgutil.iter_modules(checks.__path__)]
 
 
 def functions(lesson: str) -> dict:
     """The checks of a lesson by name: what its module defines and does not hide."""
-    module = importlib.import_module(f"dfsbir_lite.checks.{lesson}")
+    module = importlib.import_module(f"dfsbir_lite.lessons.checks.{lesson}")
     found = inspect.getmembers(module, inspect.isfunction)
     return {n: f for n, f in found if f.__module__ == module.__name__ and not n.startswith("_")}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfsbir_lite import claims
-from dfsbir_lite.bench import BACKBONE
-from dfsbir_lite.claims import Claim
-from dfsbir_lite.experiments import ABLATIONS, OVERLAP, RIVALS
+from dfsbir_lite.study import claims
+from dfsbir_lite.study.bench import BACKBONE
+from dfsbir_lite.study.claims import Claim
+from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS
 
 
 def table(**rows) -> pd.DataFrame:

@@ -198,10 +198,10 @@ def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch, tmp_path
     assert "out: holds a run with another seed" in complaint(capsys)
     assert run("--out", "out", folders=folders, recipe=("batch=8", "noise_dim=8", "adv=0")) == 2
     assert "another weights" in complaint(capsys)
-    monkeypatch.setitem(PROFILES, "other", Profile("other", 16, (4, 8), 8, 8, 1, 1, 1))
+    monkeypatch.setitem(PROFILES, "other", Profile("other", 16, (8, 16), 8, 8, 1, 1, 1))
     assert run("--out", "out", "--profile", "other", folders=folders) == 2
     assert "another profile" in complaint(capsys)
-    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (4, 8), 8, 8, 1, 1, 1))
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (8, 16), 8, 8, 1, 1, 1))
     assert run("--out", "out", folders=folders) == 2
     assert "teachers of 16 px; profile tiny has 24 px" in complaint(capsys)
     assert times(out) == written
@@ -239,7 +239,7 @@ def test_given_teachers_must_know_the_classes(folders, write_folders, capsys, tm
 
 def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, monkeypatch):
     """From two .pth files to a student and its scores, by the command line alone."""
-    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (4, 8), 8, 8, 1, 1, 1))
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (8, 16), 8, 8, 1, 1, 1))
     for role, names in (("photo", "left Right top eel"), ("sketch", "top left fish right")):
         torch.save(resnet18(num_classes=4).state_dict(), f"{role}.pth")
         Path(f"{role}.txt").write_text("\n".join(names.split()) + "\n\n")
@@ -524,7 +524,7 @@ def bench(*arguments, folders=None):
 
 def test_quality_can_be_measured_on_folders(folders, monkeypatch, capsys):
     small = partial(cli.recipe, batch=8, noise_dim=8, encoder_steps=1)
-    monkeypatch.setattr("dfsbir_lite.bench.recipe", small)
+    monkeypatch.setattr("dfsbir_lite.study.bench.recipe", small)
     rows = "data-free student,real-data student"
     assert bench("--rows", rows, folders=folders) == 0
     stored = json.loads(Path("b/quality-tiny.json").read_text())

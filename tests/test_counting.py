@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dfsbir_lite import counting
+from dfsbir_lite import retrieval
 
 
 def sorted_ranks(distances, relevant):
@@ -17,9 +17,9 @@ def sorted_ranks(distances, relevant):
 def test_ranks_by_hand():
     distances = np.array([[0.5, -1, 0.5, 0.2, 0.9], [0, 0, 0, 0, 0]], np.float32)
     # sorted: 1, 3, 0, 2, 4, and then in the order that they have
-    assert counting.ranks(distances, np.array([2, 3])).tolist() == [[2, 4], [3, 4]]
-    assert counting.ranks(distances, np.array([0])).tolist() == [[3], [1]]
-    assert counting.ranks(distances, np.arange(5)).tolist() == [[1, 2, 3, 4, 5]] * 2
+    assert retrieval.ranks(distances, np.array([2, 3])).tolist() == [[2, 4], [3, 4]]
+    assert retrieval.ranks(distances, np.array([0])).tolist() == [[3], [1]]
+    assert retrieval.ranks(distances, np.arange(5)).tolist() == [[1, 2, 3, 4, 5]] * 2
 
 
 CASES = {
@@ -40,7 +40,7 @@ def test_ranks_are_those_of_sorting(kind, dtype, share):
     draw = np.random.default_rng(0)
     distances = CASES[kind](draw, (6, 700)).astype(dtype)
     relevant = np.sort(draw.choice(700, int(700 * share), replace=False))
-    found = counting.ranks(distances, relevant)
+    found = retrieval.ranks(distances, relevant)
     np.testing.assert_array_equal(found, sorted_ranks(distances, relevant))
 
 
@@ -53,5 +53,5 @@ def test_ranks_are_those_of_sorting(kind, dtype, share):
 def test_ranks_of_any_distances(distances, data):
     places = st.integers(0, distances.shape[1] - 1)
     relevant = np.array(sorted(data.draw(st.sets(places, min_size=1))))
-    found = counting.ranks(distances, relevant)
+    found = retrieval.ranks(distances, relevant)
     np.testing.assert_array_equal(found, sorted_ranks(distances, relevant))

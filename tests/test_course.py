@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from dfsbir_lite import pipeline, retrieval, zoo
-from dfsbir_lite.checkpoint import save_state
-from dfsbir_lite.course import load_course, moments, recorder
 from dfsbir_lite.data import ImageSet
+from dfsbir_lite.files import save_state
+from dfsbir_lite.lessons.snapshots import load_course, moments, recorder
 from dfsbir_lite.runtime import UserError, profile
 from dfsbir_lite.students import distill, new_encoders
 

@@ -102,7 +102,7 @@ def test_the_graph_is_not_empty():
         ("students", "import dfsbir_lite.toybox.shapes as s", "dfsbir_lite.toybox.shapes"),
         ("losses", "from dfsbir_lite.data import read_image", "dfsbir_lite.data"),
         ("augment", "def f():\n    from .zoo import load_teachers", "dfsbir_lite.zoo"),
-        ("runtime", "if 0:\n    from . import baselines", "dfsbir_lite.baselines"),
+        ("runtime", "if 0:\n    from . import baselines", "dfsbir_lite.study.baselines"),
         ("__init__", "from .pipeline import run", "dfsbir_lite.pipeline"),
         ("models", "import torchvision.io", "torchvision.io"),
         ("checkpoint", "try:\n    from PIL import Image\nexcept ImportError:\n    pass", "PIL"),
@@ -147,7 +147,7 @@ from dfsbir_lite.teachers import Teachers, load_teacher
 
 names = ("photo", "sketch", "modality")
 teachers = Teachers(*(load_teacher(f"{name}.safetensors") for name in names))
-sizes = Profile("tiny", 16, (4, 8), 8, 8, 1, 1, 1)
+sizes = Profile("tiny", 16, (8, 16), 8, 8, 1, 1, 1)
 small = {"batch": 8, "noise_dim": 8, "estimator_steps": 2, "refresh_every": 2, "adv_after": 0}
 for name in ("kit", "paper"):
     settings = recipe(name, **small)

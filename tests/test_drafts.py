@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dfsbir_lite import checkpoint
-from dfsbir_lite.checkpoint import delete, save_weights, write_atomically
+from dfsbir_lite import files
+from dfsbir_lite.files import delete, save_weights, write_atomically
 
-pytestmark = pytest.mark.skipif(checkpoint.fcntl is None, reason="no locks: drafts are left alone")
+pytestmark = pytest.mark.skipif(files.fcntl is None, reason="no locks: drafts are left alone")
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["torch", "dfsbir_lite.checkpoint"])
+context.set_forkserver_preload(["torch", "dfsbir_lite.files"])
 
 
 def names(folder: Path) -> set[str]:

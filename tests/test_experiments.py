@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfsbir_lite import experiments, pipeline
-from dfsbir_lite.experiments import OURS, REAL, Plan, compare, split_classes
+from dfsbir_lite import pipeline
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.study import rows as experiments
+from dfsbir_lite.study.rows import OURS, REAL, Plan, compare, split_classes
 
 CLASSES = tuple("abcdefghijkl")
 

@@ -31,8 +31,8 @@ def umap(monkeypatch):
             raise ValueError("too many")
         return map_of(neighbours, spread)
 
-    monkeypatch.setattr("dfsbir_lite.maps.flatten", flatten)
-    monkeypatch.setattr("dfsbir_lite.maps.aligned", lambda points, to: points)
+    monkeypatch.setattr("dfsbir_lite.lessons.projections.flatten", flatten)
+    monkeypatch.setattr("dfsbir_lite.lessons.projections.aligned", lambda points, to: points)
     return asked, gate
 
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 from dfsbir_lite import retrieval
 from dfsbir_lite.__main__ import main
-from dfsbir_lite.checkpoint import save_state, sha256_of, write_json
 from dfsbir_lite.data import ImageSet, folder_set
-from dfsbir_lite.export import (
+from dfsbir_lite.files import save_state, sha256_of, write_json
+from dfsbir_lite.gallery import (
     Photos,
     export_gallery,
     onnx_bytes,
@@ -64,7 +64,7 @@ def folder(tmp_path, encoders):
 
 
 def test_embeddings_worked_out_by_hand(tmp_path):
-    encoders = Encoders((4, 8), embed_dim=2, classes=2, temperature=1.0).eval()
+    encoders = Encoders((8, 16), embed_dim=2, classes=2, temperature=1.0).eval()
     with torch.no_grad():
         encoders.proxies.copy_(torch.eye(2))
         encoders.photo.fc.weight.zero_()  # so every photo lies at the bias

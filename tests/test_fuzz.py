@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_export import coloured
 
-from dfsbir_lite import own
+from dfsbir_lite import adopt
 from dfsbir_lite.__main__ import _changes
-from dfsbir_lite.checkpoint import load_state, load_weights, save_state, sha256_of, write_json
 from dfsbir_lite.data import folder_set, read_image
-from dfsbir_lite.export import export_gallery, open_gallery, photos_of_set
+from dfsbir_lite.files import load_state, load_weights, save_state, sha256_of, write_json
+from dfsbir_lite.gallery import export_gallery, open_gallery, photos_of_set
 from dfsbir_lite.models import SceneEstimator
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError
@@ -250,7 +250,7 @@ def test_pth_files_are_never_executed(tmp_path, monkeypatch):
     @given(st.sampled_from(files).flatmap(damaged) | st.sampled_from(files[2:]))
     def each(data):
         path.write_bytes(data)
-        accepted(own._read, path)
+        accepted(adopt._read, path)
         assert not mark.exists()
 
     each()

@@ -11,8 +11,8 @@ import pytest
 import torch
 from conftest import _network
 
-from dfsbir_lite import checkpoint
-from dfsbir_lite.checkpoint import load_state, sha256_of
+from dfsbir_lite import files
+from dfsbir_lite.files import load_state, sha256_of
 from dfsbir_lite.pipeline import run_to_end
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError
@@ -21,7 +21,7 @@ from dfsbir_lite.teachers import Teacher, Teachers
 
 KILLS = 50
 FILES = {"state.safetensors", "student.safetensors", "student.json"}
-SIZES = Profile("tiny", 16, (4, 8), 8, 8, teacher_epochs=1, train_per_class=6, test_per_class=3)
+SIZES = Profile("tiny", 16, (8, 16), 8, 8, teacher_epochs=1, train_per_class=6, test_per_class=3)
 
 
 def a_run() -> Distillation:
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint_whole(tmp_path, monk
             file.write(data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.Path, "write_bytes", full)
+    monkeypatch.setattr(files.Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"state\.safetensors: cannot be written \(No space left"):
         loop.save(state)
     assert state.read_bytes() == whole

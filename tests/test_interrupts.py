@@ -21,8 +21,8 @@ from jupyter_client.manager import KernelManager
 from run_notebooks import ThisPython
 from test_interruptions import SIZES, a_run
 
-from dfsbir_lite.baselines import RealDataStudent
 from dfsbir_lite.data import ImageSet
+from dfsbir_lite.pipeline import RealDataStudent
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import unbroken
 from dfsbir_lite.students import new_encoders

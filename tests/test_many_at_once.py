@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfsbir_lite import checkpoint, runtime, zoo
-from dfsbir_lite.checkpoint import load_weights, sha256_of
+from dfsbir_lite import files, runtime, zoo
+from dfsbir_lite.files import load_weights, sha256_of
 from dfsbir_lite.runtime import UserError
 
 SIZES = runtime.Profile(
-    "tiny", 16, (4, 8), 8, 8, teacher_epochs=1, train_per_class=4, test_per_class=2
+    "tiny", 16, (8, 16), 8, 8, teacher_epochs=1, train_per_class=4, test_per_class=2
 )
 
 
@@ -55,13 +55,13 @@ def test_who_sees_the_weights_sees_their_card(tmp_path, monkeypatch):
         seen.append((path.is_file(), path.with_suffix(".json").is_file()))
 
     monkeypatch.setattr(Path, "replace", watched)
-    checkpoint.save_weights(path, {"w": torch.ones(2, 2)}, {})
+    files.save_weights(path, {"w": torch.ones(2, 2)}, {})
     assert seen == [(False, True), (True, True)]
 
 
 def test_a_full_disk_spares_the_pair_that_was_there(tmp_path, monkeypatch):
     path, write = tmp_path / "photo.safetensors", Path.write_bytes
-    checkpoint.save_weights(path, {"w": torch.ones(2, 2)}, {"seed": 0})
+    files.save_weights(path, {"w": torch.ones(2, 2)}, {"seed": 0})
 
     def full(draft, data):
         if "safetensors" in draft.name:
@@ -71,7 +71,7 @@ def test_a_full_disk_spares_the_pair_that_was_there(tmp_path, monkeypatch):
     with monkeypatch.context() as disk:
         disk.setattr(Path, "write_bytes", full)
         with pytest.raises(UserError, match=r"photo\.safetensors: cannot be written"):
-            checkpoint.save_weights(path, {"w": torch.zeros(2, 2)}, {"seed": 1})
+            files.save_weights(path, {"w": torch.zeros(2, 2)}, {"seed": 1})
     weights, card = load_weights(path)
     assert weights["w"].sum() == 4 and card["seed"] == 0
     assert len(list(tmp_path.iterdir())) == 2

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from dfsbir_lite import zoo
-from dfsbir_lite.baselines import evaluate
 from dfsbir_lite.data import toybox_set
 from dfsbir_lite.health import recognised
 from dfsbir_lite.models import Encoders, Estimator, Normalise, SceneEstimator, SmallResNet
 from dfsbir_lite.recipes import recipe
+from dfsbir_lite.retrieval import evaluate
 from dfsbir_lite.runtime import UserError, profile
 from dfsbir_lite.synthesis import synthesize
 
@@ -21,7 +21,7 @@ from dfsbir_lite.synthesis import synthesize
 @pytest.fixture
 def encoders():
     torch.manual_seed(0)
-    return Encoders((4, 8), embed_dim=6, classes=3).eval()
+    return Encoders((8, 16), embed_dim=6, classes=3).eval()
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
@@ -163,7 +163,7 @@ def test_an_estimator_paints_the_size_that_is_asked_for(size, cells):
 
 
 def test_normalisation_is_inside_the_network():
-    network = SmallResNet((4, 8), 3).eval()
+    network = SmallResNet((8, 16), 3).eval()
     images, seen = torch.rand(2, 3, 16, 16), []
     network.stem.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
     network(images)
@@ -182,7 +182,7 @@ def test_small_resnet():
 
 @pytest.mark.parametrize("shape", [{}, {"blocks": 2, "stride": 4}])
 def test_a_folded_network_reads_the_same_without_batch_norms(shape):
-    network = SmallResNet((4, 8), 5, **shape)
+    network = SmallResNet((8, 16), 5, **shape)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):  # as training leaves them
             for values in (layer.weight, layer.running_var):

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from dfsbir_lite import own
+from dfsbir_lite import adopt
 from dfsbir_lite.budget import forecast, measure
 from dfsbir_lite.data import class_key, toybox_set
 from dfsbir_lite.recipes import recipe
@@ -42,11 +42,11 @@ def weights(tmp_path) -> Path:
 
 
 def test_an_adopted_classifier_answers_as_it_did(weights, tmp_path):
-    own.adopt("resnet18", weights, CLASSES, 32, tmp_path / "photo.safetensors")
-    teacher = own.load(tmp_path / "photo.safetensors")
+    adopt.adopt("resnet18", weights, CLASSES, 32, tmp_path / "photo.safetensors")
+    teacher = adopt.load(tmp_path / "photo.safetensors")
     assert teacher.classes == CLASSES and teacher.size == 32
     images = torch.rand(2, 3, 32, 32)
-    mean, std = (torch.tensor(own.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
+    mean, std = (torch.tensor(adopt.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
     reading = teacher(images, moments=True)
     expected = network()((images - mean) / std)
     torch.testing.assert_close(reading.logits, expected, atol=2e-2, rtol=2e-2)  # half precision
@@ -56,14 +56,14 @@ def test_an_adopted_classifier_answers_as_it_did(weights, tmp_path):
 def test_an_imagenet_backbone_reads_the_weights_that_torchvision_keeps(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(UserError, match=r"resnet18-.*no such file"):
-        own.imagenet_backbone()
-    path = own.imagenet_weights()
+        adopt.imagenet_backbone()
+    path = adopt.imagenet_weights()
     path.parent.mkdir()
     torch.save(network(1000).state_dict(), path)
     images = torch.rand(2, 3, 32, 32)
-    found = own.imagenet_backbone()(images, "sketch")
+    found = adopt.imagenet_backbone()(images, "sketch")
     body = nn.Sequential(*list(network(1000).children())[:-1], nn.Flatten())
-    mean, std = (torch.tensor(own.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
+    mean, std = (torch.tensor(adopt.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
     large = F.interpolate(images, (224, 224), mode="bilinear")
     torch.testing.assert_close(found, body((large - mean) / std), atol=1e-3, rtol=1e-3)
 
@@ -72,7 +72,7 @@ def test_safetensors_are_read_too(tmp_path):
     save_file(network().state_dict(), tmp_path / "mine.safetensors")
     path = tmp_path / "photo.safetensors"
     assert (
-        own.adopt("resnet18", tmp_path / "mine.safetensors", CLASSES, 32, path).classes == CLASSES
+        adopt.adopt("resnet18", tmp_path / "mine.safetensors", CLASSES, 32, path).classes == CLASSES
     )
 
 
@@ -85,10 +85,10 @@ def test_nothing_in_a_weights_file_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("bomb.pth").write_bytes(pickle.dumps({"fc.weight": Bomb()}))
     with pytest.raises(UserError, match=r"bomb\.pth: not weights alone"):
-        own.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
+        adopt.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
     torch.save({"fc.weight": Bomb()}, "bomb.pth")
     with pytest.raises(UserError, match=r"bomb\.pth: not weights alone"):
-        own.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
+        adopt.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
     assert not Path("executed").exists() and not Path("photo.safetensors").exists()
 
 
@@ -125,20 +125,20 @@ DAMAGED = {
 def test_weights_that_are_not_those_of_the_architecture(weights, tmp_path, damage, told):
     damage(weights)
     with pytest.raises(UserError, match=told):
-        own.adopt("resnet18", weights, CLASSES, 32, tmp_path / "photo.safetensors")
+        adopt.adopt("resnet18", weights, CLASSES, 32, tmp_path / "photo.safetensors")
     assert not (tmp_path / "photo.safetensors").exists()
 
 
 def test_an_architecture_that_torchvision_does_not_have():
     with pytest.raises(UserError, match="no classifier 'resnet19'; perhaps resnet1"):
-        own.torchvision_teacher("resnet19", CLASSES, 32)
+        adopt.torchvision_teacher("resnet19", CLASSES, 32)
 
 
 def test_a_size_or_an_architecture_that_cannot_be_adopted(tmp_path):
     with pytest.raises(UserError, match="a vit_b_16 cannot read images of 64 px"):
-        own.adopt("vit_b_16", tmp_path / "a.pth", CLASSES, 64, tmp_path / "photo.safetensors")
+        adopt.adopt("vit_b_16", tmp_path / "a.pth", CLASSES, 64, tmp_path / "photo.safetensors")
     with pytest.raises(UserError, match="does not tell how a inception_v3 reads"):
-        own.torchvision_teacher("inception_v3", CLASSES, 299)
+        adopt.torchvision_teacher("inception_v3", CLASSES, 299)
 
 
 @pytest.mark.parametrize("at", range(0, 60, 4))
@@ -149,22 +149,22 @@ def test_a_damaged_legacy_file_is_refused_whatever_torch_makes_of_it(tmp_path, a
     data[at : at + 4] = b"\x85\x86\x52\x2e"  # opcodes of pickle, out of place
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"old\.pth: not"):
-        own.adopt("resnet18", path, CLASSES, 32, tmp_path / "photo.safetensors")
+        adopt.adopt("resnet18", path, CLASSES, 32, tmp_path / "photo.safetensors")
 
 
 def test_our_own_teachers_are_loaded_alike(make_teacher, tmp_path):
     save_teacher(tmp_path / "photo.safetensors", make_teacher(CLASSES), {})
-    assert own.load(tmp_path / "photo.safetensors").classes == CLASSES
+    assert adopt.load(tmp_path / "photo.safetensors").classes == CLASSES
     with pytest.raises(UserError, match=r"nowhere\.safetensors: no such file"):
-        own.load(tmp_path / "nowhere.safetensors")
+        adopt.load(tmp_path / "nowhere.safetensors")
 
 
 def test_given_teachers_come_with_a_guidance_network_if_they_have_none(
     weights, make_teacher, tmp_path
 ):
     for name in ("photo", "sketch"):
-        own.adopt("resnet18", weights, CLASSES, 64, tmp_path / f"{name}.safetensors")
-    given = own.given(tmp_path)
+        adopt.adopt("resnet18", weights, CLASSES, 64, tmp_path / f"{name}.safetensors")
+    given = adopt.given(tmp_path)
     teachers = given.teachers
     assert teachers.classes == CLASSES and given.alone == ()
     assert "both teachers know: 3" in given.report
@@ -174,7 +174,7 @@ def test_given_teachers_come_with_a_guidance_network_if_they_have_none(
         assert (seen == n).float().mean() > 0.9
     save_teacher(tmp_path / "modality.safetensors", make_teacher(("photo", "sketch")), {})
     with pytest.raises(UserError, match="images of different sizes"):  # theirs is used then
-        own.given(tmp_path)
+        adopt.given(tmp_path)
 
 
 # --- two label lists --------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_names_that_mean_the_same():
 def test_teachers_are_narrowed_to_the_classes_that_both_know(make_teacher):
     photo = make_teacher(("ant", "Hot air balloon", "cat", "dog"), 1)
     sketch = make_teacher(("hot_air_balloon", "eel", "Ant"), 2)
-    both = own.match(photo, sketch, make_teacher(("photo", "sketch")))
+    both = adopt.match(photo, sketch, make_teacher(("photo", "sketch")))
     assert both.classes == ("ant", "Hot air balloon")
     images = torch.rand(5, 3, 16, 16)
     torch.testing.assert_close(both.photo(images).logits, photo(images).logits[:, [0, 1]])
@@ -196,7 +196,7 @@ def test_teachers_are_narrowed_to_the_classes_that_both_know(make_teacher):
     torch.testing.assert_close(both.sketch.proxies, sketch.proxies[[2, 0]])
     assert photo(images).logits.shape == (5, 4)  # the given ones stay as they were
     assert len(both.photo(images, moments=True).moments) == len(photo(images, moments=True).moments)
-    told = own.report(photo, sketch, both)
+    told = adopt.report(photo, sketch, both)
     assert "both teachers know: 2 (ant, Hot air balloon)" in told
     assert "the photo teacher alone knows: 2 (cat, dog)" in told
     assert "the sketch teacher alone knows: 1 (eel)" in told and "batch-norm" not in told
@@ -205,15 +205,15 @@ def test_teachers_are_narrowed_to_the_classes_that_both_know(make_teacher):
 def test_names_that_a_teacher_has_twice_match_nothing(make_teacher):
     photo = make_teacher(("Cardigan", "ant", "cardigan", "bee"))
     sketch = make_teacher(("cardigan", "bee", "ant"))
-    both = own.match(photo, sketch, make_teacher(("photo", "sketch")))
+    both = adopt.match(photo, sketch, make_teacher(("photo", "sketch")))
     assert both.classes == ("ant", "bee")
-    assert "photo teacher alone knows: 2 (Cardigan, cardigan)" in own.report(photo, sketch, both)
+    assert "photo teacher alone knows: 2 (Cardigan, cardigan)" in adopt.report(photo, sketch, both)
 
 
 def test_teachers_that_share_too_little(make_teacher):
     photo, sketch = make_teacher(("ant", "bee")), make_teacher(("cat", "bee"))
     with pytest.raises(UserError, match=r"share 1 classes: the photo teacher knows 2 \(ant, bee"):
-        own.match(photo, sketch, make_teacher(("photo", "sketch")))
+        adopt.match(photo, sketch, make_teacher(("photo", "sketch")))
 
 
 def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, tiny):
@@ -221,8 +221,8 @@ def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, t
     layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     plain = Teacher(nn.Sequential(*layers), CLASSES, 16)
     sketch = make_teacher(CLASSES)
-    both = own.match(plain, sketch, make_teacher(("photo", "sketch")))
-    assert "photo teacher has no batch-norm layers: the term bn is off" in own.report(
+    both = adopt.match(plain, sketch, make_teacher(("photo", "sketch")))
+    assert "photo teacher has no batch-norm layers: the term bn is off" in adopt.report(
         plain, sketch, both
     )
     settings = recipe("kit", batch=8, noise_dim=8, adv_after=0)
@@ -241,8 +241,8 @@ def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, t
 def test_the_papers_sizes_synthesise_and_distil():
     """Ten steps each at 224 px, with ResNet-18 teachers as torchvision has them; few images."""
     sizes, classes = profile("paper"), ("ant", "bee", "cat")
-    mine = [own.torchvision_teacher("resnet18", classes, 224) for _ in range(2)]
-    teachers = own.match(*mine, own.shipped_guidance(224))
+    mine = [adopt.torchvision_teacher("resnet18", classes, 224) for _ in range(2)]
+    teachers = adopt.match(*mine, adopt.shipped_guidance(224))
     few = {"batch": 2, "replay": 2, "encoder_steps": 1}
     settings = recipe("kit", adv_after=2, refresh_every=5, catch_up=1, **few)
     options = {"width": sizes.estimator_width, "seed": 0}

@@ -7,7 +7,7 @@ from math import cos, pi
 import pytest
 import torch
 
-from dfsbir_lite import drawing, retrieval, widgets, zoo
+from dfsbir_lite import retrieval, strokes, widgets, zoo
 from dfsbir_lite.data import ImageSet, toybox_set
 from dfsbir_lite.runtime import profile
 from dfsbir_lite.widgets.pad import results_html
@@ -36,11 +36,11 @@ def search():
 
 
 def test_it_starts_with_an_example_and_its_results(search):
-    assert search.pad.strokes == drawing.EXAMPLES["mug"] and search.examples.value == "mug"
+    assert search.pad.strokes == strokes.EXAMPLES["mug"] and search.examples.value == "mug"
     assert search.encoder.value == "brightness"
     assert search.names() == ["bright", "middle", "dark"]
     assert search.found[0].tolist() == sorted(search.found[0].tolist(), reverse=True)
-    assert torch.equal(search.sketch, drawing.render(drawing.EXAMPLES["mug"]))
+    assert torch.equal(search.sketch, strokes.render(strokes.EXAMPLES["mug"]))
 
 
 def test_strokes_from_the_browser_are_searched_for(search):
@@ -62,8 +62,8 @@ def test_encoder_and_group_change_the_ranking(search):
 
 def test_an_example_is_put_on_the_paper(search):
     search.examples.value = "boat"
-    assert search.pad.strokes == drawing.EXAMPLES["boat"] and search.examples.value == "boat"
-    assert torch.equal(search.sketch, drawing.render(drawing.EXAMPLES["boat"]))
+    assert search.pad.strokes == strokes.EXAMPLES["boat"] and search.examples.value == "boat"
+    assert torch.equal(search.sketch, strokes.render(strokes.EXAMPLES["boat"]))
 
 
 def test_blank_paper_finds_nothing_and_says_so(search):
@@ -120,7 +120,7 @@ def test_the_browser_part_is_in_the_package():
 @pytest.mark.parametrize("name", ["mug", "teacup", "car", "boat", "mushroom", "umbrella"])
 def test_the_shipped_student_finds_what_an_example_shows(name, toybox_photos):
     photos, rows, student = toybox_photos
-    query = retrieval.embed(student.embed, drawing.render(drawing.EXAMPLES[name])[None], "sketch")
+    query = retrieval.embed(student.embed, strokes.render(strokes.EXAMPLES[name])[None], "sketch")
     _, places = retrieval.search(query, rows)
     found = [photos.classes[i] for i in photos.labels[places[0]].tolist()]
     assert found.count(name) >= 8
@@ -144,6 +144,6 @@ def test_a_query_among_2000_photos_is_quick():
     seconds = []
     for name in ("boat", "car", "fish"):
         began = time.perf_counter()
-        search.pad.strokes = drawing.EXAMPLES[name]
+        search.pad.strokes = strokes.EXAMPLES[name]
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 5 * 0.2

@@ -388,7 +388,7 @@ def test_a_closed_panel_leaves_no_thread_and_no_widget(panel):
 def test_a_process_that_ends_during_a_run_ends_quietly():
     code = """if True:
         import time
-        from dfsbir_lite import zoo, widgets
+        from dfsbir_lite import widgets, zoo
         from dfsbir_lite.recipes import recipe
         from dfsbir_lite.synthesis import synthesize
         teachers = zoo.load_teachers()

@@ -7,7 +7,8 @@ import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from test_data_free import PACKAGE, imported, modules
 
-from dfsbir_lite import losses, pitfalls, plots, widgets
+from dfsbir_lite import losses, plots, widgets
+from dfsbir_lite.lessons import pitfalls
 from dfsbir_lite.models import Encoders, Normalise
 from dfsbir_lite.retrieval import average_precision
 
@@ -38,7 +39,7 @@ def users(package) -> set[str]:
     return {
         name
         for name, path in modules(package).items()
-        if any(n.startswith("dfsbir_lite.pitfalls") for n in imported(name, path))
+        if any(n.startswith("dfsbir_lite.lessons.pitfalls") for n in imported(name, path))
     }
 
 
@@ -164,7 +165,7 @@ def test_a_network_is_fed_by_another_convention_and_stays_as_it_was(make_teacher
 
 
 def test_both_encoders_are_fed():
-    encoders = Encoders((4, 8), 8, 3).eval()
+    encoders = Encoders((8, 16), 8, 3).eval()
     images = torch.rand(2, 3, 16, 16)
     fed = pitfalls.fed(encoders, pitfalls.tanh_range)
     for modality in ("photo", "sketch"):
@@ -208,7 +209,7 @@ def test_standardising_one_colour_is_no_division_by_zero():
 
 
 def test_looking_changes_the_statistics_and_not_one_weight():
-    encoders = Encoders((4, 8), 8, 3).eval()
+    encoders = Encoders((8, 16), 8, 3).eval()
     state = {k: v.clone() for k, v in encoders.state_dict().items()}
     after = pitfalls.polluted(encoders, [(torch.rand(6, 3, 16, 16), torch.ones(6, 3, 16, 16))])
     assert not after.training
@@ -222,7 +223,7 @@ def test_looking_changes_the_statistics_and_not_one_weight():
 
 
 def test_without_passes_nothing_changes():
-    encoders = Encoders((4, 8), 8, 3).eval()
+    encoders = Encoders((8, 16), 8, 3).eval()
     after = pitfalls.polluted(encoders, []).state_dict()
     assert all(torch.equal(v, after[k]) for k, v in encoders.state_dict().items())
 

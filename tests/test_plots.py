@@ -15,7 +15,8 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from dfsbir_lite import diagram, plots
+from dfsbir_lite import plots
+from dfsbir_lite.lessons import diagram
 
 CLASSES = ("ant", "bee", "cat", "dog")
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))

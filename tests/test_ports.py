@@ -128,7 +128,7 @@ import torch
 from dfsbir_lite import widgets, zoo
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.data import toybox_set
-from dfsbir_lite.export import open_gallery
+from dfsbir_lite.gallery import open_gallery
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import profile
 from dfsbir_lite.synthesis import synthesize

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from dfsbir_lite import ranks, runtime
 from dfsbir_lite.__main__ import main
-from dfsbir_lite.checkpoint import sha256_of
+from dfsbir_lite.files import sha256_of
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import PROFILES, Profile, UserError
 from dfsbir_lite.students import Learner, distill, new_encoders
@@ -26,7 +26,7 @@ from dfsbir_lite.synthesis import Synthesis
 from dfsbir_lite.teachers import Teacher, Teachers
 
 CPU, CLASSES = torch.device("cpu"), ("ant", "bee", "cat")
-SIZES = Profile("tiny", 16, (4, 8), 8, 8, teacher_epochs=1, train_per_class=6, test_per_class=3)
+SIZES = Profile("tiny", 16, (8, 16), 8, 8, teacher_epochs=1, train_per_class=6, test_per_class=3)
 LOCAL = {"GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo"}
 
 
@@ -194,7 +194,7 @@ def _unasked(rank: int) -> tuple:
     after = loop.learner.encoders.state_dict()
     still = all(torch.equal(before[k], after[k]) for k in before if k.endswith("weight"))
     hinted = Learner(new_encoders(SIZES, 3), settings(**only(hint=1.0)), 10, CPU, together=True)
-    maps = [torch.rand(4, 4, 8, 8), torch.rand(4, 8, 4, 4)]
+    maps = [torch.rand(4, 8, 8, 8), torch.rand(4, 16, 4, 4)]
     hinted.step(*half(rank, joined()), maps, maps)
     unused = hinted.encoders.proxies, hinted.encoders.photo.fc.weight
     used = hinted.encoders.photo.stem.weight.grad.abs().sum().item()
@@ -263,7 +263,7 @@ import torch
 from dfsbir_lite import losses, pipeline, ranks, runtime
 from dfsbir_lite.__main__ import main
 
-runtime.PROFILES["tiny"] = runtime.Profile("tiny", 16, (4, 8), 8, 8, 1, 6, 3)
+runtime.PROFILES["tiny"] = runtime.Profile("tiny", 16, (8, 16), 8, 8, 1, 6, 3)
 runtime.has_bfloat16 = lambda device: False
 advance, run = pipeline.Distillation.__next__, pipeline.run_to_end
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from dfsbir_lite import losses, sources
-from dfsbir_lite.sources import alternative, gaussian, metadata, textures
+from dfsbir_lite import losses
+from dfsbir_lite.study import baselines
+from dfsbir_lite.study.baselines import alternative, gaussian, metadata, textures
 
 
 @pytest.mark.parametrize("source", [gaussian, textures, alternative])
@@ -30,8 +31,8 @@ def test_textures_are_smoother_than_noise():
 def test_alternative_photos_are_cut_from_two_photographs(monkeypatch):
     red_and_blue = torch.zeros(2, 3, 427, 640)
     red_and_blue[0, 0] = red_and_blue[1, 2] = 1
-    digits = sources._unrelated()[1]
-    monkeypatch.setattr(sources, "_unrelated", lambda: (red_and_blue, digits))
+    digits = baselines._unrelated()[1]
+    monkeypatch.setattr(baselines, "_unrelated", lambda: (red_and_blue, digits))
     photos, _ = alternative(64, 32, torch.Generator().manual_seed(0))
     flat = photos.amin((2, 3))  # each of one colour to its edges: no crop leaves its photograph
     torch.testing.assert_close(flat, photos.amax((2, 3)))

@@ -10,9 +10,9 @@ import torch
 from dfsbir_lite import runtime, zoo
 from dfsbir_lite.__main__ import main
 from dfsbir_lite.runtime import autocast, full_precision, has_bfloat16, profile
-from dfsbir_lite.speed import compiled, figure, scaling, startup, steps
-from dfsbir_lite.speed.measures import Measure, interleave, ratio, table
 from dfsbir_lite.students import new_encoders
+from dfsbir_lite.study.speed import compiled, figure, scaling, startup, steps
+from dfsbir_lite.study.speed.measures import Measure, interleave, ratio, table
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_the_bench_stores_every_part_and_its_figure(monkeypatch, tmp_path, capsy
     parts = ("steps.measure", "ranking.measure_evaluation", "ranking.measure_search")
     parts += ("startup.measure_toybox", "startup.measure_imports", "compiled.measure")
     for name in parts:
-        monkeypatch.setattr(f"dfsbir_lite.speed.{name}", lambda *a: made)
+        monkeypatch.setattr(f"dfsbir_lite.study.speed.{name}", lambda *a: made)
     cost = scaling.Cost("batch", 8, 0.5, None)
     monkeypatch.setattr(scaling, "measure", lambda **_: [cost])
     assert main(["bench", "speed", "--out", str(tmp_path)]) == 0

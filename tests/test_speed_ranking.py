@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dfsbir_lite.retrieval import score
-from dfsbir_lite.speed import measures, ranking
-from dfsbir_lite.speed.measures import peak_extra
+from dfsbir_lite.study.speed import measures, ranking
+from dfsbir_lite.study.speed.measures import peak_extra
 
 
 def test_embeddings_lie_around_one_direction_a_class():

@@ -8,10 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
-from dfsbir_lite.augment import jitter, mix
-from dfsbir_lite.baselines import RealDataStudent
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.losses import ENCODER_TERMS
+from dfsbir_lite.pipeline import RealDataStudent
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import (
     Learner,
@@ -22,7 +21,7 @@ from dfsbir_lite.students import (
     save_encoders,
 )
 from dfsbir_lite.teachers import Teacher, Teachers
-from dfsbir_lite.textures import contours
+from dfsbir_lite.views import contours, jitter, mix
 
 CPU = torch.device("cpu")
 
@@ -49,7 +48,7 @@ def batch(n=6, seed=0):
     draw = torch.Generator().manual_seed(seed)
     photos, sketches = torch.rand(2, n, 3, 16, 16, generator=draw)
     labels = torch.randint(3, (2, n), generator=draw)
-    maps = [[torch.rand(n, w, s, s, generator=draw) for w, s in ((4, 8), (8, 4))] for _ in "ps"]
+    maps = [[torch.rand(n, w, s, s, generator=draw) for w, s in ((8, 8), (16, 4))] for _ in "ps"]
     return photos, sketches, *(4.0 * F.one_hot(labels, 3)), *maps
 
 
@@ -348,7 +347,7 @@ def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     path, encoders = tmp_path / "student.safetensors", new_encoders(tiny, 3).eval()
     encoders.temperature = 1.5
     card = save_encoders(path, encoders, {"data": "none"})
-    assert card["widths"] == [4, 8] and card["embed_dim"] == 8 and card["data"] == "none"
+    assert card["widths"] == [8, 16] and card["embed_dim"] == 8 and card["data"] == "none"
     loaded, images = load_encoders(path), torch.rand(4, 3, 16, 16)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
     for modality in ("photo", "sketch"):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses
-from dfsbir_lite.checkpoint import load_state, save_state
+from dfsbir_lite.files import load_state, save_state
 from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError

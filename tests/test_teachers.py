@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from torchvision.transforms import Normalize
 
 from dfsbir_lite import losses
-from dfsbir_lite.checkpoint import save_weights
+from dfsbir_lite.files import save_weights
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import new_encoders, save_encoders
 from dfsbir_lite.synthesis import synthesize
@@ -223,7 +223,7 @@ def test_a_saved_teacher_comes_back_rounded_to_half_precision(teacher, saved, im
 def test_the_card_tells_what_the_file_is(saved):
     card = json.loads(saved.with_suffix(".json").read_text())
     assert card["architecture"] == "SmallResNet" and card["classes"] == list(CLASSES)
-    assert card["widths"] == [4, 8] and card["size"] == 16 and card["seed"] == 7
+    assert card["widths"] == [8, 16] and card["size"] == 16 and card["seed"] == 7
     assert card["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from dfsbir_lite.textures import clouds, contours
+from dfsbir_lite.views import clouds, contours
 
 
 def drawn(seed: int = 0) -> torch.Generator:

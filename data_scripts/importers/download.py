@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from requests.exceptions import ChunkedEncodingError
 
-from dfsbir_lite.checkpoint import write_json
+from dfsbir_lite.files import write_json
 from dfsbir_lite.runtime import UserError, progress
 
 TIMEOUT = 30  # seconds without a byte from the server

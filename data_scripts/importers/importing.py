@@ -19,8 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from dfsbir_lite.checkpoint import put_in_place, write_json
 from dfsbir_lite.data import fit
+from dfsbir_lite.files import put_in_place, write_json
 from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import MODALITIES, SPLITS, DataSet, Item
 from importers.download import hash_file

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dfsbir_lite import drawing
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.strokes import PEN, render
 from importers.dataset import Item
 
 # What the files are called in the storage's own downloads.
@@ -65,8 +65,8 @@ def drawn(line: bytes, size: int, origin: str) -> Image.Image:
     strokes = [stroke for stroke in strokes if len(stroke)]
     if not whole or not strokes:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
-    lines = [{"points": (s / 255).tolist(), "width": drawing.PEN} for s in strokes]
-    return Image.fromarray(drawing.render(lines, size)[0].numpy()).convert("RGB")
+    lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes]
+    return Image.fromarray(render(lines, size)[0].numpy()).convert("RGB")
 
 
 def bitmaps(path: Path, origin: str, limit: int | None) -> Iterator[Item]:

@@ -9,7 +9,8 @@ import numpy as np
 import traitlets
 from matplotlib.colors import to_hex
 
-from dfsbir_lite import maps, plots
+from dfsbir_lite import plots
+from dfsbir_lite.lessons import projections
 from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
@@ -26,7 +27,7 @@ class EmbeddingScatter(anywidget.AnyWidget):
     plays it. All of that happens in the browser, whatever the kernel is doing.
 
     Args:
-        points: (N, 2), a map, or (T, N, 2), maps of the same pictures, see `maps.flatten_course`.
+        points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
         labels: (N,), indices into `classes`. sketches: bool (N,).
         images: uint8 (N, 3, H, W), what the points are pictures of.
         captions: a line for each map.
@@ -66,7 +67,7 @@ class EmbeddingScatter(anywidget.AnyWidget):
         self.show(points)
 
     def __repr__(self) -> str:
-        return f"EmbeddingScatter({len(self.labels)} points, {len(self.captions)} maps)"
+        return f"EmbeddingScatter({len(self.labels)} points, {len(self.captions)} projections)"
 
     def _repr_mimebundle_(self, **options):
         """Also a still picture, for places that show notebooks without running widgets."""
@@ -115,7 +116,7 @@ class EmbeddingExplorer(ipywidgets.VBox):
         self, rows, labels, sketches, classes, images, neighbours: int = 15, spread: float = 0.3
     ):
         self.rows = rows
-        self._first = maps.flatten(rows, neighbours, spread)
+        self._first = projections.flatten(rows, neighbours, spread)
         self._known = {(neighbours, spread): self._first}
         self._worker: threading.Thread | None = None
         self._guard, self._closed = threading.Lock(), False
@@ -176,8 +177,8 @@ class EmbeddingExplorer(ipywidgets.VBox):
         try:
             while self._go_on():
                 asked = self.asked
-                points = maps.flatten(self.rows, *asked)
-                self._known[asked] = maps.aligned(points, self._first)
+                points = projections.flatten(self.rows, *asked)
+                self._known[asked] = projections.aligned(points, self._first)
         except Exception as reason:  # raised in a thread, it would be lost
             self._worker = None
             self.status.value = f"stopped by {type(reason).__name__}: {reason}"

@@ -14,9 +14,10 @@ import torch
 import traitlets
 from torch import Tensor
 
-from dfsbir_lite import drawing, plots, retrieval
+from dfsbir_lite import plots, retrieval
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.export import Gallery
+from dfsbir_lite.gallery import Gallery
+from dfsbir_lite.strokes import EXAMPLES, PEN, render
 from dfsbir_lite.widgets.names import give_names
 from dfsbir_lite.widgets.still import with_still
 
@@ -28,7 +29,7 @@ class SketchPad(anywidget.AnyWidget):
     """Paper to draw on with mouse, pen, finger or keys; holds the strokes and nothing else.
 
     Attributes:
-        strokes: what is on the paper, as `drawing.render` takes it; set them to draw by code.
+        strokes: what is on the paper, as `render` takes it; set them to draw by code.
             The browser sends them whenever a stroke ends, on Undo and on Clear.
         width: the brush's, as a share of the paper's side.
     """
@@ -36,7 +37,7 @@ class SketchPad(anywidget.AnyWidget):
     _esm = HERE / "pad.js"
     _css = HERE / "pad.css"
     strokes = traitlets.List(traitlets.Dict()).tag(sync=True)
-    width = traitlets.Float(drawing.PEN).tag(sync=True)
+    width = traitlets.Float(PEN).tag(sync=True)
 
     def __repr__(self) -> str:
         return f"SketchPad({len(self.strokes)} strokes)"
@@ -53,7 +54,7 @@ class DrawAndSearch(ipywidgets.VBox):
         groups: names of parts of the gallery → their classes.
         rows: embeddings of the photos (N, E) by encoder, where they are known already. If all are,
             `photos` may be an `export.Gallery`, whose pictures stay on disk.
-        start: one of `drawing.EXAMPLES`, which lies on the paper at the beginning.
+        start: one of `EXAMPLES`, which lies on the paper at the beginning.
         k: photos shown.
 
     Attributes:
@@ -108,7 +109,7 @@ class DrawAndSearch(ipywidgets.VBox):
     def shown(self, size: int = 96) -> tuple[Tensor, Tensor, list[str], Tensor]:
         """Sketch, photos, their classes and cosines, as `plots.found` draws them."""
         cosines, places = self.found
-        sketch = drawing.render(self.pad.strokes, size, self.fit.value)
+        sketch = render(self.pad.strokes, size, self.fit.value)
         return (
             sketch,
             torch.stack([self.picture(p) for p in places.tolist()]),
@@ -125,7 +126,7 @@ class DrawAndSearch(ipywidgets.VBox):
     def update(self) -> None:
         """Reads the pad and all controls, searches, and shows what was found."""
         side = self.photos.images.shape[-1]
-        self.sketch = drawing.render(self.pad.strokes, side, self.fit.value)
+        self.sketch = render(self.pad.strokes, side, self.fit.value)
         self.found = torch.zeros(0), torch.zeros(0, dtype=torch.long)
         if self.pad.strokes:
             self.found = self._search()
@@ -142,9 +143,9 @@ class DrawAndSearch(ipywidgets.VBox):
 
     def _make_controls(self, start: str) -> None:
         wide = ipywidgets.Layout(width="auto")
-        self.pad = SketchPad(strokes=drawing.EXAMPLES[start])
+        self.pad = SketchPad(strokes=EXAMPLES[start])
         self.examples = ipywidgets.Dropdown(
-            options=[("my own drawing", ""), *((name, name) for name in drawing.EXAMPLES)],
+            options=[("my own drawing", ""), *((name, name) for name in EXAMPLES)],
             value=start,
             description="on paper",
             layout=ipywidgets.Layout(width="280px"),
@@ -179,10 +180,10 @@ class DrawAndSearch(ipywidgets.VBox):
 
     def _start_from(self, change) -> None:
         if change["new"]:
-            self.pad.strokes = drawing.EXAMPLES[change["new"]]
+            self.pad.strokes = EXAMPLES[change["new"]]
 
     def _drawn_on(self, change) -> None:
-        names = [name for name, strokes in drawing.EXAMPLES.items() if strokes == change["new"]]
+        names = [name for name, strokes in EXAMPLES.items() if strokes == change["new"]]
         self.examples.value = names[0] if names else ""
         self.update()
 

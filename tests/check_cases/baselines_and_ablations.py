@@ -3,13 +3,14 @@
 import torch
 
 from check_cases import Cases
-from dfsbir_lite import claims, zoo
-from dfsbir_lite.claims import Claim
+from dfsbir_lite import zoo
 from dfsbir_lite.data import toybox_set
-from dfsbir_lite.experiments import OURS
 from dfsbir_lite.runtime import profile
-from dfsbir_lite.sources import textures
-from dfsbir_lite.textures import clouds
+from dfsbir_lite.study import claims
+from dfsbir_lite.study.baselines import textures
+from dfsbir_lite.study.claims import Claim
+from dfsbir_lite.study.rows import OURS
+from dfsbir_lite.views import clouds
 
 TEXTURES = "textures instead of synthesis"
 

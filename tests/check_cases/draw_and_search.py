@@ -3,11 +3,11 @@
 import torch
 
 from check_cases import Cases
-from dfsbir_lite import drawing
+from dfsbir_lite import strokes
 
 CARS = [0, 0, 4, 4, 5, 10, 10]
 TAUGHT = torch.tensor([0.99, 0.98, 0.97])
-HOUSE = drawing.lines([[0.2, 0.9], [0.2, 0.5], [0.5, 0.1], [0.8, 0.5], [0.8, 0.9], [0.2, 0.9]])
+HOUSE = strokes.lines([[0.2, 0.9], [0.2, 0.5], [0.5, 0.1], [0.8, 0.5], [0.8, 0.9], [0.2, 0.9]])
 
 
 def placed(place):
@@ -70,17 +70,17 @@ def cases() -> dict[str, Cases]:
         ),
         "mirrored": Cases(
             right=[
-                (placed(lambda x, y: [1 - x, y]), drawing.EXAMPLES),
-                (placed(lambda x, y: (-x, y)), drawing.EXAMPLES),
+                (placed(lambda x, y: [1 - x, y]), strokes.EXAMPLES),
+                (placed(lambda x, y: (-x, y)), strokes.EXAMPLES),
             ],
             wrong=[
-                ((placed(lambda x, y: [x, y]), drawing.EXAMPLES), "stayed"),
-                ((placed(lambda x, y: [x, 1 - y]), drawing.EXAMPLES), "on its head"),
-                ((placed(lambda x, y: [1 - x, 1 - y]), drawing.EXAMPLES), "half a circle"),
-                ((placed(lambda x, y: [y, x]), drawing.EXAMPLES), "on its side"),
-                ((placed(lambda x, y: [1 - x, y / 2]), drawing.EXAMPLES), "Draw both"),
-                ((in_place, drawing.EXAMPLES), "changes the drawing"),
-                ((lambda strokes: drawing.EXAMPLES["boat"], drawing.EXAMPLES), "should stay"),
+                ((placed(lambda x, y: [x, y]), strokes.EXAMPLES), "stayed"),
+                ((placed(lambda x, y: [x, 1 - y]), strokes.EXAMPLES), "on its head"),
+                ((placed(lambda x, y: [1 - x, 1 - y]), strokes.EXAMPLES), "half a circle"),
+                ((placed(lambda x, y: [y, x]), strokes.EXAMPLES), "on its side"),
+                ((placed(lambda x, y: [1 - x, y / 2]), strokes.EXAMPLES), "Draw both"),
+                ((in_place, strokes.EXAMPLES), "changes the drawing"),
+                ((lambda strokes: strokes.EXAMPLES["boat"], strokes.EXAMPLES), "should stay"),
             ],
         ),
         "refuses": Cases(
@@ -109,7 +109,7 @@ def cases() -> dict[str, Cases]:
             right=[(HOUSE, "house", houses), (tuple(HOUSE), "house", houses)],
             wrong=[
                 ((HOUSE * 2, "house", houses), "It finds 6 tree, 4 house"),
-                ((drawing.EXAMPLES["tree"], "house", houses), "2 are allowed"),
+                ((strokes.EXAMPLES["tree"], "house", houses), "2 are allowed"),
                 ((HOUSE, "boat", houses), "on the paper already"),
                 ((HOUSE, "truck", houses), "your truck"),
                 (([[0.1, 0.2]], "house", houses), "Strokes are wanted"),

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from check_cases import Cases
-from dfsbir_lite import maps
+from dfsbir_lite.lessons import projections
 from dfsbir_lite.retrieval import similarities
 
 
@@ -50,7 +50,7 @@ def mix_of_k() -> Cases:
         return (order < len(photos)).sum() / (k * len(sketches))
 
     def loops(photos, sketches, k):
-        rows, is_sketch = maps.joint(photos, sketches)
+        rows, is_sketch = projections.joint(photos, sketches)
         hits = 0
         for n in range(len(photos), len(rows)):
             near = (rows @ rows[n]).argsort(descending=True).tolist()

@@ -4,10 +4,10 @@ import torch
 from torch.nn import functional as F
 
 from check_cases import Cases
-from dfsbir_lite import losses, own, retrieval, toybox, zoo
+from dfsbir_lite import adopt, losses, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_set
-from dfsbir_lite.experiments import split_classes
 from dfsbir_lite.runtime import profile
+from dfsbir_lite.study.rows import split_classes
 
 
 def firm_by_infinity(narrow, places, count):
@@ -108,7 +108,7 @@ def cases() -> dict[str, Cases]:
     lists = split_classes(toybox.SEEN, 0.5)
     shipped = zoo.load_teachers("laptop")
     photo, sketch = (t.only(c) for t, c in zip((shipped.photo, shipped.sketch), lists))
-    matched = own.match(photo, sketch, shipped.guidance)
+    matched = adopt.match(photo, sketch, shipped.guidance)
     tests = {m: toybox_set(m, "val", profile("laptop"), per_class=10) for m in ("photo", "sketch")}
     common = set(lists[0]) & set(lists[1])
     groups = {"both": common, "photo alone": set(lists[0]) - common}

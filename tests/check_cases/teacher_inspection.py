@@ -5,8 +5,8 @@ from torch.nn import functional as F
 
 from check_cases import Cases
 from dfsbir_lite import retrieval, toybox, zoo
-from dfsbir_lite.baselines import teacher_readouts
 from dfsbir_lite.data import toybox_set
+from dfsbir_lite.retrieval import teacher_readouts
 from dfsbir_lite.runtime import profile
 
 

@@ -1,0 +1,69 @@
+"""Random views of image batches (N, 3, H, W) in [0, 1], and textures: pictures that mean nothing.
+
+`draw` is the generator that all randomness comes from; it lives on the images' device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def _uniform(shape, low: float, high: float, draw: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=draw, device=draw.device) * (high - low) + low
+
+
+def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: float = 0.15) -> Tensor:
+    """Mirrors, turns (up to `turn` degrees), scales (by up to 1 ± `zoom`) and shifts by up to 1/10.
+
+    What leaves the frame is gone; what enters repeats the edge.
+    """
+    n = len(images)
+    angle = _uniform(n, -turn, turn, draw) * math.pi / 180
+    scale = _uniform(n, 1 - zoom, 1 + zoom, draw)
+    mirror = _uniform(n, -1, 1, draw).sign()
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    dx, dy = _uniform((2, n), -0.2, 0.2, draw)  # the frame is 2 wide in grid units
+    rows = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], dim=1)
+    # what `affine_grid` gives, as sums of a row and a column: faster
+    across, down, shift = rows.view(2 * n, 3, 1, 1).unbind(1)
+    x, y = (_centres(side, draw.device) for side in (images.shape[3], images.shape[2]))
+    grid = (across * x + (down * y[:, None] + shift)).view(n, 2, len(y), len(x))
+    grid = grid.permute(0, 2, 3, 1)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _centres(pixels: int, device: torch.device) -> Tensor:
+    """The pixels' centres along one side, in grid units."""
+    return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1
+
+
+def mix(images: Tensor, draw: torch.Generator) -> Tensor:
+    """Blends each image with its neighbour in the batch, half of them by a share below one half."""
+    share = _uniform((len(images), 1, 1, 1), -0.5, 0.5, draw).clamp(min=0)
+    return images.lerp(images.roll(1, 0), share)
+
+
+# --- textures ---------------------------------------------------------------------------------
+
+
+def _blobs(n: int, channels: int, cells: int, size: int, draw: torch.Generator) -> Tensor:
+    """Smooth noise (n, channels, size, size): random values on a grid of `cells`, enlarged."""
+    noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
+    # interpolation is linear: as two products it takes a tenth of its time
+    identity = torch.eye(cells, device=draw.device)[None, None]
+    enlarge = F.interpolate(identity, size=(size, cells), mode="bicubic")
+    return enlarge @ noise @ enlarge.mT
+
+
+def clouds(n: int, size: int, draw: torch.Generator) -> Tensor:
+    """Coloured noise of several scales, (n, 3, size, size) from 0 to 1 in each image."""
+    images = sum(_blobs(n, 3, cells, size, draw) / cells**0.5 for cells in (2, 4, 8, 16, size))
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return (images - low) / (high - low)
+
+
+def contours(n: int, size: int, draw: torch.Generator) -> Tensor:
+    """Winding lines, (n, 1, size, size) in [0, 1]: where smooth noise crosses its mean."""
+    return (12 * (_blobs(n, 1, 6, size, draw) - 0.5).abs()).clamp(0, 1)
