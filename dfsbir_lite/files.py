@@ -280,3 +280,25 @@ def _restore(node: dict, tensors: dict):
     if "list" in node:
         return [_restore(v, tensors) for v in node["list"]]
     return node["value"]
+
+
+def load_network(path, build):
+    weights, card = load_weights(path)
+    with rebuilding(path):
+        network = build(card)
+        network.load_state_dict(weights)
+    return network, card
+
+
+def save_state(path, state):
+    from io import BytesIO
+
+    data = BytesIO()
+    torch.save(state, data)
+    write_atomically(path, data.getvalue())
+
+
+def load_state(path):
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    return torch.load(path, weights_only=True)

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Normalise(nn.Module):
-    """Maps [0, 1] to about zero mean and unit spread.
+    """Map [0, 1] to about zero mean and unit spread.
 
     Args:
         mean, std: of all channels, or one a channel. By default the same for both modalities.
@@ -45,7 +45,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # in place wherever nobody asks for what was there: less memory to walk through
+        # in place wherever nothing else needs the input: less memory traffic
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(out)).add_(self.shortcut(x)), inplace=True)
 
@@ -58,10 +58,10 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
 
 
 def geometry(facts: dict) -> dict:
-    """The arguments that shape a SmallResNet, from a profile's fields or a model card.
+    """Return the arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for what is no
-    shape, or one that nobody would want to wait for.
+    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for anything
+    else, and for networks so large that nobody would want to wait for them.
     """
     small = {"blocks": 1, "stride": 2}
     shape = {"widths": list(facts["widths"]), **{k: facts.get(k, small[k]) for k in small}}
@@ -110,7 +110,7 @@ class SmallResNet(nn.Module):
         return self.read(images)[0]
 
     def folded(self) -> "SmallResNet":
-        """A frozen copy that reads what this one reads in eval mode, and sooner.
+        """Return a frozen copy that computes the same in eval mode, faster.
 
         Its convolutions scale and shift as the batch norms behind them did.
         """
@@ -128,7 +128,7 @@ class SmallResNet(nn.Module):
 def expected_proxy(
     class_logits: torch.Tensor, proxies: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """The embeddings (N, E), of unit length, that class scores (N, C) let one expect.
+    """Return the embeddings (N, E), of unit length, that class scores (N, C) let one expect.
 
     Args:
         proxies: (C, E), one direction a class. temperature: see `Encoders`.
@@ -163,7 +163,7 @@ class Encoders(nn.Module):
         self.temperature = temperature
 
     def read(self, images: torch.Tensor, modality: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Class scores (N, C) of `images` and the maps of the encoder's stages.
+        """Return class scores (N, C) of `images` and the maps of the encoder's stages.
 
         Args:
             modality: "photo" or "sketch".
@@ -171,20 +171,24 @@ class Encoders(nn.Module):
         points, maps = {"photo": self.photo, "sketch": self.sketch}[modality].read(images)
         return (points @ self.proxies.T).float(), maps
 
+    def forward(self, photos: torch.Tensor, sketches: torch.Tensor) -> tuple[tuple, tuple]:
+        """Read a batch of each modality, see `read`."""
+        return self.read(photos, "photo"), self.read(sketches, "sketch")
+
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """Class scores (N, C) of `images`, from `modality` "photo" or "sketch"."""
+        """Return class scores (N, C) of `images`, from `modality` "photo" or "sketch"."""
         return self.read(images, modality)[0]
 
     def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """What the last layer of an encoder reads, (N, widths[-1])."""
+        """Return the input of an encoder's last layer, (N, widths[-1])."""
         return self.read(images, modality)[1][-1].float().mean((2, 3))
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
-        """The embeddings (N, E), of unit length, that belong to class scores (N, C)."""
+        """Return the embeddings (N, E), of unit length, that belong to class scores (N, C)."""
         return expected_proxy(class_logits, self.proxies, self.temperature)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """Embeddings (N, E) of unit length, from `modality` "photo" or "sketch"."""
+        """Return embeddings (N, E) of unit length, from `modality` "photo" or "sketch"."""
         return self.expected_proxy(self.class_logits(images, modality))
 
 
@@ -198,11 +202,11 @@ def _doubling(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _grid(size: int, width: int) -> tuple[int, list[int]]:
-    """The side of the coarse grid that noise is laid out on, and the widths of what enlarges it.
+    """Return the side of the coarse grid that noise is laid out on, and the widths that enlarge it.
 
-    The grid is of at most 8 × 8 cells where `size` can be halved so often, and each convolution
-    doubles it, up to half of `size`. The wide ones stay below the full resolution, and a sub-pixel
-    layer is to make the last step: there they would cost several times the teacher.
+    The grid has at most 8 × 8 cells where `size` can be halved so often, and each convolution
+    doubles it, up to half of `size`. A sub-pixel layer makes the last step: at full resolution
+    wide layers would cost several times the teacher.
     """
     base, widths = size // 8, [width, width, width // 2]
     while base > 8 and base % 2 == 0:
@@ -217,7 +221,7 @@ def _enlarging(widths: list[int]) -> nn.Module:
 
 
 def _blur(image: torch.Tensor) -> torch.Tensor:
-    """3 × 3 binomial blur, which takes away the checkerboard that sub-pixel layers leave."""
+    """Blur by 3 × 3 binomials, which removes the checkerboard that sub-pixel layers leave."""
     for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
         image = F.avg_pool2d(F.pad(image, pad, mode="replicate"), 2, 1)
     return image
@@ -270,7 +274,7 @@ class SceneEstimator(nn.Module):
     `objects` soft masks are laid over each other before a background, but here photo and sketch
     share them: the photo shows what is behind each mask, in colour, and the sketch its outline. So
     a shape has to please both teachers, the one that knows colours and the one that knows lines.
-    How dark an outline is, is up to the object: not all that makes a photo is worth a line.
+    Each object has its own darkness: not all that shows in a photo is worth a line.
 
     `forward` gives photos and sketches, each (N, 3, size, size) in [0, 1].
     """
@@ -315,5 +319,17 @@ class SceneEstimator(nn.Module):
 
 
 def _enlarged(maps: torch.Tensor) -> torch.Tensor:
-    """The sub-pixel step: maps (N, 4 C, H, W) to smooth ones (N, C, 2 H, 2 W)."""
+    """Turn maps (N, 4 C, H, W) into smooth ones (N, C, 2 H, 2 W): the sub-pixel step."""
     return _blur(F.pixel_shuffle(maps.contiguous(), 2).float())
+
+
+class Estimators(nn.ModuleDict):
+    """The estimators of a run, by name: "scene" alone, or "photo" and "sketch".
+
+    `forward` maps noise (N, noise_dim) to photos and sketches, each (N, 3, size, size) in [0, 1].
+    """
+
+    def forward(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if "scene" in self:
+            return self["scene"](noise)
+        return self["photo"](noise), self["sketch"](noise)

@@ -258,7 +258,7 @@ class RealDataStudent(Iterator[Encoders]):
     def save(self, path: str | Path) -> None:
         """Writes everything that `resume` needs to go on as if nothing had happened."""
         state = {
-            "steps": self.steps,
+            "length": f"{self.steps} steps",
             "classes": list(self.sets["photo"].classes),
             "learner": self.learner.state(),
             "draw": self.draw.get_state(),
@@ -274,7 +274,7 @@ class RealDataStudent(Iterator[Encoders]):
         """
         state = load_state(path)
         with rebuilding(path):
-            check_run(path, state, self.sets["photo"].classes, self.steps)
+            check_run(path, state, self.sets["photo"].classes, f"{self.steps} steps")
             self.learner.restore(state["learner"])
             self.draw.set_state(state["draw"])
             self.views.set_state(state["views"])

@@ -72,7 +72,7 @@ class Recipe:
 
 
 def paper() -> Recipe:
-    """The paper's terms and weights, nothing else.
+    """Return the paper's terms and weights, nothing else.
 
     One-hot, entropy and activation weights are those of the authors' code (DAFL's); the number
     of estimator steps for one encoder step is theirs too.
@@ -91,7 +91,7 @@ def paper() -> Recipe:
 
 
 def kit() -> Recipe:
-    """Our best: adds batch statistics, hints, contours, replay, relabelling, averaging and more."""
+    """Return our best: with batch statistics, hints, contours, replay, relabelling and more."""
     return Recipe(
         weights=Weights(one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, match=1, hint=3),
         estimator_steps=1,
@@ -125,7 +125,7 @@ PRESETS = {
 
 
 def recipe(name: str = "kit", **changes) -> Recipe:
-    """A fresh copy of the recipe `name` with `changes` to its settings or its weights.
+    """Return a fresh copy of the recipe `name` with `changes` to its settings or its weights.
 
     `recipe("kit", batch=64, adv=0)` changes one of each. Raises UserError for unknown names.
     """
@@ -142,7 +142,7 @@ def recipe(name: str = "kit", **changes) -> Recipe:
 
 
 def preset(name: str) -> Weights:
-    """Fresh weights of the preset `name`. Raises UserError for an unknown one."""
+    """Return fresh weights of the preset `name`. Raises UserError for an unknown one."""
     if name not in PRESETS:
         raise UserError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
     base, changes = PRESETS[name]

@@ -1,4 +1,4 @@
-"""Embed, rank, score, search. Knows nothing of training.
+"""Embed, rank, score, search. This file knows nothing of training.
 
 Conventions: similarity is the cosine; average precision is the plain, non-interpolated one over
 all relevant gallery items; ties keep the gallery's order.
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.teachers import Teachers
 
 # An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
 CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
@@ -54,7 +55,7 @@ class Scores:
 
 
 def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
-    """`readout` applied to uint8 `images` (N, 3, H, W), batch by batch: (N, E) on the CPU.
+    """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU.
 
     Args:
         readout: maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
@@ -68,16 +69,16 @@ def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu"
 
 
 def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Cosines (Q, G) between rows of `queries` (Q, E) and of `gallery` (G, E)."""
+    """Return the cosines (Q, G) between rows of `queries` (Q, E) and of `gallery` (G, E)."""
     return F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
 
 
 class Index:
-    """A gallery (G, E) to be searched many times: its rows are brought to unit length once.
+    """A gallery (G, E) to search many times: its rows are brought to unit length once.
 
     Args:
         approximate: by faiss, which looks at a part of a large gallery only: many times faster,
-            and now and then a row is missed. Needs `pip install 'faiss-cpu>=1.8,<2'`.
+            but now and then it misses a row. Needs `pip install 'faiss-cpu>=1.8,<2'`.
 
     Raises UserError if faiss is wanted and missing.
     """
@@ -89,7 +90,7 @@ class Index:
     def search(
         self, query: Tensor, k: int = 10, among: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `search` in this gallery.
+        """Search this gallery, see `search`.
 
         An approximate index is exact if `among` is given, and where the part that it looks at has
         fewer than `k` rows.
@@ -110,9 +111,9 @@ class Index:
 def search(
     query: Tensor, gallery: Tensor, k: int = 10, among: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
+    """Find the `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
 
-    Whoever searches one gallery again and again keeps an `Index` of it.
+    To search one gallery again and again, keep an `Index` of it.
 
     Args:
         among: bool (G,), the rows that may be found; by default all.
@@ -121,13 +122,13 @@ def search(
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """`rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
+    """Return `rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
     rows = rows.detach().to(torch.promote_types(rows.dtype, torch.float32))
     return F.normalize(rows, dim=1).nan_to_num_(0.0)
 
 
 def _first(cosines: np.ndarray, k: int) -> np.ndarray:
-    """Where the `k` largest of `cosines` (G,) are, the largest first; of equal ones the first."""
+    """Find the `k` largest of `cosines` (G,), the largest first; of equal ones the first."""
     if k < len(cosines):
         least = np.partition(cosines, -k)[-k]
         reached = np.flatnonzero(cosines >= least)  # more than k if several are equal to the least
@@ -137,7 +138,7 @@ def _first(cosines: np.ndarray, k: int) -> np.ndarray:
 
 
 def _inverted_lists(rows: np.ndarray):
-    """faiss's index of unit-length `rows` (G, E): k-means cells, of which a search opens a few."""
+    """Build faiss's index of unit-length `rows` (G, E): a search opens a few k-means cells."""
     try:
         import faiss
     except ImportError:
@@ -155,7 +156,7 @@ def _inverted_lists(rows: np.ndarray):
 
 
 def occlusion(readout, image: Tensor, modality: str, target: Tensor, device="cpu") -> Tensor:
-    """What in `image` its cosine to `target` hangs on: the fall when a patch of it is hidden.
+    """Map how much the cosine of `image` to `target` falls when a patch of it is hidden.
 
     Args:
         image: uint8 (3, H, H). target: (E,), the row of a picture that it is compared with.
@@ -180,7 +181,7 @@ def occlusion(readout, image: Tensor, modality: str, target: Tensor, device="cpu
 
 
 def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
-    """Average precision of each ranking.
+    """Return the average precision of each ranking.
 
     Args:
         relevant: bool (Q, G), whether the item at each rank is relevant.
@@ -188,17 +189,28 @@ def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
 
     Returns: (Q,); 0 where nothing is relevant.
     """
-    top = relevant[:, :k].float()
-    precision = top.cumsum(1) / torch.arange(1, top.shape[1] + 1, device=top.device)
-    total = relevant.sum(1).clamp(max=k or relevant.shape[1])
-    return (precision * top).sum(1) / total.clamp(min=1)
+    relevant = relevant.cpu().numpy()
+    ranks = np.where(relevant, np.arange(1, relevant.shape[1] + 1), np.inf)
+    return torch.from_numpy(_average_precision(np.sort(ranks, 1), relevant.sum(1), k)).float()
+
+
+def _average_precision(ranks: np.ndarray, items, k: int | None = None) -> np.ndarray:
+    """Return average precisions (Q,).
+
+    Args:
+        ranks: (Q, R), those of the relevant items, rising from 1, with infinity for none.
+        items: how many items are relevant, one number or (Q,).
+    """
+    k = k or np.inf
+    precision = np.arange(1, ranks.shape[1] + 1) / ranks * (ranks <= k)
+    return precision.sum(1) / np.clip(items, 1, k)
 
 
 def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
-    """Ranks the gallery for every query and scores the rankings, as `average_precision` does.
+    """Rank the gallery for every query and score the rankings.
 
-    All figures follow from the ranks of the relevant items, which `item_ranks`
-    finds without sorting the others. Memory does not grow with Q × G.
+    All figures follow from the ranks of the relevant items, which `item_ranks` finds without
+    sorting the others. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
@@ -215,7 +227,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     chunk = max(1, min(128, HELD // (threads * len(gallery))))
 
     def figures(parts) -> np.ndarray:
-        """The sums of `parts`, whose products share one place: new memory costs as much again."""
+        """Sum the figures of `parts`, whose products share one place: new memory costs as much."""
         place = np.empty((chunk, len(gallery)), np.result_type(rows, columns))
         sums = np.zeros(5)
         for label, part in parts:
@@ -233,22 +245,15 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
 
 
 def _figures(ranks: np.ndarray, size: int) -> np.ndarray:
-    """The figures of `Scores` (5, Q) from rising ranks (Q, R) in a gallery of `size` items."""
+    """Return the figures of `Scores` (5, Q) from rising ranks (Q, R) in a gallery of `size`."""
     items = ranks.shape[1]
-    precision = np.arange(1, items + 1) / ranks
-    return np.stack(
-        [
-            precision.mean(1),
-            (precision * (ranks <= 200)).sum(1) / min(200, items),
-            (ranks <= 100).sum(1) / min(100, size),
-            (ranks <= 200).sum(1) / min(200, size),
-            np.full(len(ranks), items / size),
-        ]
-    )
+    average = [_average_precision(ranks, items, k) for k in (None, 200)]
+    precisions = [(ranks <= k).sum(1) / min(k, size) for k in (100, 200)]
+    return np.stack([*average, *precisions, np.full(len(ranks), items / size)])
 
 
 def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Ranks (Q, R) of the items `relevant`, from 1, rising; equally distant ones keep their order.
+    """Return the ranks (Q, R) of the items `relevant`, from 1, rising; ties keep their order.
 
     Args:
         distances: (Q, G), C-contiguous, finite.
@@ -268,11 +273,11 @@ def _counter() -> Callable:
 
 
 def _count(distances, ends, places):
-    """For each query, how many items there are up to each of its rising `ends` (Q, R).
+    """Count, for each query, the items up to each of its rising `ends` (Q, R).
 
-    The ends are the distances of the items at `places` (Q, R). For the ranks of all items one has
-    to sort; for those of a few it is enough to count what lies between two of them. Bins of equal
-    width say at once where an item belongs, unless it shares its bin with an end.
+    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
+    all items: it is enough to count those between two ends. Bins of equal width say at once where
+    an item belongs, unless it shares its bin with an end.
     """
     queries, items = distances.shape
     found = np.empty(ends.shape, np.int64)
@@ -311,27 +316,25 @@ def _count(distances, ends, places):
 
 
 def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:
-    """Scores sketches as queries against photos as the gallery."""
+    """Score sketches as queries against photos as the gallery, each a `data.ImageSet`."""
     gallery = embed(readout, photos.images, "photo", device=device)
     queries = embed(readout, sketches.images, "sketch", device=device)
     return score(queries, sketches.labels, gallery, photos.labels)
 
 
-def teacher_readouts(teachers) -> dict[str, ReadOut]:
-    """Retrieval with no student at all: the teachers' features, logits and class posteriors.
+def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
+    """Return the read-outs that need no student: the teachers' features, logits and posteriors.
 
     Features are the paper's baseline "classifier only" (our reading). Posteriors and logits are
     not in the paper; where both teachers are good they find seen classes almost perfectly, so a
     student has to be judged beside them.
     """
 
-    def reading(images, modality):
-        return getattr(teachers, modality)(images)
+    def logits(images: Tensor, modality: str) -> Tensor:
+        return getattr(teachers, modality)(images).logits
 
     return {
-        "teacher features": lambda images, modality: reading(images, modality).features,
-        "teacher logits": lambda images, modality: reading(images, modality).logits,
-        "teacher posteriors": lambda images, modality: F.softmax(
-            reading(images, modality).logits, 1
-        ),
+        "teacher features": lambda images, modality: getattr(teachers, modality)(images).features,
+        "teacher logits": logits,
+        "teacher posteriors": lambda images, modality: F.softmax(logits(images, modality), 1),
     }

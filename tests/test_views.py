@@ -1,4 +1,4 @@
-"""Random views: one for each image, repeatable, and within [0, 1]."""
+"""Views: one for each image, repeatable, within [0, 1]. Textures look as their names say."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dfsbir_lite.views import jitter, mix
+from dfsbir_lite.views import clouds, contours, jitter, mix
 
 ALL = [jitter, mix]
 
@@ -107,3 +107,32 @@ def test_a_view_is_the_affine_one_that_torch_makes(images):
     grid = F.affine_grid(rows, list(wide.shape), align_corners=False)
     expected = F.grid_sample(wide, grid, padding_mode="border", align_corners=False)
     torch.testing.assert_close(jitter(wide, draw()), expected, atol=1e-5, rtol=0)
+
+
+def test_clouds_span_the_range_in_each_image_and_are_coloured():
+    images = clouds(5, 16, draw())
+    assert images.shape == (5, 3, 16, 16)
+    assert images.amin((1, 2, 3)).tolist() == [0] * 5
+    assert images.amax((1, 2, 3)).tolist() == [1] * 5
+    assert (images[:, 0] - images[:, 2]).abs().mean() > 0.05
+
+
+def test_contours_are_dark_lines_on_a_page_that_is_mostly_white():
+    pages = contours(50, 32, draw())
+    assert pages.shape == (50, 1, 32, 32) and pages.min() >= 0 and pages.max() <= 1
+    assert 0.5 < (pages > 0.9).float().mean() < 0.9
+    assert ((pages < 0.3).float().mean((1, 2, 3)) > 0.02).all()
+    assert contours(0, 32, draw()).shape == (0, 1, 32, 32)
+
+
+def test_contours_are_where_bicubic_noise_crosses_its_mean():
+    noise = torch.rand(4, 1, 6, 6, generator=draw())
+    smooth = F.interpolate(noise, size=20, mode="bicubic")
+    expected = (12 * (smooth - 0.5).abs()).clamp(0, 1)
+    torch.testing.assert_close(contours(4, 20, draw()), expected, atol=1e-5, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_pictures():
+    for pictures in (clouds, contours):
+        assert torch.equal(pictures(3, 16, draw(1)), pictures(3, 16, draw(1)))
+        assert not torch.equal(pictures(3, 16, draw(1)), pictures(3, 16, draw(2)))
