@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.runtime import UserError
@@ -108,7 +107,7 @@ def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool =
     """Return L_align of the paper: the KL divergence of two teachers' posteriors for a pair.
 
     Symmetric, mean of both directions; `one_way` is KL(photo ‖ sketch) alone, as in the authors'
-    code: where both teachers are sure and disagree, it leaves the photo estimator nearly alone.
+    code: where sure teachers disagree, it leaves the photo estimator nearly alone.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
     forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
@@ -173,41 +172,15 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     stages. Every position is a lesson, where class scores give one an image.
     """
     distances = [
-        _Distance.apply(mine, theirs) / _variance(theirs).clamp(min=1e-6)
+        _wide(mine - theirs).square().mean() / _wide(theirs).var().clamp(min=1e-6)
         for mine, theirs in zip(student_maps, teacher_maps, strict=True)
     ]
     return torch.stack(distances).sum()
 
 
-class _Distance(torch.autograd.Function):
-    """The mean squared distance of maps, summed up in no less than single precision.
-
-    Its gradient keeps their precision and their layout. That of `mse_loss` does not: behind it
-    the way back through a network in bfloat16 and channels_last takes a third longer.
-    """
-
-    @staticmethod
-    def forward(ctx, mine: Tensor, theirs: Tensor) -> Tensor:
-        gap = mine - theirs
-        ctx.save_for_backward(gap)
-        return _mean_square(gap)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (gap,) = ctx.saved_tensors
-        return gap * (2 / gap.numel() * gradient), None
-
-
-def _mean_square(values: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
-    return norm.square() / values.numel()
-
-
-def _variance(values: Tensor) -> Tensor:
-    n = values.numel()
-    wide = values.to(torch.promote_types(values.dtype, torch.float32), copy=True)
-    return _mean_square(wide.sub_(wide.mean())) * (n / (n - 1))
+def _wide(values: Tensor) -> Tensor:
+    """Return `values` in no less than single precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

@@ -21,20 +21,28 @@ from dfsbir_lite.budget import Clock, Pace, fitting, forecast, measure
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
 from dfsbir_lite.files import delete, load_state, read_json, rebuilding, save_state, write_json
 from dfsbir_lite.losses import Weights
-from dfsbir_lite.models import Encoders
+from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import evaluate, teacher_readouts
-from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, progress, unbroken
+from dfsbir_lite.runtime import (
+    Profile,
+    Threads,
+    UserError,
+    approx,
+    autocast,
+    is_quiet,
+    progress,
+    unbroken,
+)
 from dfsbir_lite.students import (
     Distillation,
     Learner,
     check_run,
     distill,
-    encoders_from_teachers,
     new_encoders,
     save_encoders,
 )
-from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 from dfsbir_lite.views import jitter
 
 SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
@@ -134,6 +142,52 @@ def open_benchmark(photos, sketches, sizes: Profile, *, known=None, **options) -
     if known and set(known) != set(toybox.SEEN):
         raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
     return toybox_benchmark(sizes)
+
+
+def train_teacher(
+    images: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    profile: Profile,
+    *,
+    epochs: int | None = None,
+    batch: int = 64,
+    lr: float = 3e-3,
+    device="cpu",
+    seed: int = 0,
+    desc: str = "teacher",
+) -> Teacher:
+    """Train a small ResNet on labelled images and freeze it.
+
+    Args:
+        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
+        epochs: passes over the images; the profile's by default.
+
+    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
+    """
+    device, epochs = torch.device(device), epochs or profile.teacher_epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the same initial weights on every device
+        network = SmallResNet(outputs=len(classes), **geometry(vars(profile)))
+    network.to(device, memory_format=torch.channels_last)
+    steps = epochs * max(1, len(images) // batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
+    draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
+    threads = Threads(device)
+    for _ in progress(range(steps), desc=desc, unit="step"):
+        with threads, torch.enable_grad():
+            pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
+            batch_images = jitter(images[pick].to(device).float() / 255, views)
+            with autocast(device):
+                loss = F.cross_entropy(
+                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return Teacher(network, classes, profile.size)
 
 
 def get_teachers(
@@ -538,3 +592,27 @@ def table(rows: dict[str, dict]) -> pd.DataFrame:
     chance = [frame[p, "chance"].iloc[0] for p, _ in frame.columns]
     top = pd.DataFrame([chance], index=["chance"], columns=frame.columns)
     return pd.concat([top, frame]).drop(columns="chance", level=1)
+
+
+# --- networks and their files -----------------------------------------------------------------
+
+
+def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
+    """Return encoders that start as the teachers: their class scores are the teachers' logits.
+
+    Raises UserError for teachers of another architecture, or more classes than dimensions.
+    """
+    encoders = new_encoders(profile, len(teachers.classes), seed)
+    axes = encoders.proxies.detach().T  # (E, C), orthonormal columns
+    if axes.shape[1] > axes.shape[0]:
+        raise UserError("{1} classes do not fit into {0} dimensions".format(*axes.shape))
+    for modality in ("photo", "sketch"):
+        network, needed = getattr(teachers, modality).network, geometry(vars(profile))
+        shape = getattr(network, "geometry", type(network).__name__)
+        if shape != needed:
+            raise UserError(f"the {modality} teacher is {shape}; the encoders are {needed}")
+        weights = {k: v.cpu() for k, v in network.state_dict().items()}
+        for name in ("fc.weight", "fc.bias"):
+            weights[name] = axes @ weights[name]
+        getattr(encoders, modality).load_state_dict(weights)
+    return encoders

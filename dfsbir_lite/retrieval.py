@@ -19,9 +19,6 @@ from torch.nn import functional as F
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teachers
 
-# An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
-CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
-
 # A read-out maps (images in [0, 1], modality) to rows that are compared by cosine.
 ReadOut = Callable[[Tensor, str], Tensor]
 
@@ -33,22 +30,13 @@ ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over queries, each in [0, 1].
+    """Means over queries, each in [0, 1]."""
 
-    Attributes:
-        map_all: mAP@all, average precision over the whole ranking.
-        map_200: mAP@200, over the first 200; divides by min(200, relevant items).
-        prec_100, prec_200: Prec@k, the share of relevant items among the first k (of the whole
-            gallery if that is smaller).
-        chance: what a random ranking's precision is expected to be: the mean share of relevant
-            items in the gallery.
-    """
-
-    map_all: float
-    map_200: float
-    prec_100: float
+    map_all: float  # mAP@all, average precision over the whole ranking
+    map_200: float  # over the first 200; divides by min(200, relevant items)
+    prec_100: float  # the share of relevant items among the first 100
     prec_200: float
-    chance: float
+    chance: float  # the precision that a random ranking can expect
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -74,35 +62,22 @@ def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
 
 
 class Index:
-    """A gallery (G, E) to search many times: its rows are brought to unit length once.
+    """A gallery (G, E) to search many times: its rows are brought to unit length once."""
 
-    Args:
-        approximate: by faiss, which looks at a part of a large gallery only: many times faster,
-            but now and then it misses a row. Needs `pip install 'faiss-cpu>=1.8,<2'`.
-
-    Raises UserError if faiss is wanted and missing.
-    """
-
-    def __init__(self, gallery: Tensor, approximate: bool = False):
+    def __init__(self, gallery: Tensor):
         self.rows = _unit(gallery)
-        self.lists = _inverted_lists(self.rows.numpy()) if approximate else None
 
     def search(
         self, query: Tensor, k: int = 10, among: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Search this gallery, see `search`.
+        """Find the `k` best rows for each query row: cosines (Q, k) and indices (Q, k).
 
-        An approximate index is exact if `among` is given, and where the part that it looks at has
-        fewer than `k` rows.
+        Args:
+            among: bool (G,), the rows to search; by default all.
         """
-        query = _unit(query)
-        if self.lists is not None and among is None:
-            cosines, places = self.lists.search(query.numpy(), min(k, len(self.rows)))
-            if (places >= 0).all():  # -1 stands where nothing was found
-                return torch.from_numpy(cosines), torch.from_numpy(places)
         places = torch.arange(len(self.rows)) if among is None else among.nonzero().flatten()
-        cosines = query @ (self.rows if among is None else self.rows[places]).T
-        best = torch.zeros(len(query), min(k, len(places)), dtype=torch.long)
+        cosines = _unit(query) @ (self.rows if among is None else self.rows[places]).T
+        best = torch.zeros(len(cosines), min(k, len(places)), dtype=torch.long)
         for row, found in zip(cosines.numpy(), best.numpy(), strict=True):
             found[:] = _first(row, k)
         return cosines.gather(1, best), places[best]
@@ -111,13 +86,7 @@ class Index:
 def search(
     query: Tensor, gallery: Tensor, k: int = 10, among: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Find the `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
-
-    To search one gallery again and again, keep an `Index` of it.
-
-    Args:
-        among: bool (G,), the rows that may be found; by default all.
-    """
+    """Search a gallery once, see `Index.search`."""
     return Index(gallery).search(query, k, among)
 
 
@@ -135,49 +104,6 @@ def _first(cosines: np.ndarray, k: int) -> np.ndarray:
     else:
         reached = np.arange(len(cosines))
     return reached[np.argsort(-cosines[reached], kind="stable")[:k]]
-
-
-def _inverted_lists(rows: np.ndarray):
-    """Build faiss's index of unit-length `rows` (G, E): a search opens a few k-means cells."""
-    try:
-        import faiss
-    except ImportError:
-        raise UserError(
-            "approximate search needs one more package: pip install 'faiss-cpu>=1.8,<2'"
-        ) from None
-    cells = max(1, min(CELLS, len(rows) // ROWS_A_CELL))
-    lists = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], cells, faiss.METRIC_INNER_PRODUCT
-    )
-    lists.nprobe = OPENED
-    lists.train(rows)
-    lists.add(rows)
-    return lists
-
-
-def occlusion(readout, image: Tensor, modality: str, target: Tensor, device="cpu") -> Tensor:
-    """Map how much the cosine of `image` to `target` falls when a patch of it is hidden.
-
-    Args:
-        image: uint8 (3, H, H). target: (E,), the row of a picture that it is compared with.
-
-    A square of a quarter of the side moves over the image. What it hides becomes blank paper in a
-    sketch, and the mean colour in a photo. Returns (H, H): for each pixel the mean fall of the
-    patches that cover it; negative where hiding brings the two closer.
-    """
-    side = image.shape[-1]
-    patch, step = side // 4, max(1, side // 10)
-    starts = sorted({*range(0, side - patch, step), side - patch})
-    corners = [(top, left) for top in starts for left in starts]
-    blank = 255.0 if modality == "sketch" else image.float().mean((1, 2), keepdim=True)
-    hidden = torch.zeros(len(corners), side, side)
-    for mask, (top, left) in zip(hidden, corners, strict=True):
-        mask[top : top + patch, left : left + patch] = 1
-    views = torch.where(hidden[:, None].bool(), blank, image.float()).round().byte()
-    rows = embed(readout, torch.cat([image[None], views]), modality, device=device)
-    whole, *parts = similarities(rows, target[None])
-    falls = (whole - torch.stack(parts)).view(-1, 1, 1)
-    return (hidden * falls).sum(0) / hidden.sum(0)
 
 
 def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
@@ -279,34 +205,26 @@ def _count(distances, ends, places):
     all items: it is enough to count those between two ends. Bins of equal width say at once where
     an item belongs, unless it shares its bin with an end.
     """
-    queries, items = distances.shape
-    found = np.empty(ends.shape, np.int64)
-    near, where = np.empty(items, distances.dtype), np.empty(items, np.int32)
-    bins, first_end = np.empty(items, np.int32), np.empty(BINS + 1, np.int32)
-    for query in range(queries):
+    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
+    for query in range(len(distances)):
         row, mine, place = distances[query], ends[query], places[query]
         first, last = mine[0], mine[-1]
         scale = np.float32((BINS - 1) / max(last - first, 1e-30))
-        # without a branch, which would often be guessed wrong: the next item is written over one
-        # that lies behind the last end
-        count = 0
-        for item in range(items):
-            near[count], where[count] = row[item], item
-            count += row[item] <= last
-        for i in range(count):
-            bins[i] = np.int32(max((near[i] - first) * scale, np.float32(0)))
         first_end[:] = 0
         for end in mine:
             first_end[np.int32((end - first) * scale) + 1] += 1
         for b in range(BINS):
             first_end[b + 1] += first_end[b]
         between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
-        for i in range(count):
-            low, high = first_end[bins[i]], first_end[bins[i] + 1]
+        for item, distance in enumerate(row):
+            if distance > last:
+                continue
+            b = np.int32(max((distance - first) * scale, np.float32(0)))
+            low, high = first_end[b], first_end[b + 1]
             while low < high:
                 middle = (low + high) // 2
                 end = mine[middle]
-                if end < near[i] or (end == near[i] and place[middle] < where[i]):
+                if end < distance or (end == distance and place[middle] < item):
                     low = middle + 1
                 else:
                     high = middle
@@ -325,9 +243,8 @@ def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:
 def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
     """Return the read-outs that need no student: the teachers' features, logits and posteriors.
 
-    Features are the paper's baseline "classifier only" (our reading). Posteriors and logits are
-    not in the paper; where both teachers are good they find seen classes almost perfectly, so a
-    student has to be judged beside them.
+    Features are the paper's baseline "classifier only" (our reading). Where both teachers are
+    good, posteriors find seen classes almost perfectly: a student has to be judged beside them.
     """
 
     def logits(images: Tensor, modality: str) -> Tensor:

@@ -16,20 +16,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfsbir_lite import losses
+from dfsbir_lite import losses, runtime
 from dfsbir_lite.files import load_network, load_state, save_state, save_weights
 from dfsbir_lite.models import Encoders, geometry
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import (
-    Profile,
-    Threads,
-    UserError,
-    autocast,
-    is_first,
-    parallel,
-    process_count,
-    share,
-)
+from dfsbir_lite.runtime import Profile, Threads, UserError, autocast
 from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep, cosine, own_seed
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import contours, jitter, mix
@@ -43,43 +34,19 @@ def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
         return Encoders(embed_dim=profile.embed_dim, classes=classes, **shape)
 
 
-def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
-    """Return encoders that start as the teachers: their class scores are the teachers' logits.
-
-    Raises UserError for teachers of another architecture, or more classes than dimensions.
-    """
-    encoders = new_encoders(profile, len(teachers.classes), seed)
-    axes = encoders.proxies.detach().T  # (E, C), orthonormal columns
-    dim, classes = axes.shape
-    if classes > dim:
-        raise UserError(f"{classes} classes do not fit into {dim} dimensions: raise embed_dim")
-    for modality in ("photo", "sketch"):
-        network = getattr(teachers, modality).network
-        shape = getattr(network, "geometry", type(network).__name__)
-        if shape != (needed := geometry(vars(profile))):
-            raise UserError(f"the {modality} teacher is {shape}; the encoders are {needed}")
-        weights = {k: v.cpu() for k, v in network.state_dict().items()}
-        for name in ("fc.weight", "fc.bias"):
-            weights[name] = axes @ weights[name]
-        getattr(encoders, modality).load_state_dict(weights)
-    return encoders
-
-
 class Learner:
     """Optimises a copy of encoders on labelled photo and sketch batches, and averages its weights.
 
-    The data-free loop and the student trained on real data share it, so that they differ in
-    nothing but where the images and labels come from.
+    The data-free loop and the student of real data share it: they differ in nothing but the
+    images and labels.
 
     Args:
         total_steps: where the learning rate ends at zero.
         done: the share of the run that is over, from 0 to 1, in place of counting steps.
-        together: whether all processes that `torchrun` started learn these encoders, each from
-            images of its own.
+        together: whether all processes of `torchrun` learn these encoders.
 
     Attributes:
-        encoders: the ones being trained.
-        averaged: their exponential moving average, frozen, in eval mode: the result.
+        encoders: the ones being trained. averaged: their moving average, frozen: the result.
     """
 
     def __init__(
@@ -94,7 +61,7 @@ class Learner:
         self.recipe, self.device, self.index = recipe, device, 0
         self.encoders = copy.deepcopy(encoders).to(device, memory_format=torch.channels_last)
         self.encoders.train().requires_grad_(True)
-        self.read = parallel(self.encoders) if together else self.encoders
+        self.read = runtime.parallel(self.encoders) if together else self.encoders
         average = _average_of(recipe.ema)
         self._average = AveragedModel(self.encoders, multi_avg_fn=average, use_buffers=True)
         self.averaged: Encoders = self._average.module.eval().requires_grad_(False)
@@ -108,30 +75,16 @@ class Learner:
     def step(
         self, photos, sketches, photo_targets, sketch_targets, photo_maps=(), sketch_maps=()
     ) -> dict[str, Tensor]:
-        """Take one optimisation step.
+        """Take one optimisation step; return the unweighted loss terms, detached.
 
         Args:
             photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
             photo_targets, sketch_targets: logits (N, C), a teacher's, or those of a label.
-            photo_maps, sketch_maps: a teacher's `Reading.maps`, if there is one.
-
-        Returns: the unweighted loss terms, detached; `contrastive` and `hint` only if they have a
-            weight, and `hint` only if the teachers' stages have the shapes of the encoders'.
+            photo_maps, sketch_maps: a teacher's `Reading.maps`; hints need the encoders' shapes.
         """
+        weights = self.recipe.weights.snapshot()
         with autocast(self.device):
             (p, p_maps), (s, s_maps) = self.read(photos, sketches)
-        weights = self.recipe.weights.snapshot()
-        terms = self._terms(p, s, photo_targets, sketch_targets, weights)
-        if weights["hint"] and _alike(p_maps, photo_maps) and _alike(s_maps, sketch_maps):
-            terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
-        loss = losses.weighted(terms, weights)
-        if self.read is not self.encoders:  # several processes expect a gradient everywhere
-            loss = loss + 0 * (p.mean() + s.mean())
-        self._descend(loss)
-        return {name: term.detach() for name, term in terms.items()}
-
-    def _terms(self, p, s, photo_targets, sketch_targets, weights) -> dict[str, Tensor]:
-        """Return the loss terms of class scores `p` and `s` (N, C)."""
         p_labels, s_labels = F.softmax(photo_targets, 1), F.softmax(sketch_targets, 1)
         terms = {
             "match": losses.matching(p, photo_targets) + losses.matching(s, sketch_targets),
@@ -139,15 +92,26 @@ class Learner:
         }
         if weights["contrastive"]:
             terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
-        return terms
+        if weights["hint"] and _alike(p_maps, photo_maps) and _alike(s_maps, sketch_maps):
+            terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
+        loss = losses.weighted(terms, weights)
+        if self.read is not self.encoders:  # several processes expect a gradient everywhere
+            loss = loss + 0 * (p.mean() + s.mean())
+        if loss.requires_grad:  # not with every weight at zero
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+        self.index += 1
+        self.schedule.step()
+        self._average.update_parameters(self.encoders)
+        return {name: term.detach() for name, term in terms.items()}
 
     def _contrastive(self, p_logits, s_logits, p_labels, s_labels) -> Tensor:
         p, s = map(self.encoders.expected_proxy, (p_logits, s_logits))
-        photo_keys = self._keys("photo", p, p_labels)
-        sketch_keys = self._keys("sketch", s, s_labels)
-        return losses.contrastive(s, photo_keys[0], s_labels, photo_keys[1]) + losses.contrastive(
-            p, sketch_keys[0], p_labels, sketch_keys[1]
-        )
+        photos, photo_labels = self._keys("photo", p, p_labels)
+        sketches, sketch_labels = self._keys("sketch", s, s_labels)
+        to_photos = losses.contrastive(s, photos, s_labels, photo_labels)
+        return to_photos + losses.contrastive(p, sketches, p_labels, sketch_labels)
 
     def _keys(self, modality: str, embeddings: Tensor, posteriors: Tensor) -> tuple[Tensor, Tensor]:
         """Return this batch and the queue of earlier ones, which it then joins."""
@@ -156,15 +120,6 @@ class Learner:
         labels = torch.cat([posteriors, *queue[1:]])
         self.queues[modality] = [keys[:size].detach(), labels[:size].detach()] if size else []
         return keys, labels
-
-    def _descend(self, loss: Tensor) -> None:
-        if loss.requires_grad:  # not with every weight at zero
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-        self.index += 1
-        self.schedule.step()
-        self._average.update_parameters(self.encoders)
 
     def state(self) -> dict:
         """Return all that `restore` needs to go on exactly from here."""
@@ -205,12 +160,10 @@ def _alike(maps, others) -> bool:
 def teach(
     learner: Learner, teachers: Teachers, photos: Tensor, sketches: Tensor, draw: torch.Generator
 ) -> dict[str, Tensor]:
-    """Let `learner` take one step on what the teachers say of these images, or of views of them.
+    """Let `learner` take one step on the teachers' answers to these images, or to views of them.
 
     Args:
         photos, sketches: (N, 3, H, W) in [0, 1]; sketches may be grey, (N, 1, H, W).
-
-    Returns: the loss terms.
     """
     with learner.threads:
         if learner.recipe.relabel:
@@ -227,29 +180,29 @@ def teach(
 
 @dataclass
 class DistillStep:
-    """The record of one iteration: some estimator steps, then some encoder steps.
+    """The record of one iteration: some estimator steps, then some encoder steps."""
 
-    Attributes:
-        index: iterations done before this one.
-        terms: every loss term of the last estimator and the last encoder step, by name.
-        made: the last estimator step, with its samples.
-        encoders: the averaged encoders, frozen; they go on changing with the next iteration.
-    """
-
-    index: int
-    terms: dict[str, Tensor]
-    made: SynthesisStep
-    encoders: Encoders
+    index: int  # iterations before this one
+    terms: dict[str, Tensor]  # every loss term of the last estimator and the last encoder step
+    made: SynthesisStep  # the last estimator step, with its samples
+    encoders: Encoders  # averaged, frozen; they change with the next iteration
 
 
 class Distillation(Iterator[DistillStep]):
-    """The iterator behind `distill`; ends when its time is over; can be saved and resumed.
+    """Teaches a copy of `encoders` without data: one iteration per `next()`; resumable.
 
-    Of several processes that `torchrun` started each has its own noise, replay and views, and its
-    part of the recipe's batch; their gradients are averaged, so that all hold the same networks.
+    Each process of `torchrun` has its own noise, replay and views, and its part of the batch;
+    gradients are averaged, so that all hold the same networks.
+
+    Args:
+        teachers: all that is known of the data.
+        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
+        encoders: where to start, see `new_encoders` and `encoders_from_teachers`.
+        steps, seconds: iterations or time in the loop, at whose end the learning rate is zero.
+        width: of the estimators.
 
     Attributes:
-        encoders: the averaged encoders, frozen: what is being learnt.
+        encoders: the averaged encoders, frozen: the result.
         done: the share of the run that is over, from 0 to 1.
     """
 
@@ -265,9 +218,9 @@ class Distillation(Iterator[DistillStep]):
         device: torch.device | str = "cpu",
         seed: int = 0,
     ):
-        if recipe.batch % process_count():
-            raise UserError(f"batch is {recipe.batch}: {process_count()} processes cannot share it")
-        recipe = replace(recipe, batch=recipe.batch // process_count())
+        if recipe.batch % (count := runtime.process_count()):
+            raise UserError(f"batch is {recipe.batch}: {count} processes cannot share it equally")
+        recipe = replace(recipe, batch=recipe.batch // count)
         self.teachers, self.recipe, self.device = teachers, recipe, torch.device(device)
         self.steps, self.seconds, self.index, self.spent = steps, seconds, 0, 0.0
         total, by_clock = (steps or 0) * recipe.encoder_steps, (lambda: self.done)
@@ -306,7 +259,7 @@ class Distillation(Iterator[DistillStep]):
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
         # all processes go by the clock of the first, or they would end apart
-        self.spent = share(self.spent + time.monotonic() - began)
+        self.spent = runtime.share(self.spent + time.monotonic() - began)
         return step
 
     def learn(self) -> dict[str, Tensor]:
@@ -314,20 +267,14 @@ class Distillation(Iterator[DistillStep]):
         return teach(self.learner, self.synthesis.judges, *self.pictures(), self.draw)
 
     def pictures(self) -> tuple[Tensor, Tensor]:
-        """Draw photos (N, 3, H, W) and sketches (N, 1, H, W) from memory.
-
-        Contours replace some of the sketches.
-        """
-        photos, sketches = self.replay.sample_grey(self.recipe.batch, self.draw)
+        """Draw photos (N, 3, H, W) and sketches (N, 1, H, W), some of them contours."""
+        photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
         drawn = round(self.recipe.contours * len(sketches))
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches
 
     def save(self, path: str | Path) -> None:
-        """Write everything that `resume` needs to go on as if nothing had happened.
-
-        Of several processes the first writes its own state, from which all go on.
-        """
+        """Write what `resume` needs, in every process, to go on as if nothing had happened."""
         state = {
             "index": self.index,
             "spent": self.spent,
@@ -338,7 +285,7 @@ class Distillation(Iterator[DistillStep]):
             "replay": self.replay.state(),
             "draw": self.draw.get_state(),
         }
-        if is_first():
+        if runtime.is_first():
             save_state(path, state)
 
     def resume(self, path: str | Path) -> None:
@@ -353,9 +300,8 @@ class Distillation(Iterator[DistillStep]):
         self.synthesis.restore(state["synthesis"])
         self.replay.restore(state["replay"])
         self.draw.set_state(state["draw"])
-        if not is_first():  # the state is that of the first: draw other noise and views
-            for draw in (self.draw, self.synthesis.draw):
-                draw.manual_seed(own_seed(draw.initial_seed() + self.index))
+        for draw in () if runtime.is_first() else (self.draw, self.synthesis.draw):
+            draw.manual_seed(own_seed(draw.initial_seed() + self.index))  # noise of one's own again
 
 
 def check_run(path: str | Path, state: dict, classes: tuple[str, ...], length: str) -> None:
@@ -366,17 +312,7 @@ def check_run(path: str | Path, state: dict, classes: tuple[str, ...], length: s
         raise UserError(f"{path}: a run of {state['length']}, this one has {length}")
 
 
-def distill(teachers: Teachers, recipe: Recipe, encoders: Encoders, **options) -> Distillation:
-    """Teach a copy of `encoders` without data: one iteration per `next()`.
-
-    Args:
-        teachers: all that is known of the data.
-        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
-        encoders: where to start, see `new_encoders` and `encoders_from_teachers`.
-        options: `steps` (iterations) or `seconds` (time in the loop), at whose end the learning
-            rate reaches zero; `width` (of the estimators), `device`, `seed`.
-    """
-    return Distillation(teachers, recipe, encoders, **options)
+distill = Distillation  # as functions are named, for `for step in distill(...)`
 
 
 def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
@@ -389,10 +325,5 @@ def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
 
 def load_encoders(path: str | Path) -> Encoders:
     """Load what `save_encoders` saved, frozen. Raises UserError, naming the file."""
-
-    def build(card: dict) -> Encoders:
-        sizes = {"embed_dim": card["embed_dim"], "classes": card["outputs"], **geometry(card)}
-        return Encoders(**sizes, temperature=card["temperature"])
-
-    encoders, _ = load_network(path, build)
+    encoders, _ = load_network(path, Encoders.of_card)
     return encoders.to(memory_format=torch.channels_last).eval().requires_grad_(False)

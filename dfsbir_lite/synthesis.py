@@ -8,14 +8,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from dfsbir_lite import losses
-from dfsbir_lite.files import load_network, save_weights
 from dfsbir_lite.models import Encoders, Estimator, Estimators, SceneEstimator
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Threads, UserError, autocast, parallel, process_index, share
@@ -28,27 +26,25 @@ MODALITIES = ("photo", "sketch")
 
 @dataclass
 class SynthesisStep:
-    """The record of one optimisation step of both estimators.
+    """The record of one optimisation step of both estimators; all tensors are detached."""
 
-    Attributes:
-        index: steps done before this one.
-        terms: each loss term by name, unweighted, a detached scalar tensor; a term that needs a
-            network pass of its own (modal, adv) is left out while its weight is zero.
-        photos, sketches: what the estimators painted, (N, 3, H, W) in [0, 1], detached.
-        labels: the wanted classes (N,).
-        noise: (N, noise_dim).
-    """
-
-    index: int
-    terms: dict[str, Tensor]
-    photos: Tensor
+    index: int  # steps before this one
+    terms: dict[str, Tensor]  # unweighted scalars; modal and adv only while they have a weight
+    photos: Tensor  # (N, 3, H, W) in [0, 1]
     sketches: Tensor
-    labels: Tensor
-    noise: Tensor
+    labels: Tensor  # the wanted classes (N,)
+    noise: Tensor  # (N, noise_dim)
 
 
 class Synthesis(Iterator[SynthesisStep]):
-    """The endless iterator behind `synthesize`; its state can be saved and restored."""
+    """Teaches estimators what `teachers` recognise: one optimisation step per `next()`, endlessly.
+
+    Args:
+        teachers: the classifiers to invert; nothing else is known of the data.
+        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
+        encoders: frozen, for the adversarial term.
+        width: of the estimators. steps: where the learning rate ends at zero; by default it stays.
+    """
 
     def __init__(
         self,
@@ -64,14 +60,10 @@ class Synthesis(Iterator[SynthesisStep]):
         if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
             raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
         if teachers.size % 8:
-            raise UserError(
-                f"estimators paint multiples of 8 px, the teachers want {teachers.size} px"
-            )
+            raise UserError(f"teachers of {teachers.size} px: estimators paint multiples of 8 px")
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
         self.judges = self.teachers.folded()  # for what is asked without moments
-        self.taught = {m: getattr(self.teachers, m).taught.to(self.device) for m in MODALITIES}
-        self.complete = all(taught.all().item() for taught in self.taught.values())
         self.draw = torch.Generator(self.device).manual_seed(own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
@@ -124,8 +116,8 @@ class Synthesis(Iterator[SynthesisStep]):
     def wanted(self, noise: Tensor) -> Tensor:
         """Return the classes (n,) that `noise` asks for: the largest of its first C entries.
 
-        Labels taken from the shared noise align the modalities and leave the rest to variety;
-        with a class embedding of its own an estimator soon ignores the noise.
+        Such labels align the modalities; with a class embedding of its own an estimator soon
+        ignores the noise.
         """
         return noise[:, : len(self.teachers.classes)].argmax(1)
 
@@ -190,8 +182,8 @@ class Synthesis(Iterator[SynthesisStep]):
             photo_labels = sketch_labels = self.wanted(noise)
         else:
             photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
-        p_taught = self.taught["photo"][photo_labels]
-        s_taught = self.taught["sketch"][sketch_labels]
+        p_taught = self.teachers.photo.taught[photo_labels]
+        s_taught = self.teachers.sketch.taught[sketch_labels]
         align = partial(losses.class_alignment, one_way=self.recipe.one_way)
         terms = {
             "one_hot": self._where(p_taught, losses.one_hot, p.logits, photo_labels)
@@ -206,10 +198,8 @@ class Synthesis(Iterator[SynthesisStep]):
             seen = self.judges.guidance(torch.cat([photos, sketches])).logits.chunk(2)
             terms["modal"] = losses.modality_guidance(*seen)
         if weights["adv"] and self.encoders is not None and self.index >= self.recipe.adv_after:
-            terms["adv"] = self._adversarial("photo", photos, p.logits, photo_labels)
-            terms["adv"] = terms["adv"] + self._adversarial(
-                "sketch", sketches, s.logits, sketch_labels
-            )
+            photo = self._adversarial("photo", photos, p.logits, photo_labels)
+            terms["adv"] = photo + self._adversarial("sketch", sketches, s.logits, sketch_labels)
         return terms, photo_labels
 
     def _view(self, images: Tensor) -> Tensor:
@@ -217,8 +207,6 @@ class Synthesis(Iterator[SynthesisStep]):
 
     def _where(self, taught: Tensor, loss: Callable, *rows: Tensor) -> Tensor:
         """Return `loss` of the `rows` whose class was `taught` (N,); the others have no judge."""
-        if self.complete:
-            return loss(*rows)
         return loss(*(r[taught] for r in rows)) if taught.any() else torch.zeros(())
 
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -245,32 +233,7 @@ def new_estimators(recipe: Recipe, size: int, width: int) -> Estimators:
     return Estimators({name: Estimator(channels=n, **shape) for name, n in channels.items()})
 
 
-def synthesize(teachers: Teachers, recipe: Recipe, **options) -> Synthesis:
-    """Teach estimators what `teachers` recognise: one optimisation step per `next()`, without end.
-
-    Args:
-        teachers: the classifiers to invert; nothing else is known of the data.
-        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
-        options: `encoders` (frozen, for the adversarial term), `width` (of the estimators),
-            `device`, `seed`, `steps` (where the learning rate ends at zero; by default it stays).
-    """
-    return Synthesis(teachers, recipe, **options)
-
-
-def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict:
-    """Save an estimator of scenes, with its model card beside it; return the card."""
-    facts = {"architecture": "SceneEstimator", **estimator.shape}
-    return save_weights(path, estimator.state_dict(), {**facts, **card})
-
-
-def load_scenes(path: str | Path) -> SceneEstimator:
-    """Load what `save_scenes` saved, frozen. Raises UserError, naming the file."""
-
-    def build(card: dict) -> SceneEstimator:
-        return SceneEstimator(**{k: card[k] for k in ("size", "noise_dim", "width", "objects")})
-
-    estimator, _ = load_network(path, build)
-    return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+synthesize = Synthesis  # as functions are named, for `for step in synthesize(...)`
 
 
 class Replay:
@@ -287,19 +250,14 @@ class Replay:
 
     def add(self, photos: Tensor, sketches: Tensor) -> None:
         """Keep pairs (N, 3, H, W) in [0, 1] in place of the oldest ones."""
-        where = (self.added + torch.arange(len(photos))) % len(self.photos)
+        where = torch.arange(self.added, self.added + len(photos)) % len(self.photos)
         where = where.to(self.photos.device)
         self.photos[where] = (photos * 255).round().byte()
         self.sketches[where] = (sketches[:, :1] * 255).round().byte()
         self.added += len(photos)
 
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw `n` pairs with replacement; each pair stems from one noise vector."""
-        photos, sketches = self.sample_grey(n, draw)
-        return photos, sketches.repeat(1, 3, 1, 1)
-
-    def sample_grey(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw the same pairs, sketches with one channel (n, 1, H, W)."""
+        """Draw `n` pairs: photos (n, 3, H, W) and grey sketches (n, 1, H, W) of one noise each."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
         pairs = (images.index_select(0, pick) for images in (self.photos, self.sketches))
         photos, sketches = (images.float().div_(255) for images in pairs)
@@ -307,12 +265,8 @@ class Replay:
 
     def state(self) -> dict:
         """Return all that `restore` needs."""
-        filled = len(self)
-        return {
-            "added": self.added,
-            "photos": self.photos[:filled],
-            "sketches": self.sketches[:filled],
-        }
+        kept = {"photos": self.photos[: len(self)], "sketches": self.sketches[: len(self)]}
+        return {"added": self.added, **kept}
 
     def restore(self, state: dict) -> None:
         """Go back to a `state()`."""

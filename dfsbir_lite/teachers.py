@@ -13,33 +13,25 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.files import load_network, save_weights
-from dfsbir_lite.models import SmallResNet, geometry
-from dfsbir_lite.runtime import Profile, Threads, UserError, autocast, progress
-from dfsbir_lite.views import jitter
+from dfsbir_lite.models import SmallResNet
+from dfsbir_lite.runtime import UserError
 
 
 class Reading(NamedTuple):
-    """The results of one forward pass of a teacher.
+    """The results of one forward pass of a teacher."""
 
-    Attributes:
-        logits: (N, C).
-        features: (N, D), the input of the last layer.
-        moments: for each batch-norm layer the batch's mean and variance and the stored mean and
-            variance, each (channels,); empty unless asked for.
-        maps: the output of each stage of a ResNet, ours or torchvision's; else empty.
-    """
-
-    logits: Tensor
-    features: Tensor
+    logits: Tensor  # (N, C)
+    features: Tensor  # (N, D), the input of the last layer
+    # of each batch-norm layer: the batch's mean and variance, the stored ones; if asked for
     moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]
-    maps: list[Tensor]
+    maps: list[Tensor]  # the output of each stage of a ResNet, ours or torchvision's; else none
 
 
 class Moments(torch.autograd.Function):
     """Mean and variance (channels,) of maps (N, channels, H, W), over all but the channels.
 
-    What `torch.var_mean` gives, forward and backward some ten times as fast for bfloat16 maps in
-    channels_last: a synthesis step needs it for every batch-norm layer of both teachers.
+    As `torch.var_mean`, but ten times as fast for bfloat16 maps in channels_last: a synthesis step
+    needs them for every batch-norm layer of both teachers.
     """
 
     @staticmethod
@@ -84,10 +76,9 @@ _passes: ContextVar[_Record | None] = ContextVar("passes", default=None)
 class Teacher(nn.Module):
     """A frozen classifier over images (N, 3, H, W) in [0, 1].
 
-    Wraps any module whose last linear layer has one output a class: the kit's small ResNets, a
-    torchvision model, the user's own. Its parameters get no gradients and it stays in eval mode
-    whatever is called on it, while gradients flow through it to the images. Several threads may
-    read with it at once.
+    Wraps any module whose last linear layer has one output a class. Its parameters get no
+    gradients and it always stays in eval mode, while gradients flow through it to the images.
+    Several threads may read with it at once.
 
     Args:
         network: the classifier. If it expects normalised images, put that layer into it.
@@ -205,16 +196,14 @@ def _stages(network: nn.Module) -> list[nn.Module]:
 
 def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
     """Return the last linear layer of `network`, which must have `outputs` outputs."""
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    layers, name = (
+        [m for m in network.modules() if isinstance(m, nn.Linear)],
+        type(network).__name__,
+    )
     if not layers:
-        raise UserError(
-            f"{type(network).__name__} has no linear layer: not a classifier we can read"
-        )
-    if layers[-1].out_features != outputs:
-        raise UserError(
-            f"{type(network).__name__} ends in {layers[-1].out_features} outputs, "
-            f"but {outputs} classes were named"
-        )
+        raise UserError(f"{name} has no linear layer: not a classifier we can read")
+    if (has := layers[-1].out_features) != outputs:
+        raise UserError(f"{name} ends in {has} outputs, but {outputs} classes were named")
     return layers[-1]
 
 
@@ -235,13 +224,9 @@ class Teachers:
             how = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
             raise UserError(f"the classes of the photo teacher and the sketch teacher {how}")
         if self.guidance.classes != ("photo", "sketch"):
-            raise UserError(
-                'the guidance network must tell ("photo", "sketch") apart, in that order'
-            )
+            raise UserError('the classes of the guidance network must be "photo", "sketch"')
         if len({self.photo.size, self.sketch.size, self.guidance.size}) > 1:
-            raise UserError(
-                "the teachers and the guidance network expect images of different sizes"
-            )
+            raise UserError("teachers and guidance network expect images of different sizes")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -261,52 +246,6 @@ class Teachers:
         return Teachers(*(t.to(device, memory_format=torch.channels_last) for t in copies))
 
 
-def train_teacher(
-    images: Tensor,
-    labels: Tensor,
-    classes: tuple[str, ...],
-    profile: Profile,
-    *,
-    epochs: int | None = None,
-    batch: int = 64,
-    lr: float = 3e-3,
-    device="cpu",
-    seed: int = 0,
-    desc: str = "teacher",
-) -> Teacher:
-    """Train a small ResNet on labelled images and freeze it.
-
-    Args:
-        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
-        epochs: passes over the images; the profile's by default.
-
-    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
-    """
-    device, epochs = torch.device(device), epochs or profile.teacher_epochs
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the same initial weights on every device
-        network = SmallResNet(outputs=len(classes), **geometry(vars(profile)))
-    network.to(device, memory_format=torch.channels_last)
-    steps = epochs * max(1, len(images) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
-    draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
-    threads = Threads(device)
-    for _ in progress(range(steps), desc=desc, unit="step"):
-        with threads, torch.enable_grad():
-            pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
-            batch_images = jitter(images[pick].to(device).float() / 255, views)
-            with autocast(device):
-                loss = F.cross_entropy(
-                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
-                )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return Teacher(network, classes, profile.size)
-
-
 def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
     """Save a teacher built on SmallResNet, with its model card beside it; return the card."""
     if not isinstance(teacher.network, SmallResNet):
@@ -324,13 +263,8 @@ def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Te
     Raises UserError, naming the file, if it is missing or damaged, or if it was trained on other
     classes than `classes`.
     """
-    facts = {}
-
-    def build(card: dict) -> SmallResNet:
-        facts.update(classes=tuple(card["classes"]), size=card["size"])
-        return SmallResNet(outputs=len(card["classes"]), **geometry(card))
-
-    network, known = load_network(path, build)[0], facts["classes"]
+    network, card = load_network(path, SmallResNet.of_card)
+    known = tuple(card["classes"])
     if classes is not None and tuple(classes) != known:
         raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")
-    return Teacher(network.to(memory_format=torch.channels_last), **facts)
+    return Teacher(network.to(memory_format=torch.channels_last), known, card["size"])

@@ -36,8 +36,10 @@ sys.addaudithook(guard)
 LEARN = """
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile
-from dfsbir_lite.students import distill, encoders_from_teachers, new_encoders
-from dfsbir_lite.teachers import Teachers, load_teacher
+from dfsbir_lite.pipeline import encoders_from_teachers
+from dfsbir_lite.students import distill, new_encoders
+from dfsbir_lite.teachers import load_teacher
+from dfsbir_lite.teachers import Teachers
 
 names = ("photo", "sketch", "modality")
 teachers = Teachers(*(load_teacher(f"{name}.safetensors") for name in names))

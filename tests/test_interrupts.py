@@ -22,12 +22,11 @@ from run_notebooks import ThisPython
 from test_interruptions import SIZES, a_run
 
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.pipeline import RealDataStudent
+from dfsbir_lite.pipeline import RealDataStudent, train_teacher
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import unbroken
 from dfsbir_lite.students import new_encoders
 from dfsbir_lite.synthesis import synthesize
-from dfsbir_lite.teachers import train_teacher
 
 INTERRUPTS = 24  # of a kernel, for four kinds of cell
 PATIENCE = 30  # seconds for a cell to end, far longer than a step takes
@@ -209,7 +208,7 @@ import torch
 from test_interruptions import SIZES, a_run
 from test_interrupts import IMAGES, LABELS, NAMES, a_synthesis
 from dfsbir_lite.pipeline import run_to_end
-from dfsbir_lite.teachers import train_teacher
+from dfsbir_lite.pipeline import train_teacher
 
 def endless():
     loop = a_run()

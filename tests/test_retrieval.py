@@ -1,6 +1,5 @@
 """Rankings and their scores: against scikit-learn, and against cases worked out by hand."""
 
-import sys
 from math import cos, sin
 
 import numpy as np
@@ -14,7 +13,6 @@ from dfsbir_lite.retrieval import (
     average_precision,
     embed,
     item_ranks,
-    occlusion,
     score,
     search,
     similarities,
@@ -152,26 +150,6 @@ def test_search_among_some_keeps_their_places_in_the_gallery():
     assert cosines.tolist()[0] == near([0.6, 0, -1])
 
 
-def test_occlusion_finds_the_one_spot_that_counts():
-    """The read-out is (brightness of pixel (2, 5), 1): only patches over that pixel matter."""
-
-    def readout(images, modality):
-        spot = images[:, 0, 2, 5]
-        return torch.stack([spot, torch.ones_like(spot)], 1)
-
-    sketch = torch.full((3, 8, 8), 255, dtype=torch.uint8)
-    sketch[:, 2, 5] = 0  # seen: (0, 1); hidden, it is white paper: (1, 1), 45 degrees away
-    falls = occlusion(readout, sketch, "sketch", torch.tensor([0.0, 1]))
-    cover = torch.zeros(8, 8)
-    # patches of 2 × 2 at every place; four hold the spot, and all four cover only the spot
-    for top in (1, 2):
-        for left in (4, 5):
-            cover[top : top + 2, left : left + 2] += 1
-    assert torch.allclose(falls, cover / 4 * (1 - 0.5**0.5), atol=1e-6)
-    rises = occlusion(readout, sketch, "sketch", torch.tensor([1.0, 1]))
-    assert rises[2, 5] == near(0.5**0.5 - 1)
-
-
 def test_similarities_are_cosines():
     found = similarities(torch.tensor([[3.0, 4], [0, 2]]), torch.tensor([[5.0, 0]]))
     assert found.flatten().tolist() == near([0.6, 0])
@@ -266,46 +244,6 @@ def test_a_search_may_find_nothing():
     cosines, places = search(gallery[:2], gallery, among=torch.zeros(3).bool())
     assert cosines.shape == places.shape == (2, 0)
     assert search(gallery[:0], gallery, 2)[1].shape == (0, 2)
-
-
-@pytest.fixture(scope="module")
-def large():
-    """A gallery of 30 tight clusters that is large enough for several cells, and an index."""
-    pytest.importorskip("faiss")
-    draw = torch.Generator().manual_seed(0)
-    centres = torch.randn(30, 16, generator=draw)
-    gallery = centres.repeat(500, 1) + 0.3 * torch.randn(15000, 16, generator=draw)
-    return gallery * 5, Index(gallery * 5, approximate=True)
-
-
-def test_an_approximate_search_finds_nearly_all(large):
-    gallery, index = large
-    queries = gallery[:40] * 3  # of any length
-    exact, found = search(queries, gallery, 50), index.search(queries, 50)
-    shared = [torch.isin(a, b).float().mean() for a, b in zip(found[1], exact[1])]
-    assert found[1].shape == (40, 50) and sum(shared) / 40 > 0.95
-    assert found[1][:, 0].tolist() == [*range(40)]
-    assert torch.allclose(found[0][:, 0], torch.ones(40), atol=1e-5)
-    assert (found[0].diff(dim=1) <= 0).all()
-    assert torch.equal(index.search(queries)[1], found[1][:, :10])
-
-
-def test_an_approximate_index_is_exact_among_some_and_if_it_found_too_few(large):
-    gallery, index = large
-    among = torch.arange(len(gallery)) % 7 == 0
-    some, exact = (
-        index.search(gallery[:3], 20, among),
-        search(gallery[:3], gallery, 20, among),
-    )
-    assert torch.equal(some[1], exact[1])
-    everything = index.search(gallery[:2], 20000)
-    assert torch.equal(everything[1], search(gallery[:2], gallery, 20000)[1])
-
-
-def test_without_faiss_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r"pip install 'faiss-cpu>=1.8,<2'"):
-        Index(torch.eye(3), approximate=True)
 
 
 def test_rows_in_half_precision_are_scored_and_found():

@@ -12,16 +12,9 @@ from torch.nn import functional as F
 from dfsbir_lite import losses, students
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.losses import ENCODER_TERMS
-from dfsbir_lite.pipeline import RealDataStudent
+from dfsbir_lite.pipeline import RealDataStudent, encoders_from_teachers
 from dfsbir_lite.runtime import Profile, UserError
-from dfsbir_lite.students import (
-    Learner,
-    distill,
-    encoders_from_teachers,
-    load_encoders,
-    new_encoders,
-    save_encoders,
-)
+from dfsbir_lite.students import Learner, distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.views import contours, jitter, mix
 
@@ -110,6 +103,7 @@ def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypa
         if relabel:
             photos = mix(jitter(photos, again), again)
             sketches = mix(jitter(sketches, again), again)
+        sketches = sketches.expand(-1, 3, -1, -1)
         assert torch.equal(seen[0][0], photos) and torch.equal(seen[0][1], sketches)
         torch.testing.assert_close(seen[0][2], teachers.photo(photos).logits)
         torch.testing.assert_close(seen[0][3], teachers.sketch(sketches).logits)
@@ -127,7 +121,7 @@ def test_a_share_of_the_sketches_gives_way_to_contours(begin, monkeypatch):
     photos, sketches = loop.replay.sample(8, again)
     lines = contours(2, 16, again).expand(-1, 3, -1, -1)
     assert torch.equal(seen[0][0], photos)
-    assert torch.equal(seen[0][1], torch.cat([lines, sketches[2:]]))
+    assert torch.equal(seen[0][1], torch.cat([lines, sketches[2:].expand(-1, 3, -1, -1)]))
 
 
 def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints):

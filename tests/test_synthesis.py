@@ -14,8 +14,9 @@ from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import new_encoders
-from dfsbir_lite.synthesis import LOUDER, Replay, load_scenes, save_scenes, synthesize
+from dfsbir_lite.synthesis import LOUDER, Replay, synthesize
 from dfsbir_lite.teachers import Teacher, Teachers
+from dfsbir_lite.zoo import load_scenes, save_scenes
 
 SMALL = Recipe(weights=Weights(one_hot=1), batch=8, noise_dim=6)
 
@@ -347,8 +348,8 @@ def pairs(*levels):
 def levels(replay, n=200):
     """The levels that can be drawn, in hundredths, after checking that pairs are kept."""
     photos, sketches = replay.sample(n, torch.Generator().manual_seed(0))
-    assert photos.shape == sketches.shape == (n, 3, 4, 4)
-    torch.testing.assert_close(sketches, photos / 2, atol=1 / 255, rtol=0)
+    assert photos.shape == (n, 3, 4, 4) and sketches.shape == (n, 1, 4, 4)
+    torch.testing.assert_close(sketches, photos[:, :1] / 2, atol=1 / 255, rtol=0)
     return sorted({round(100 * x) for x in photos[:, 0, 0, 0].tolist()})
 
 

@@ -14,16 +14,10 @@ from torchvision.transforms import Normalize
 
 from dfsbir_lite import losses
 from dfsbir_lite.files import save_weights
+from dfsbir_lite.pipeline import train_teacher
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.synthesis import synthesize
-from dfsbir_lite.teachers import (
-    Moments,
-    Teacher,
-    Teachers,
-    load_teacher,
-    save_teacher,
-    train_teacher,
-)
+from dfsbir_lite.teachers import Moments, Teacher, Teachers, load_teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
 

@@ -7,16 +7,24 @@ import torch
 
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.environment import cache_folder
-from dfsbir_lite.files import delete, load_state, load_weights, rebuilding, save_state
+from dfsbir_lite.files import (
+    delete,
+    load_network,
+    load_state,
+    load_weights,
+    rebuilding,
+    save_state,
+    save_weights,
+)
 from dfsbir_lite.health import judged
 from dfsbir_lite.lessons.snapshots import Course, load_course, recorder
 from dfsbir_lite.models import Encoders, SceneEstimator
-from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark
+from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
-from dfsbir_lite.synthesis import load_scenes, save_scenes, synthesize
-from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.synthesis import synthesize
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 
 ASSETS = Path(__file__).parent
 SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
@@ -228,3 +236,19 @@ def _build_scenes(sizes: Profile, path: Path, device, seed: int) -> dict:
     card = save_scenes(path, loop.estimators["scene"], card)
     delete(state)
     return card
+
+
+def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict:
+    """Save an estimator of scenes, with its model card beside it; return the card."""
+    facts = {"architecture": "SceneEstimator", **estimator.shape}
+    return save_weights(path, estimator.state_dict(), {**facts, **card})
+
+
+def load_scenes(path: str | Path) -> SceneEstimator:
+    """Load what `save_scenes` saved, frozen. Raises UserError, naming the file."""
+
+    def build(card: dict) -> SceneEstimator:
+        return SceneEstimator(**{k: card[k] for k in ("size", "noise_dim", "width", "objects")})
+
+    estimator, _ = load_network(path, build)
+    return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
