@@ -29,6 +29,7 @@ UNSEEN_30 = (
     "hydrant, frog, giraffe, hamburger, helicopter, megaphone, mouse, palm tree, raccoon, "
     "rhinoceros, saw, scissors, shark, skyscraper, tiger, tree, windmill, zebra"
 )
+FURTHEST = 1e5  # pixels; no screen is so wide
 # Class names that the storage does not write in small letters and spaces.
 SPECIAL = "The Eiffel Tower, The Great Wall of China, The Mona Lisa, t-shirt, teddy-bear"
 
@@ -50,8 +51,7 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     """
     try:
         strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
-        # no screen is 100,000 pixels wide
-        whole = all(s.shape[1:] == (2,) and (np.abs(s) < 1e5).all() for s in strokes)
+        whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]

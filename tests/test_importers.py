@@ -8,8 +8,7 @@ import pickle
 import shlex
 import subprocess
 import sys
-import tarfile
-import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from cifar10_quickdraw import CIFAR10, CIFAR10_QUICKDRAW
 from pacs import PACS
 from PIL import Image
 from sketchy import SKETCHY
+from test_importers_archives import write_tar, write_zip
 from tuberlin import TUBERLIN
 
 from dfsbir_lite.data import folder_pair, read_image
@@ -38,35 +38,28 @@ needs_data = pytest.mark.skipif(
 SEVEN = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 
 
-def pixels(name: str, side: int = 12) -> Image.Image:
+def pixels(name: str) -> Image.Image:
     """A picture that no other name has."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8))
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3), np.uint8))
 
 
-def encoded(image: Image.Image, suffix: str) -> bytes:
+def picture(name: str) -> bytes:
+    """That picture as a PNG file, which Pillow reads under any name."""
     file = io.BytesIO()
-    kind = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix.lower(), suffix.upper())
-    image.save(file, kind)
+    pixels(name).save(file, "PNG")
     return file.getvalue()
 
 
 def pictures(*names: str) -> dict[str, bytes]:
     """Files of those names, each with a picture of its own."""
-    return {name: encoded(pixels(name), name.rpartition(".")[2]) for name in names}
+    return {name: picture(name) for name in names}
 
 
 def good_files(each: int = 4, classes=("dog", "horse")) -> dict[str, bytes]:
     return pictures(
         *(f"{m}/{c}/{n}.png" for m in ("photo", "sketch") for c in classes for n in range(each))
     )
-
-
-def write_zip(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in files.items():
-            file.writestr(name, content)
-    return path
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> Path:
@@ -80,32 +73,15 @@ def tree(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
 
 
-def parts(manifest: dict) -> dict[str, int]:
+def parts(manifest: dict) -> Counter:
     """Pictures by modality and split."""
-    found = {}
-    for folder, number in manifest["counts"].items():
-        part = folder.rpartition("/")[0]
-        found[part] = found.get(part, 0) + number
-    return found
+    return Counter("/".join(name.split("/")[:2]) for name in manifest["files"])
 
 
-# --- names ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "found, name",
-    [
-        ("Hot-air_Balloon", "hot air balloon"),
-        ("car_(sedan)", "car (sedan)"),
-        ("A\u0308pfel", "äpfel"),  # an A and two dots in two code points
-        ("猫", "猫"),
-        ("../x", "x"),
-        ("a/b\\c:d", "a b c d"),
-        (".hidden.", "hidden"),
-    ],
-)
-def test_tidy_names(found, name):
-    assert tidy(found) == name
+def test_tidy_names():
+    assert tidy("Hot-air_Balloon") == "hot air balloon" and tidy("car_(sedan)") == "car (sedan)"
+    assert tidy("A\u0308pfel") == "äpfel"  # an A and two dots in two code points
+    assert tidy("../x") == "x" and tidy("a/b\\c:d") == "a b c d" and tidy(".hidden.") == "hidden"
 
 
 def test_spellings_of_one_class():
@@ -119,17 +95,11 @@ def test_spellings_of_one_class():
 
 
 def test_the_published_lists():
-    sizes = [
-        {name: len(set(classes)) for name, classes in dataset.unseen.items()}
-        for dataset in (SKETCHY, TUBERLIN, QUICKDRAW)
-    ]
-    assert sizes == [{"zeroshot25": 25, "zeroshot21": 21}, {"zeroshot30": 30}, {"zeroshot30": 30}]
-    for dataset in (SKETCHY, TUBERLIN, QUICKDRAW):
-        for classes in dataset.unseen.values():
-            assert all(tidy(name) == name for name in classes)
-
-
-# --- splits -----------------------------------------------------------------------------------
+    lists = [(*d.unseen.items(),) for d in (SKETCHY, TUBERLIN, QUICKDRAW)]
+    found = [(name, len(set(map(tidy, classes)))) for splits in lists for name, classes in splits]
+    assert found == [
+        ("zeroshot25", 25), ("zeroshot21", 21), ("zeroshot30", 30), ("zeroshot30", 30)
+    ]  # fmt: skip
 
 
 def item(modality, stem, label="cat", split=None) -> Item:
@@ -177,9 +147,6 @@ def test_unseen_classes_are_for_the_test_and_given_splits_hold():
     assert [i.split for i in assign(items, {"dog"})] == ["test"] * 3 + ["train", "test"] * 2
 
 
-# --- each data set ----------------------------------------------------------------------------
-
-
 def test_pacs(tmp_path, capsys):
     files = pictures(
         *(f"kfold/photo/{c}/056_{n:04}.jpg" for c in SEVEN for n in range(10)),
@@ -212,7 +179,6 @@ def test_pacs(tmp_path, capsys):
     ]
     assert not any(manifest["left out"].values())
     assert (manifest["size"], manifest["split"], manifest["unseen"]) == (16, "seen", [])
-
     assert tree(out) == {*manifest["files"], "manifest.json"} and len(manifest["files"]) == 140
     name = next(name for name in manifest["files"] if name.startswith("sketch/train/dog"))
     source = pixels(manifest["files"][name].removeprefix(f"{archive}/"))
@@ -249,15 +215,6 @@ def test_sketchy(tmp_path):
         )
         for c in ("hot air balloon", "jack o lantern", "car (sedan)")
     }  # fmt: skip
-    drawn = {
-        part: {
-            (name.split("/")[2], Path(origin).stem.partition("-")[0])
-            for name, origin in manifest["files"].items() if name.startswith(part)
-        }
-        for part in ("sketch/train", "sketch/test", "photo/train", "photo/test")
-    }  # fmt: skip
-    assert drawn["sketch/test"] <= drawn["photo/test"]
-    assert not drawn["sketch/train"] & drawn["photo/test"]  # no leak by way of a photo
     # the other crop: in each of 6 folders
     assert len(manifest["left out"]["in other folders"]) == 6
 
@@ -280,17 +237,6 @@ def test_sketchy_with_unseen_classes(tmp_path, split, capsys):
     assert run[-2:] == ["--unseen", ",".join(unseen)]
 
 
-def test_sketchy_from_a_7z(tmp_path):
-    py7zr = pytest.importorskip("py7zr")
-    with py7zr.SevenZipFile(tmp_path / "rendered_256x256.7z", "w") as file:
-        for name, content in sketchy_files(["ape", "bee"], 4, 2, 0).items():
-            file.writestr(content, name)
-    manifest = import_data(SKETCHY, [tmp_path / "rendered_256x256.7z"], tmp_path / "out")
-    assert parts(manifest) == {
-        "photo/train": 6, "photo/test": 2, "sketch/train": 12, "sketch/test": 4
-    }  # fmt: skip
-
-
 def test_tuberlin_and_its_misspelt_photos(tmp_path):
     misspelt = {
         "giraffe": "griaffe", "mouse (animal)": "mouse", "wrist-watch": "wristwatching",
@@ -298,13 +244,10 @@ def test_tuberlin_and_its_misspelt_photos(tmp_path):
         "computer-mouse": "computermouse", "head-phones": "headphones",
     }  # fmt: skip
     sketches = pictures(*(f"png/{c}/{n}.png" for c in misspelt for n in range(5)))
-    sketches["png/filelist.txt"] = b"giraffe/1.png"
     photos = pictures(*(f"{c}/n0_{n}.JPEG" for c in misspelt.values() for n in range(5)))
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    write_zip(folder / "sketches_png.zip", sketches)
-    write_zip(folder / "ImageResized.zip", photos)  # only its name says that they are photos
-    import_data(TUBERLIN, [folder], tmp_path / "out")
+    write_zip(tmp_path / "sketches_png.zip", sketches)
+    write_zip(tmp_path / "ImageResized.zip", photos)  # only its name says that they are photos
+    import_data(TUBERLIN, [tmp_path], tmp_path / "out")
     pair = folder_pair(tmp_path / "out/photo", tmp_path / "out/sketch", "test", 16)
     assert pair[0].classes == (
         "computer mouse", "flying bird", "giraffe", "head phones", "mouse (animal)",
@@ -326,19 +269,13 @@ def test_sketches_without_photos(tmp_path, capsys):
 
 def lines(count: int, offset: int = 0) -> bytes:
     """Drawings of a bow each, in the simplified format."""
-    strokes = [[[[0, 128, 255], [n + offset, 255, 128]]] for n in range(count)]
-    return b"".join(
-        json.dumps({"word": "x", "recognized": True, "drawing": drawing}).encode() + b"\n"
-        for drawing in strokes
-    )
+    bows = [{"drawing": [[[0, 128, 255], [n + offset, 255, 128]]]} for n in range(count)]
+    return b"".join(json.dumps(bow).encode() + b"\n" for bow in bows)
 
 
 def test_quickdraw(tmp_path):
-    files = {
-        "full_simplified_hot air balloon.ndjson": lines(30),
-        "The Eiffel Tower.ndjson": lines(9, 60),
-    }
-    source = write_files(tmp_path / "raw", files)
+    balloon, tower = "full_simplified_hot air balloon.ndjson", "The Eiffel Tower.ndjson"
+    source = write_files(tmp_path / "raw", {balloon: lines(30), tower: lines(9, 60)})
     manifest = import_data(QUICKDRAW, [source], tmp_path / "out", per_class=10)
     assert manifest["counts"] == {
         "sketch/train/hot air balloon": 9, "sketch/test/hot air balloon": 1,
@@ -346,62 +283,39 @@ def test_quickdraw(tmp_path):
     }  # fmt: skip
     origins = {origin.rpartition("/")[2] for origin in manifest["files"].values()}
     assert origins == {  # the first ten lines
-        *(f"full_simplified_hot air balloon.ndjson: line {n}" for n in range(1, 11)),
-        *(f"The Eiffel Tower.ndjson: line {n}" for n in range(1, 10)),
+        *(f"{balloon}: line {n}" for n in range(1, 11)),
+        *(f"{tower}: line {n}" for n in range(1, 10)),
     }
 
 
 def test_quickdraw_extended(tmp_path):
-    top = "QuickDraw_images_final"
-    sketches = pictures(*(f"{c}/{n}.png" for c in ("bat", "cruise ship") for n in range(4)))
-    photos = (f"{top}/{c}/image_{n:05}.jpg" for c in ("bat", "cruise_ship") for n in range(4))
+    names = [f"{c}/{n}.png" for c in ("bat", "cruise_ship") for n in range(4)]
+    photos = pictures(*(f"QuickDraw_images_final/{name}" for name in names))
     paths = [
-        write_zip(tmp_path / "QuickDraw_sketches_final.zip", sketches),
-        write_zip(tmp_path / "QuickDraw_images_final.zip", pictures(*photos)),
+        write_zip(tmp_path / "QuickDraw_sketches_final.zip", pictures(*names)),
+        write_zip(tmp_path / "QuickDraw_images_final.zip", photos),
     ]
-    assert import_data(QUICKDRAW, paths, tmp_path / "out")["counts"] == {
-        f"{m}/{s}/{c}": n
-        for m in ("photo", "sketch") for s, n in (("train", 3), ("test", 1))
-        for c in ("bat", "cruise ship")
+    assert parts(import_data(QUICKDRAW, paths, tmp_path / "out")) == {
+        "photo/train": 6, "photo/test": 2, "sketch/train": 6, "sketch/test": 2
     }  # fmt: skip
 
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """A folder as `download` leaves it: the archive, and drawings of three classes.
-
-    Photo i of a file has only the value first + i, and a red corner.
-    """
-    names = [
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ]
+    """A folder as `download` leaves it. Photo i of a file has one value, and a red corner."""
+    names = [*"0123456789"]
+    names[0], names[3], names[4], names[8] = "airplane", "cat", "deer", "ship"
     files = {"batches.meta": pickle.dumps({"label_names": names}, 2)}
-    for name, first, count in (
-        ("data_batch_1", 0, 12),
-        ("data_batch_2", 20, 12),
-        ("test_batch", 40, 8),
-    ):
-        data = np.repeat(np.arange(first, first + count, dtype=np.uint8)[:, None], 3072, 1)
+    for name, first in (("data_batch_1", 0), ("data_batch_2", 20), ("test_batch", 40)):
+        data = np.repeat(np.arange(first, first + 12, dtype=np.uint8)[:, None], 3072, 1)
         data[:, 0] = 255
-        files[name] = pickle.dumps({"data": data, "labels": ([0, 3, 4, 8] * 3)[:count]}, 2)
+        files[name] = pickle.dumps({"data": data, "labels": [0, 3, 4, 8] * 3}, 2)
     folder = write_files(
         tmp_path / "downloads",
         {"airplane.ndjson": lines(10), "cat.ndjson": lines(10, 40), "ship.ndjson": lines(10, 80)},
     )
-    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
+    members = {f"cifar-10-batches-py/{name}": content for name, content in files.items()}
+    write_tar(folder / "cifar-10-python.tar.gz", members)
     sums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
     train = [[name, sums[name]] for name in ("data_batch_1", "data_batch_2")]
     monkeypatch.setattr(CIFAR10, "train_list", train)
@@ -416,13 +330,10 @@ def test_cifar10_with_drawings(cifar, tmp_path):
     assert manifest["counts"] == {
         f"{part}/{c}": n
         for part, n in (
-            ("photo/train", 6),
-            ("photo/test", 2),
-            ("sketch/train", 9),
-            ("sketch/test", 1),
+            ("photo/train", 6), ("photo/test", 3), ("sketch/train", 9), ("sketch/test", 1)
         )
         for c in ("airplane", "cat", "cruise ship")
-    }
+    }  # fmt: skip
     assert manifest["left out"]["only photos or only sketches"] == ["deer"]
     origin = f"{cifar}/cifar-10-python.tar.gz/cifar-10-batches-py/batches.meta: train_00017"
     name = {origin: name for name, origin in manifest["files"].items()}[origin]
@@ -439,9 +350,6 @@ def test_cifar10_is_not_unpickled_unless_it_is_as_published(cifar, tmp_path, mon
         import_data(CIFAR10_QUICKDRAW, [cifar], tmp_path / "out")
 
 
-# --- drawings ---------------------------------------------------------------------------------
-
-
 def test_strokes_are_drawn_in_the_middle_with_a_margin():
     line = json.dumps({"drawing": [[[10, 210], [50, 50]]]}).encode()  # one level line
     image = np.asarray(drawn(line, "x", 100))
@@ -453,23 +361,12 @@ def test_strokes_are_drawn_in_the_middle_with_a_margin():
     assert 1 <= np.ptp(ink[:, 0]) + 1 <= 3  # a thin pen, whatever the size
 
 
-def test_raw_drawings_and_dots():
-    raw = json.dumps({"drawing": [[[100, 900], [500, 500], [0, 17]]]}).encode()  # with times
-    simple = json.dumps({"drawing": [[[10, 210], [50, 50]]]}).encode()
-    gap = np.abs(np.asarray(drawn(raw, "x", 32), int) - np.asarray(drawn(simple, "x", 32), int))
-    assert gap.mean() < 2
-    assert np.asarray(drawn(b'{"drawing": [[[7], [9]]]}', "x", 32)).min() < 200
-
-
 @pytest.mark.parametrize(
     "line, reason",
     [
         (b"", "not a drawing"),
-        (b"{broken", "not a drawing"),
         (b'{"word": "cat"}', "not a drawing"),
         (b'{"drawing": [[[1, 2], [1]]]}', "not a drawing"),
-        (b'{"drawing": [[["a"], ["b"]]]}', "not a drawing"),
-        (b'{"drawing": []}', "without strokes"),
         (b'{"drawing": [[[], []]]}', "without strokes"),
         (b'{"drawing": [[[1, NaN], [1, 1]]]}', "without strokes, or with broken"),
         (b'{"drawing": [[[1, 1e300], [1, 1]]]}', "without strokes, or with broken"),
@@ -481,42 +378,23 @@ def test_lines_that_are_no_drawings(line, reason):
         drawn(line, "cat.ndjson: line 3", 32)
 
 
-# --- bad input --------------------------------------------------------------------------------
-
-
 def test_bad_files_are_left_out_and_named(tmp_path, capsys):
-    sixteen = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
-    files = good_files(each=20) | {
-        "photo/dog/corrupt.png": encoded(pixels("still", 30), "png")[:700],
+    bad = {
+        "photo/dog/corrupt.png": picture("x")[:300],
         "photo/dog/empty.jpg": b"",
         "photo/dog/text.jpg": b"<html>not found</html>",
-        "photo/dog/float.tif": encoded(Image.fromarray(np.ones((9, 9), np.float32)), "tif"),
-        "photo/horse/cmyk.jpg": encoded(pixels("c").convert("CMYK"), "jpg"),
-        "photo/horse/grey.png": encoded(pixels("g").convert("L"), "png"),
-        "photo/horse/glass.png": encoded(pixels("a").convert("RGBA"), "png"),
-        "photo/horse/sixteen.png": encoded(sixteen, "png"),
-        "photo/horse/palette.gif": encoded(pixels("p"), "gif"),
-        "photo/horse/ünïcode ñame.png": encoded(pixels("u"), "png"),
     }
-    source, out = write_files(tmp_path / "source", files), tmp_path / "out"
+    good = good_files() | pictures("photo/horse/ünïcode ñame.png")
+    source, out = write_files(tmp_path / "source", good | bad), tmp_path / "out"
     assert main(PACS, ["import", str(source), "--out", str(out)]) == 0
-    assert f"cannot be read: 4 (named in {out}/manifest.json)" in capsys.readouterr().out
+    assert f"cannot be read: 3 (named in {out}/manifest.json)" in capsys.readouterr().out
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert sorted(manifest["left out"]["cannot be read"])[1:] == [
         f"{source}/photo/dog/empty.jpg: not an image that can be read",
-        f"{source}/photo/dog/float.tif: cannot be read (its pixels are floating-point numbers)",
         f"{source}/photo/dog/text.jpg: not an image that can be read",
     ]
     origins = {name.removeprefix(f"{source}/") for name in manifest["files"].values()}
-    bad = {f"photo/dog/{name}" for name in ("corrupt.png", "empty.jpg", "text.jpg", "float.tif")}
-    assert origins == set(files) - bad  # nothing else is lost
-
-
-def test_classes_that_differ_in_case_are_one(tmp_path):
-    files = good_files() | pictures(*(f"photo/DOG/{n}.png" for n in range(16)))
-    manifest = import_data(PACS, [write_files(tmp_path / "s", files)], tmp_path / "out")
-    assert manifest["counts"]["photo/train/dog"] == 18
-    assert manifest["counts"]["photo/test/dog"] == 2
+    assert origins == set(good)  # nothing else is lost
 
 
 def test_classes_that_only_one_side_has(tmp_path):
@@ -531,45 +409,30 @@ def test_classes_that_only_one_side_has(tmp_path):
 
 def test_pictures_that_are_there_twice(tmp_path):
     """In one part, in both parts, and in two classes; the test keeps its own."""
-    files = {
-        f"{m}/{s}/{c}/{n}.png": encoded(pixels(f"{m}{s}{c}{n}"), "png")
-        for m in ("photo", "sketch") for s in ("train", "test")
-        for c in ("dog", "horse") for n in range(3)
-    }  # fmt: skip
-    files["photo/train/dog/copy.bmp"] = encoded(pixels("phototraindog1"), "bmp")
-    files["photo/train/dog/leak.tif"] = encoded(pixels("phototestdog2"), "tif")
-    files["photo/train/horse/foal.png"] = encoded(pixels("phototraindog0"), "png")
-    files["sketch/train/dog/photo.png"] = encoded(pixels("phototestdog0"), "png")  # no repetition
+    classes = [f"{m}/{s}/{c}" for m in ("photo", "sketch") for s in ("train", "test") for c in "ab"]
+    files = pictures(*(f"{folder}/{n}.png" for folder in classes for n in range(3))) | {
+        "photo/train/a/copy.png": picture("photo/train/a/1.png"),
+        "photo/train/a/leak.png": picture("photo/test/a/2.png"),
+        "photo/train/b/foal.png": picture("photo/train/a/0.png"),
+        "sketch/train/a/photo.png": picture("photo/test/a/0.png"),  # no repetition
+    }
     source = write_files(tmp_path / "s", files)
     manifest = import_data(PACS, [source], tmp_path / "out")
-    train, test = f"{source}/photo/train", f"{source}/photo/test"
+    top = f"{source}/photo"
     assert manifest["left out"]["repeated"] == [
-        f"{train}/dog/copy.bmp: the same picture as {train}/dog/1.png",
-        f"{train}/dog/leak.tif: the same picture as {test}/dog/2.png",
-        f"{train}/horse/foal.png: the same picture as {train}/dog/0.png",
+        f"{top}/train/a/copy.png: the same picture as {top}/train/a/1.png",
+        f"{top}/train/a/leak.png: the same picture as {top}/test/a/2.png",
+        f"{top}/train/b/foal.png: the same picture as {top}/train/a/0.png",
     ]
-    assert parts(manifest) == {
-        "photo/train": 6, "photo/test": 6, "sketch/train": 7, "sketch/test": 6
-    }  # fmt: skip
+    assert manifest["counts"] == dict.fromkeys(classes, 3) | {"sketch/train/a": 4}
 
 
 def test_so_many_of_a_class_always_the_same(tmp_path):
     source = write_files(tmp_path / "s", good_files(each=30))
-    small, large = (
-        import_data(PACS, [source], tmp_path / str(n), per_class=n)["files"].values()
-        for n in (10, 20)
-    )
+    small = import_data(PACS, [source], tmp_path / "small", per_class=10)["files"].values()
+    large = import_data(PACS, [source], tmp_path / "large", per_class=20)["files"].values()
     assert len(small) == 2 * 2 * (10 + 3) and len(large) == 2 * 2 * (20 + 3)
     assert set(small) < set(large)
-
-
-def test_the_same_again_gives_the_same(tmp_path):
-    source = write_files(tmp_path / "s", good_files(each=12))
-    one, two = (import_data(PACS, [source], tmp_path / name) for name in ("one", "two"))
-    assert one == two and tree(tmp_path / "one") == tree(tmp_path / "two")
-
-
-# --- what was expected ------------------------------------------------------------------------
 
 
 def test_another_layout(tmp_path, capsys):
@@ -601,12 +464,9 @@ def test_wishes_that_cannot_be_met(tmp_path):
     assert not (tmp_path / "out").exists() and tree(source)
 
 
-def test_the_folder_with_the_classes_itself(tmp_path):
-    source = write_files(tmp_path, sketchy_files(["ape", "bee"], 4, 1, 0)) / "256x256"
-    paths = [source / "photo" / "tx_000000000000", source / "sketch" / "tx_000000000000"]
-    with pytest.raises(UserError, match="nothing of Sketchy in it"):  # a path says no modality
-        import_data(SKETCHY, paths, tmp_path / "out")
-    manifest = import_data(SKETCHY, [source / "photo", source / "sketch"], tmp_path / "out")
+def test_the_folders_of_photos_and_sketches_themselves(tmp_path):
+    source = write_files(tmp_path / "s", good_files())
+    manifest = import_data(PACS, [source / "photo", source / "sketch"], tmp_path / "out")
     assert sum(manifest["counts"].values()) == 16
 
 
@@ -618,16 +478,12 @@ def test_folders_above_the_source_say_nothing(tmp_path):
     assert sum(manifest["counts"].values()) == 16
 
 
-def test_class_folders_that_are_links(tmp_path):
+def test_folders_that_are_links(tmp_path):
     store = write_files(tmp_path / "store", good_files())
+    (tmp_path / "s").mkdir()
     for modality in ("photo", "sketch"):
-        (tmp_path / "s" / modality).mkdir(parents=True)
-        for name in ("dog", "horse"):
-            (tmp_path / "s" / modality / name).symlink_to(store / modality / name)
-    assert sum(import_data(PACS, [tmp_path / "s"], tmp_path / "out")["counts"].values()) == 16
-
-
-# --- whole or not at all ----------------------------------------------------------------------
+        (tmp_path / "s" / modality).symlink_to(store / modality)
+    assert len(import_data(PACS, [tmp_path / "s"], tmp_path / "out")["files"]) == 16
 
 
 def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path, capsys):
@@ -659,9 +515,7 @@ def test_what_is_there_is_never_replaced(tmp_path, capsys):
     source = write_files(tmp_path / "s", good_files())
     mine = write_files(tmp_path / "mine", {"thesis.txt": b"years of work"})
     assert main(PACS, ["import", str(source), "--out", str(mine)]) == 2
-    assert capsys.readouterr().err == (
-        f"error: {mine}: already there; delete it, or choose another --out\n"
-    )
+    assert capsys.readouterr().err.startswith(f"error: {mine}: already there; delete it")
     assert tree(mine) == {"thesis.txt"}
 
 
@@ -674,6 +528,7 @@ def test_photos_are_jpeg_where_that_does_not_show(tmp_path):
         assert {p.suffix for p in out.glob("sketch/*/*/*")} == {".png"}
 
 
+@pytest.mark.slow  # imports torch in a new process
 def test_a_script_runs_from_anywhere(tmp_path):
     script = Path(importing.__file__).parent.parent / "quickdraw.py"
     command = [sys.executable, str(script), "import", "--help"]
@@ -681,20 +536,16 @@ def test_a_script_runs_from_anywhere(tmp_path):
     assert done.returncode == 0 and "zeroshot30" in done.stdout
 
 
-# --- real data --------------------------------------------------------------------------------
-
-
 @needs_data
 def test_real_drawings(tmp_path):
-    out = tmp_path / "out"
-    manifest = import_data(QUICKDRAW, [DATA / "quickdraw"], out, size=32)
+    manifest = import_data(QUICKDRAW, [DATA / "quickdraw"], tmp_path / "out", size=32)
     assert manifest["counts"] == {
         f"sketch/{part}/{c}": n
         for part, n in (("train", 23), ("test", 2))  # round(2.5) is 2
         for c in ("airplane", "cat", "eiffel tower", "hot air balloon")
     }
     for path in manifest["files"]:
-        image = read_image(out / path, 32)
+        image = read_image(tmp_path / "out" / path, 32)
         assert np.percentile(image, 60) > 240 and image.min() < 120  # lines on paper
         edge = np.concatenate([image[:, [0, -1]].ravel(), image[:, :, [0, -1]].ravel()])
         assert edge.min() > 240  # a margin all around
@@ -711,21 +562,3 @@ def test_real_photos_and_sketches(tmp_path):
     assert photos.classes == SEVEN and len(photos) == len(sketches) == 70
     grey = [part.images.float().std(1).mean().item() for part in (photos, sketches)]
     assert grey[0] > 10 > 1 > grey[1]  # photos have colours
-
-
-@needs_data
-def test_real_photos_with_real_drawings(tmp_path):
-    """Photos of one data set, drawings of another, are put together by their classes."""
-    names = (f"{c}/{n}.png" for c in ("Airplane", "Cat", "Truck") for n in range(3))
-    archive = write_zip(tmp_path / "QuickDraw_images.zip", pictures(*names))
-    manifest = import_data(QUICKDRAW, [archive, DATA / "quickdraw"], tmp_path / "out", per_class=12)
-    assert manifest["counts"] == {
-        f"{part}/{c}": n
-        for part, n in (
-            ("photo/train", 2),
-            ("photo/test", 1),
-            ("sketch/train", 11),
-            ("sketch/test", 1),
-        )
-        for c in ("airplane", "cat")
-    }

@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -19,20 +20,14 @@ CONTENT = np.random.default_rng(0).bytes(100_000)
 
 
 class Server(ThreadingHTTPServer):
-    """Serve `content`: by default all of it, with its length, at once.
-
-    Attributes:
-        status, kind: of every answer. cut: after so many bytes the connection ends.
-        paths: what was asked for. sent: bytes that went out.
-    """
+    """Serve `content` up to the byte `cut`; `paths` is what was asked for, `sent` how much came."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.kind, self.status = CONTENT, "application/zip", 200
-        self.cut, self.delay, self.with_length = None, 0, True
-        self.paths, self.sent = [], 0
+        self.content, self.cut, self.with_length = CONTENT, None, True
+        self.status, self.delay, self.paths, self.sent = 200, 0, [], 0
 
     @property
     def url(self) -> str:
@@ -49,7 +44,6 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         server.paths.append(self.path)
         self.send_response(server.status)
-        self.send_header("Content-Type", server.kind)
         if server.with_length:
             self.send_header("Content-Length", str(len(server.content)))
         self.end_headers()
@@ -120,7 +114,7 @@ def test_a_dead_link(server, tmp_path, status, lines):
 
 @pytest.mark.parametrize("lines", [None, 1])
 def test_a_web_page_instead_of_the_file(server, tmp_path, lines):
-    server.kind, server.content = "text/html; charset=utf-8", b"<html>log in first</html>\n"
+    server.content = b"<html>log in first</html>\n"
     with pytest.raises(UserError, match=r"file\.zip: a web page instead of the file"):
         fetch(Download(server.url, lines=lines), tmp_path)
     assert names(tmp_path) == []
@@ -134,7 +128,7 @@ def test_a_server_that_is_too_slow(server, tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_nobody_answers(server, tmp_path):
+def test_no_server_answers(server, tmp_path):
     server.server_close()
     with pytest.raises(UserError, match=r"file\.zip: .*Failed to establish a new connection"):
         fetch(Download(server.url), tmp_path)
@@ -159,28 +153,20 @@ def test_more_lines_than_before_or_than_there_are(server, tmp_path):
     assert len(server.paths) == 3  # three were among the five
 
 
-def test_the_licence_comes_first(server, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(quickdraw, "STORAGE", server.url)
-    command = ["download", "--classes", "cat", "--out", str(tmp_path / "new")]
-    assert main(quickdraw.QUICKDRAW, command) == 2
-    out, err = capsys.readouterr()
-    assert "CC BY 4.0" in out
-    assert err == ("error: nothing downloaded; with --accept-licence you accept the licence\n")
-    assert names(tmp_path) == []
-
-
-def test_drawings_are_found_by_any_spelling(server, tmp_path, capsys, monkeypatch):
+def test_drawings_in_any_spelling_once_the_licence_is_accepted(
+    server, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(quickdraw, "STORAGE", server.url.rpartition("/")[0])
     server.content = numbered(200)
     get = ["download", "--classes", "Hot-Air_Balloon,eiffel tower, T shirt", "--per-class", "20"]
-    get += ["--accept-licence", "--out", str(tmp_path / "raw")]
-    assert main(quickdraw.QUICKDRAW, get) == 0
-    assert server.paths == [
-        "/hot%20air%20balloon.ndjson", "/The%20Eiffel%20Tower.ndjson", "/t-shirt.ndjson"
-    ]  # fmt: skip
-    assert names(tmp_path / "raw") == [
-        "The Eiffel Tower.ndjson", "hot air balloon.ndjson", "t-shirt.ndjson"
-    ]  # fmt: skip
+    get += ["--out", str(tmp_path / "raw")]
+    assert main(quickdraw.QUICKDRAW, get) == 2 and names(tmp_path) == []
+    out, err = capsys.readouterr()
+    assert "CC BY 4.0" in out and err.startswith("error: nothing downloaded; with --accept-licence")
+    assert main(quickdraw.QUICKDRAW, [*get, "--accept-licence"]) == 0
+    found = ["The Eiffel Tower.ndjson", "hot air balloon.ndjson", "t-shirt.ndjson"]
+    assert names(tmp_path / "raw") == found
+    assert sorted(map(unquote, server.paths)) == [f"/{name}" for name in found]
     assert (tmp_path / "raw/t-shirt.ndjson").read_bytes() == numbered(20)
     assert f"import {tmp_path}/raw --out DIR" in capsys.readouterr().out
 

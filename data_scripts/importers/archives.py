@@ -30,9 +30,9 @@ def unpack(archive: Path, folder: Path, wanted: Callable = lambda name: True) ->
     except ImportError:
         raise UserError(f"{archive}: unpack it yourself, or pip install py7zr") from None
     except Exception as reason:  # the libraries raise whatever damage leads to
-        told = " ".join(f"{type(reason).__name__}: {reason}".split())  # tarfile's has many lines
+        why = " ".join(f"{type(reason).__name__}: {reason}".split())  # tarfile's has many lines
         raise UserError(
-            f"{archive}: cannot be unpacked ({told}); if it is cut off or damaged, get it again"
+            f"{archive}: cannot be unpacked ({why}); if it is cut off or damaged, get it again"
         ) from None
 
 
@@ -64,7 +64,7 @@ def _chosen(archive: Path, members: Iterable[tuple], wanted: Callable) -> Iterat
     for name, size, member in progress(members, desc=f"unpacking {archive.name}", unit="file"):
         left -= size
         if left < 0:
-            told = "expands to far more than its size; if you trust it, unpack it yourself"
-            raise UserError(f"{archive}: {told}")
+            advice = "if you trust it, unpack it yourself and import the folder"
+            raise UserError(f"{archive}: expands to far more than its size; {advice}")
         if wanted(name):
             yield member

@@ -62,8 +62,7 @@ def import_command(dataset: DataSet, options: argparse.Namespace) -> None:
 
 
 def _parser(dataset: DataSet) -> argparse.ArgumentParser:
-    about = f"{dataset.title}. {dataset.home}"
-    parser = argparse.ArgumentParser(description=about, epilog=dataset.by_hand)
+    parser = argparse.ArgumentParser(description=dataset.title, epilog=dataset.by_hand)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--classes", type=lambda text: text.split(","), default=(), metavar="A,B")

@@ -46,7 +46,7 @@ class DataSet:
         downloads: return the files to download, for classes and a number of pictures of each.
         by_hand: how to get what a script cannot download.
         misspelt: wrong class names in its archives, and the right ones.
-        unseen: by the name of a published split, the classes that no one trains on.
+        unseen: by the name of a published split, the classes for the test alone.
     """
 
     title: str

@@ -12,20 +12,16 @@ from dfsbir_lite.files import write_atomically
 from dfsbir_lite.runtime import UserError, is_quiet
 
 TIMEOUT = 30  # seconds without a byte from the server
+pooch.get_logger().setLevel("WARNING")  # what else it prints is for programmers
 
 
 @dataclass(frozen=True)
 class Download:
-    """One file to get.
-
-    Attributes:
-        checksum: "md5:…" or "sha256:…" where one is published.
-        lines: how many lines to transfer, if not all.
-    """
+    """One file to get."""
 
     url: str
-    checksum: str | None = None
-    lines: int | None = None
+    checksum: str | None = None  # "md5:…" or "sha256:…", where one is published
+    lines: int | None = None  # how many to transfer, if not all
 
 
 def fetch(wanted: Download, folder: Path) -> Path:

@@ -48,17 +48,12 @@ def import_data(
         raise UserError(f"{out}: already there; delete it, or choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        new = Path(scratch) / "new"
-        unpacked = Path(scratch) / "unpacked"
-        items, outside = look_through(dataset, paths, unpacked, size, per_class)
-        items, unseen = _choose(dataset, items, classes, split)
-        labels = [{i.label for i in items if i.modality == m} for m in ("photo", "sketch")]
-        # without photos, or without sketches, what is there is imported alone
-        lone = labels[0] ^ labels[1] if all(labels) else set()
-        items = assign([item for item in items if item.label not in lone], unseen)
+        work = Path(scratch)
+        items, outside = look_through(dataset, paths, work / "unpacked", size, per_class)
+        items, unseen, lone = _choose(dataset, items, classes, split)
         if per_class:
             items = limit(items, per_class)
-        files, unreadable, repeated = _write(items, new, size)
+        files, unreadable, repeated = _write(items, work / "new", size)
         left_out = {
             "cannot be read": unreadable,
             "only photos or only sketches": sorted(lone),
@@ -66,8 +61,8 @@ def import_data(
             "in other folders": [f"{folder}: {n} files" for folder, n in outside.items()],
         }
         if len({path.split("/")[2] for path in files}) < 2:
-            told = [f"{why}: {lines[0]}" for why, lines in left_out.items() if lines]
-            raise UserError(f"fewer than two classes are left; {'; '.join(told)}")
+            examples = [f"{why}: {lines[0]}" for why, lines in left_out.items() if lines]
+            raise UserError(f"fewer than two classes are left; {'; '.join(examples)}")
         manifest = {
             "data set": dataset.title,
             "licence": dataset.licence,
@@ -78,15 +73,18 @@ def import_data(
             "left out": left_out,
             "files": files,
         }
-        write_json(new / "manifest.json", manifest)
-        new.rename(out)
+        write_json(work / "new" / "manifest.json", manifest)
+        (work / "new").rename(out)
     return manifest
 
 
 def _choose(
     dataset: DataSet, items: list[Item], classes: tuple[str, ...], split: str
-) -> tuple[list[Item], set[str]]:
-    """Return the items of the wanted classes, under the right names, and the unseen classes."""
+) -> tuple[list[Item], set[str], set[str]]:
+    """Return the items to import, with their splits; the unseen classes; and the lone ones.
+
+    Lone classes lack photos or sketches, where there are both of other classes.
+    """
     found, published = {item.label for item in items}, dataset.unseen.get(split, ())
     right = spellings([*found, *published, *classes], dataset.misspelt)
     there, unseen, wanted = ({right[n] for n in names} for names in (found, published, classes))
@@ -98,7 +96,10 @@ def _choose(
             f"there are {', '.join(sorted(there))}"
         )
     items = [replace(item, label=right[item.label]) for item in items]
-    return [item for item in items if item.label in (wanted or there)], unseen
+    items = [item for item in items if item.label in (wanted or there)]
+    labels = [{i.label for i in items if i.modality == m} for m in ("photo", "sketch")]
+    lone = labels[0] ^ labels[1] if all(labels) else set()
+    return assign([i for i in items if i.label not in lone], unseen), unseen - lone, lone
 
 
 def _write(items: list[Item], out: Path, size: int) -> tuple[dict[str, str], list[str], list[str]]:

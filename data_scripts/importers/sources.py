@@ -16,12 +16,11 @@ from importers.names import key
 def look_through(
     dataset: DataSet, paths: list[Path], scratch: Path, size: int, limit: int | None
 ) -> tuple[list[Item], Counter]:
-    """Return all pictures of `dataset` in `paths`, which are folders and archives.
+    """Return all pictures of `dataset` in `paths`, and a count of other files by folder.
 
-    Also return how many files lie where the data set has no place for them, by folder. Archives,
-    also those in a folder, are unpacked into `scratch`. The pictures will be `size` pixels wide,
-    and a file of many need give no more than `limit`. Raises UserError if a path is missing, or if
-    nothing of the data set is there.
+    `paths` are folders and archives; archives, also those in folders, are unpacked into `scratch`.
+    The pictures will be `size` pixels wide, and a file of many need give no more than `limit`.
+    Raises UserError if a path is missing, or if nothing of the data set is there.
     """
     items, outside = [], Counter()
 
