@@ -117,7 +117,7 @@ class SmallResNet(nn.Module):
     def folded(self) -> "SmallResNet":
         """Return a frozen copy that computes the same in eval mode, faster.
 
-        Its convolutions scale and shift as the batch norms behind them did.
+        Its convolutions do the work of the batch norms behind them.
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry).to(self.fc.weight)
         network.load_state_dict(self.state_dict())
@@ -276,8 +276,6 @@ class SceneEstimator(_Painter):
     same `objects` soft masks: the photo shows what is behind each, in colour, the sketch its
     outline, so that a shape has to please both teachers. Each object has its own darkness: not all
     that shows in a photo is worth a line.
-
-    `forward` gives photos and sketches, each (N, 3, size, size) in [0, 1].
     """
 
     def __init__(self, size: int, noise_dim: int, width: int, objects: int = 5):

@@ -7,7 +7,6 @@ all relevant gallery items; ties keep the gallery's order.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
 from threading import Lock
 
 import numpy as np
@@ -16,13 +15,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.runtime import UserError, counter
 from dfsbir_lite.teachers import Teachers
 
 # A read-out maps (images in [0, 1], modality) to rows that are compared by cosine.
 ReadOut = Callable[[Tensor, str], Tensor]
 
-BINS = 4096  # of the ranks that are counted, see `_count`
 HELD = 2**25  # cosines that scoring keeps at a time, of all threads together: 134 MB
 
 ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
@@ -187,50 +185,7 @@ def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """
     mine = distances[:, relevant]
     order = mine.argsort(axis=1, kind="stable")
-    return _counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
-
-
-@cache
-def _counter() -> Callable:
-    """`_count` compiled: some seconds at its first use on a machine, then from numba's cache."""
-    from numba import njit  # half a second to import
-
-    return njit(nogil=True, cache=True)(_count)
-
-
-def _count(distances, ends, places):
-    """Count, for each query, the items up to each of its rising `ends` (Q, R).
-
-    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
-    all items: it is enough to count those between two ends. Bins of equal width say at once where
-    an item belongs, unless it shares its bin with an end.
-    """
-    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
-    for query in range(len(distances)):
-        row, mine, place = distances[query], ends[query], places[query]
-        first, last = mine[0], mine[-1]
-        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
-        first_end[:] = 0
-        for end in mine:
-            first_end[np.int32((end - first) * scale) + 1] += 1
-        for b in range(BINS):
-            first_end[b + 1] += first_end[b]
-        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
-        for item, distance in enumerate(row):
-            if distance > last:
-                continue
-            b = np.int32(max((distance - first) * scale, np.float32(0)))
-            low, high = first_end[b], first_end[b + 1]
-            while low < high:
-                middle = (low + high) // 2
-                end = mine[middle]
-                if end < distance or (end == distance and place[middle] < item):
-                    low = middle + 1
-                else:
-                    high = middle
-            between[low] += 1
-        found[query] = between[:-1].cumsum()
-    return found
+    return counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
 
 
 def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:

@@ -1,13 +1,16 @@
-"""Device, profiles, threads, processes, progress: what knows nothing about images."""
+"""Devices, profiles, threads, counting, processes, progress: nothing about images."""
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -169,6 +172,54 @@ class Threads:
         self.best = faster
 
 
+# --- counting ---------------------------------------------------------------------------------
+
+BINS = 4096  # see `_count`
+
+
+@cache
+def counter() -> Callable:
+    """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
+    from numba import njit  # half a second to import
+
+    return njit(nogil=True, cache=True)(_count)
+
+
+def _count(distances, ends, places):
+    """Count, for each query, the items up to each of its rising `ends` (Q, R).
+
+    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
+    all items: it is enough to count those between two ends. Bins of equal width say at once where
+    an item belongs, unless it shares its bin with an end.
+    """
+    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
+    for query in range(len(distances)):
+        row, mine, place = distances[query], ends[query], places[query]
+        first, last = mine[0], mine[-1]
+        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
+        first_end[:] = 0
+        for end in mine:
+            first_end[np.int32((end - first) * scale) + 1] += 1
+        for b in range(BINS):
+            first_end[b + 1] += first_end[b]
+        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
+        for item, distance in enumerate(row):
+            if distance > last:
+                continue
+            b = np.int32(max((distance - first) * scale, np.float32(0)))
+            low, high = first_end[b], first_end[b + 1]
+            while low < high:
+                middle = (low + high) // 2
+                end = mine[middle]
+                if end < distance or (end == distance and place[middle] < item):
+                    low = middle + 1
+                else:
+                    high = middle
+            between[low] += 1
+        found[query] = between[:-1].cumsum()
+    return found
+
+
 # --- several processes ------------------------------------------------------------------------
 
 
@@ -181,6 +232,11 @@ def process_count() -> int:
 def process_index() -> int:
     """Return which of them this one is, from 0."""
     return distributed.get_rank() if process_count() > 1 else 0
+
+
+def own_seed(seed: int) -> int:
+    """Return `seed` in the first process, another one in each of the others."""
+    return seed + 1_000_003 * process_index()
 
 
 def is_first() -> bool:

@@ -21,7 +21,7 @@ from dfsbir_lite.files import load_network, load_state, save_state, save_weights
 from dfsbir_lite.models import Encoders, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, Threads, UserError, autocast
-from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep, cosine, own_seed
+from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep, cosine
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import contours, jitter, mix
 
@@ -37,8 +37,7 @@ def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
 class Learner:
     """Optimises a copy of encoders on labelled photo and sketch batches, and averages its weights.
 
-    The data-free loop and the student of real data share it: they differ in nothing but the
-    images and labels.
+    The data-free loop and the student of real data differ in their images and labels alone.
 
     Args:
         total_steps: where the learning rate ends at zero.
@@ -202,8 +201,7 @@ class Distillation(Iterator[DistillStep]):
         width: of the estimators.
 
     Attributes:
-        encoders: the averaged encoders, frozen: the result.
-        done: the share of the run that is over, from 0 to 1.
+        encoders: averaged, frozen: the result. done: the share of the run that is over.
     """
 
     def __init__(
@@ -232,7 +230,7 @@ class Distillation(Iterator[DistillStep]):
             teachers, recipe, encoders=self.encoders, width=width, device=self.device, seed=seed
         )
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
-        self.draw = torch.Generator(self.device).manual_seed(own_seed(seed + 1))
+        self.draw = torch.Generator(self.device).manual_seed(runtime.own_seed(seed + 1))
 
     @property
     def done(self) -> float:
@@ -263,7 +261,7 @@ class Distillation(Iterator[DistillStep]):
         return step
 
     def learn(self) -> dict[str, Tensor]:
-        """Let the encoders take one step on what is remembered; return its loss terms."""
+        """Let the encoders take one step on remembered pictures; return its loss terms."""
         return teach(self.learner, self.synthesis.judges, *self.pictures(), self.draw)
 
     def pictures(self) -> tuple[Tensor, Tensor]:
@@ -300,12 +298,13 @@ class Distillation(Iterator[DistillStep]):
         self.synthesis.restore(state["synthesis"])
         self.replay.restore(state["replay"])
         self.draw.set_state(state["draw"])
-        for draw in () if runtime.is_first() else (self.draw, self.synthesis.draw):
-            draw.manual_seed(own_seed(draw.initial_seed() + self.index))  # noise of one's own again
+        if not runtime.is_first():  # that was the first's noise: draw one's own again
+            for draw in (self.draw, self.synthesis.draw):
+                draw.manual_seed(runtime.own_seed(draw.initial_seed() + self.index))
 
 
 def check_run(path: str | Path, state: dict, classes: tuple[str, ...], length: str) -> None:
-    """Raise UserError if the saved `state` is of a run for other classes or of another length."""
+    """Raise UserError if the saved `state` is of another run."""
     if tuple(state["classes"]) != tuple(classes):
         raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
     if state["length"] != length:

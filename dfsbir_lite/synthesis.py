@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from dfsbir_lite import losses
 from dfsbir_lite.models import Encoders, Estimator, Estimators, SceneEstimator
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Threads, UserError, autocast, parallel, process_index, share
+from dfsbir_lite.runtime import Threads, UserError, autocast, own_seed, parallel, share
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import jitter
 
@@ -102,10 +102,9 @@ class Synthesis(Iterator[SynthesisStep]):
             return copy.deepcopy(self.estimators)(noise)
 
     def noise(self, n: int | None = None) -> Tensor:
-        """Return fresh shared noise (n, noise_dim): standard normal, the wanted class louder.
+        """Return shared noise (n, noise_dim): standard normal, the wanted class `LOUDER`.
 
-        The largest of the first C entries is raised by `LOUDER`, so that even a projection that
-        has just been refreshed can tell which class is wanted.
+        So even a projection that has just been refreshed can tell which class is wanted.
         """
         shape = (n or self.recipe.batch, self.recipe.noise_dim)
         noise = torch.randn(shape, generator=self.draw, device=self.device)
@@ -212,11 +211,6 @@ class Synthesis(Iterator[SynthesisStep]):
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         read = self.encoders.class_logits(images, modality)
         return losses.adversarial(read, logits, labels if self.recipe.adv_masked else None)
-
-
-def own_seed(seed: int) -> int:
-    """Return `seed` in the first process, another one in each of the others."""
-    return seed + 1_000_003 * process_index()
 
 
 def cosine(done: float) -> float:
