@@ -111,7 +111,7 @@ def load_network(path: str | Path, build: Callable[[dict], nn.Module]) -> tuple[
         if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
             raise UserError(f"{where}: {name} cannot be {str(value)[:60]!r}")
     try:
-        with _Room(sum(value.numel() for value in weights.values())):
+        with _Room(1_000_000 + 4 * sum(value.numel() for value in weights.values())):
             network = build(card)
     except KeyError as field:
         raise UserError(f"{where}: lacks {field}") from field
@@ -125,8 +125,9 @@ def fill(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> No
     """Load the `weights` of the file `path`; raises UserError, naming tensors that do not fit."""
     try:
         network.load_state_dict(weights)
-    except RuntimeError as reason:  # PyTorch names them
-        raise UserError(f"{path}: {' '.join(str(reason).split())[:500]}") from None
+    except RuntimeError as reason:  # PyTorch names them, a line for each kind of misfit
+        misfits = "; ".join(line.strip()[:150] for line in str(reason).splitlines()[1:4])
+        raise UserError(f"{path}: not of this {type(network).__name__}: {misfits}") from None
 
 
 class _Room(TorchFunctionMode):
@@ -140,7 +141,7 @@ class _Room(TorchFunctionMode):
         if function is torch.empty:  # with which layers begin
             self.room -= math.prod(args if isinstance(args[0], int) else args[0])
         if self.room < 0:
-            raise UserError("describes a larger network than the weights are of")
+            raise UserError("describes a far larger network than the weights are of")
         return function(*args, **(kwargs or {}))
 
 
