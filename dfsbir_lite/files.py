@@ -39,6 +39,11 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             draft.unlink()
 
 
+def delete(path: str | Path) -> None:
+    """Delete the file `path`, if it is there."""
+    Path(path).unlink(missing_ok=True)
+
+
 def write_json(path: str | Path, value) -> None:
     """Write `value` as indented JSON, atomically."""
     write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")
@@ -85,12 +90,23 @@ def save_weights(path: str | Path, weights: dict[str, Tensor], card: dict) -> di
     return card
 
 
-def read_card(path: str | Path) -> dict:
+class Card(dict):
+    """The model card in the file `path`; raises UserError for a field that it lacks."""
+
+    def __init__(self, path: Path):
+        super().__init__(read_json(path, "a model card"))
+        self.path = path
+
+    def __missing__(self, field: str):
+        raise UserError(f"{self.path}: lacks {field!r}")
+
+
+def read_card(path: str | Path) -> Card:
     """Return the model card of the weights at `path`, which are not read."""
-    return read_json(Path(path).with_suffix(".json"), "a model card")
+    return Card(Path(path).with_suffix(".json"))
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], Card]:
     """Return float32 weights and their card; raises UserError if one is not whole or not theirs."""
     with reading(path, "a readable safetensors file"):
         tensors, digest = load_file(path), sha256_of(path)
@@ -99,24 +115,23 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card
 
 
-def load_network(path: str | Path, build: Callable[[dict], nn.Module]) -> tuple[nn.Module, dict]:
+def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[nn.Module, Card]:
     """Return `build(card)` with the weights at `path`, and the card.
 
     Raises UserError, naming the file and what does not fit: a field that is missing or of another
     type, a card that `build` refuses with a ValueError, tensors.
     """
-    (weights, card), where = load_weights(path), Path(path).with_suffix(".json")
+    weights, card = load_weights(path)
     for name, value in card.items():
         size = type(value) is int and value > 0
         if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
-            raise UserError(f"{where}: {name} cannot be {str(value)[:60]!r}")
+            raise UserError(f"{card.path}: {name} cannot be {str(value)[:60]!r}")
     try:
         with _Room(1_000_000 + 4 * sum(value.numel() for value in weights.values())):
             network = build(card)
-    except KeyError as field:
-        raise UserError(f"{where}: lacks {field}") from field
     except ValueError as reason:
-        raise UserError(f"{where}: {reason}") from reason
+        named = str(card.path) in str(reason)
+        raise UserError(reason if named else f"{card.path}: {reason}") from reason
     fill(network, weights, path)
     return network, card
 
@@ -159,19 +174,6 @@ def load_state(path: str | Path) -> dict:
 
 
 # --- to go at the merge: for modules that do not use `load_network` and torch.save yet -----------
-
-
-def delete(path):
-    """Delete a file if it is there: `path.unlink(missing_ok=True)`."""
-    Path(path).unlink(missing_ok=True)
-
-
-def put_in_place(new, folder):
-    """Rename a folder; what was at `folder` goes."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    new.rename(folder)
 
 
 @contextmanager
