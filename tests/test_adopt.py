@@ -1,23 +1,19 @@
 """Teachers that people bring: read safely, refused with a reason, matched by name."""
 
-import pickle
-from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional as F
 from torchvision.models import get_model, resnet18
 
 from dfsbir_lite import adopt
-from dfsbir_lite.data import class_key, toybox_set
+from dfsbir_lite.data import toybox_set
 from dfsbir_lite.files import read_card, write_json
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError, profile
 from dfsbir_lite.students import distill, new_encoders
-from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
@@ -53,29 +49,6 @@ def test_an_adopted_classifier_answers_as_it_did(weights, tmp_path):
     assert len(reading.moments) == 20 and [m.shape[1] for m in reading.maps] == [64, 128, 256, 512]
 
 
-def test_an_imagenet_backbone_reads_the_weights_that_torchvision_keeps(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(UserError, match=r"resnet18-.*no such file"):
-        adopt.imagenet_backbone()
-    path = adopt.imagenet_weights()
-    path.parent.mkdir()
-    torch.save(network(1000).state_dict(), path)
-    images = torch.rand(2, 3, 32, 32)
-    found = adopt.imagenet_backbone()(images, "sketch")
-    body = nn.Sequential(*list(network(1000).children())[:-1], nn.Flatten())
-    mean, std = (torch.tensor(adopt.IMAGENET[k]).view(3, 1, 1) for k in ("mean", "std"))
-    large = F.interpolate(images, (224, 224), mode="bilinear")
-    torch.testing.assert_close(found, body((large - mean) / std), atol=1e-3, rtol=1e-3)
-
-
-def test_safetensors_are_read_too(tmp_path):
-    save_file(network().state_dict(), tmp_path / "mine.safetensors")
-    path = tmp_path / "photo.safetensors"
-    assert (
-        adopt.adopt("resnet18", tmp_path / "mine.safetensors", CLASSES, 32, path).classes == CLASSES
-    )
-
-
 class Bomb:
     def __reduce__(self):
         return Path.touch, (Path("executed"),)
@@ -83,9 +56,6 @@ class Bomb:
 
 def test_nothing_in_a_weights_file_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("bomb.pth").write_bytes(pickle.dumps({"fc.weight": Bomb()}))
-    with pytest.raises(UserError, match=r"bomb\.pth: not weights alone"):
-        adopt.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
     torch.save({"fc.weight": Bomb()}, "bomb.pth")
     with pytest.raises(UserError, match=r"bomb\.pth: not weights alone"):
         adopt.adopt("resnet18", "bomb.pth", CLASSES, 32, "photo.safetensors")
@@ -149,13 +119,6 @@ def test_a_card_that_does_not_fit_is_refused(weights, tmp_path, changes, reason)
         adopt.load(path)
 
 
-def test_our_own_teachers_are_loaded_alike(make_teacher, tmp_path):
-    save_teacher(tmp_path / "photo.safetensors", make_teacher(CLASSES), {})
-    assert adopt.load(tmp_path / "photo.safetensors").classes == CLASSES
-    with pytest.raises(UserError, match=r"nowhere\.safetensors: no such file"):
-        adopt.load(tmp_path / "nowhere.safetensors")
-
-
 def test_a_pair_without_a_guidance_network_gets_the_shipped_one(weights, make_teacher, tmp_path):
     for name in ("photo", "sketch"):
         adopt.adopt("resnet18", weights, CLASSES, 64, tmp_path / f"{name}.safetensors")
@@ -172,11 +135,6 @@ def test_a_pair_without_a_guidance_network_gets_the_shipped_one(weights, make_te
 
 
 # --- two label lists --------------------------------------------------------------------------
-
-
-def test_names_that_mean_the_same():
-    assert class_key(" Hot-Air_balloon") == class_key("hot air  Balloon") == "hot air balloon"
-    assert class_key("cafe\u0301") == class_key("caf\u00e9") != class_key("cafe")
 
 
 def test_teachers_are_narrowed_to_the_classes_that_both_know(make_teacher):
@@ -220,27 +178,23 @@ def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, t
         plain, sketch, both
     )
     settings = recipe("kit", batch=8, noise_dim=8, adv_after=0)
-    loop = distill(both, settings, new_encoders(tiny, 3), steps=2, width=8)
-    *_, step = loop
+    *_, step = distill(both, settings, new_encoders(tiny, 3), steps=2, width=8)
     assert {"match", "one_hot", "bn", "adv"} <= step.terms.keys() and "hint" not in step.terms
     assert all(term.isfinite() for term in step.terms.values())
     assert not plain(torch.rand(2, 3, 16, 16), moments=True).moments
 
 
 @pytest.mark.slow
-def test_the_papers_sizes_synthesise_and_distil():
+def test_the_papers_sizes_distil():
     """Ten steps each at 224 px, with ResNet-18 teachers as torchvision has them; few images."""
     sizes, classes = profile("paper"), ("ant", "bee", "cat")
     mine = [adopt.torchvision_teacher("resnet18", classes, 224) for _ in range(2)]
     teachers = adopt.match(*mine, adopt.shipped_guidance(224))
     few = {"batch": 2, "replay": 2, "encoder_steps": 1}
     settings = recipe("kit", adv_after=2, refresh_every=5, catch_up=1, **few)
-    options = {"width": sizes.estimator_width, "seed": 0}
-    for made in islice(synthesize(teachers, settings, **options), 10):
-        assert made.photos.shape == made.sketches.shape == (2, 3, 224, 224)
-    before = new_encoders(sizes, 3)
-    for step in distill(teachers, settings, new_encoders(sizes, 3), steps=10, **options):
+    options = {"steps": 10, "width": sizes.estimator_width, "seed": 0}
+    for step in distill(teachers, settings, new_encoders(sizes, 3), **options):
         assert all(term.isfinite() for term in step.terms.values())
     assert {"hint", "match", "adv", "modal", "bn"} <= step.terms.keys()
-    assert step.encoders.embed(made.photos, "photo").shape == (2, 512)
-    assert not torch.equal(step.encoders.photo.fc.weight, before.photo.fc.weight)
+    assert step.made.photos.shape == step.made.sketches.shape == (2, 3, 224, 224)
+    assert step.encoders.embed(step.made.photos, "photo").shape == (2, 512)

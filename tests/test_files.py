@@ -1,6 +1,5 @@
 """Files: whole or not at all, refused with one line that names what is wrong, never executed."""
 
-import multiprocessing
 import os
 import pickle
 from pathlib import Path
@@ -52,32 +51,6 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
         write_atomically(path / "below", b"")
 
 
-def write_often(path: Path, gate, failed) -> None:
-    """Write many times among others; each process its own byte."""
-    gate.wait()
-    try:
-        for n in range(200):
-            write_atomically(path, bytes([n]) * 1000)
-        failed.put(None)
-    except Exception as reason:
-        failed.put(repr(reason))
-
-
-def test_processes_that_write_one_file_do_not_disturb_each_other(tmp_path):
-    context = multiprocessing.get_context("fork")
-    gate, failed = context.Barrier(4, timeout=60), context.Queue()
-    job = {"target": write_often, "args": (tmp_path / "state", gate, failed), "daemon": True}
-    processes = [context.Process(**job) for _ in range(4)]
-    for process in processes:
-        process.start()
-    assert [failed.get(timeout=60) for _ in processes] == [None] * 4
-    for process in processes:
-        process.join(60)
-    assert [p.name for p in tmp_path.iterdir()] == ["state"]
-    data = (tmp_path / "state").read_bytes()
-    assert len(data) == 1000 and len(set(data)) == 1
-
-
 def test_weights_are_never_seen_without_their_card(tmp_path, monkeypatch):
     path, seen, replace = tmp_path / "photo.safetensors", [], os.replace
 
@@ -127,9 +100,6 @@ def test_a_network_comes_back_in_half_precision(network, make_network):
         ({"classes": 2}, r"photo\.json: classes cannot be '2'"),
         ({"widths": [8, -1]}, r"photo\.json: no shape of a SmallResNet"),
         ({"widths": [8, 10**9]}, r"photo\.json: describes a far larger network"),
-        ({"widths": [8, 10**300]}, r"photo\.json: describes a far larger network"),
-        ({"widths": [8] * 8, "blocks": 64}, r"photo\.\w+: .*(larger|Missing)"),
-        ({"widths": [8, 24]}, r"photo\.safetensors: .*size mismatch for stages\.1\.conv1\.weight"),
         ({"widths": [8]}, r"photo\.safetensors: .*Unexpected key.*stages\.1"),
         ({"classes": ["ant"]}, r"photo\.safetensors: .*size mismatch for fc\.weight"),
         ({"sha256": "0"}, r"photo\.safetensors: damaged, or not the file that its card describes"),

@@ -11,7 +11,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dfsbir_lite import retrieval
-from dfsbir_lite.__main__ import main
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.files import sha256_of, write_json
 from dfsbir_lite.gallery import (
@@ -22,8 +21,8 @@ from dfsbir_lite.gallery import (
     photos_of_set,
 )
 from dfsbir_lite.models import Encoders
-from dfsbir_lite.runtime import PROFILES, UserError
-from dfsbir_lite.students import load_encoders, new_encoders, save_encoders
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import new_encoders
 from dfsbir_lite.widgets import DrawAndSearch
 
 CLASSES = ("ant", "bee", "cat")
@@ -85,12 +84,10 @@ def test_each_thumbnail_is_where_it_belongs(folder):
 
 
 def test_thumbnails_may_be_larger_than_what_the_encoder_sees(tmp_path, encoders):
-    def large(place):
-        picture = torch.zeros(3, 48, 48, dtype=torch.uint8)
-        picture[:, :24] = 200  # the upper half
-        return picture
-
-    export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured(3), large))
+    large = torch.zeros(3, 48, 48, dtype=torch.uint8)
+    large[:, :24] = 200  # the upper half
+    photos = photos_of_set(coloured(3), lambda place: large)
+    export_gallery(tmp_path / "out", encoders, {}, photos)
     gallery = open_gallery(tmp_path / "out")
     assert gallery.thumbnails.shape == (3, 3, 48, 48) and gallery.images.shape == (3, 3, 16, 16)
     assert gallery.images[2].shape == (3, 16, 16) and gallery.images[2].dtype == torch.uint8
@@ -98,27 +95,17 @@ def test_thumbnails_may_be_larger_than_what_the_encoder_sees(tmp_path, encoders)
     assert rows.tolist() == pytest.approx([200] * 8 + [0] * 8, abs=6)
 
 
-def test_labels_classes_names_card_and_weights_come_back(folder, encoders):
-    gallery = open_gallery(folder)
-    assert gallery.classes == CLASSES and gallery.images.shape == (COUNT, 3, 16, 16)
-    assert torch.equal(gallery.labels, torch.arange(COUNT) % 3)
-    assert gallery.files[:2] == ["ant/0", "bee/1"] and len(gallery.files) == COUNT
-    assert gallery.card["name"] == "tiny" and gallery.card["embed_dim"] == 8
-    for was, now in zip(encoders.state_dict().values(), gallery.encoders.state_dict().values()):
-        assert torch.allclose(was, now, atol=1e-3)  # half precision
-    images = coloured().images
-    own = retrieval.embed(gallery.encoders.embed, images, "photo")
-    assert torch.allclose(own, gallery.embeddings, atol=1e-5)
-
-
 def test_a_folder_of_photos_gives_what_its_images_give(tmp_path, encoders, write_folders):
     root = write_folders(tmp_path)[0] / "test"
-    export_gallery(tmp_path / "out", encoders, {}, photos_of_folder(root, 16))
+    export_gallery(tmp_path / "out", encoders, {"name": "tiny"}, photos_of_folder(root, 16))
     gallery, photos = open_gallery(tmp_path / "out"), folder_set(root, 16, "photo")
     own = retrieval.embed(gallery.encoders.embed, photos.images, "photo")
     assert torch.allclose(own, gallery.embeddings, atol=1e-5)
     assert torch.equal(gallery.labels, photos.labels) and gallery.classes == photos.classes
     assert gallery.files[3:5] == ["left/3.png", "right/0.png"]
+    assert gallery.card["name"] == "tiny" and gallery.card["embed_dim"] == 8
+    for was, now in zip(encoders.state_dict().values(), gallery.encoders.state_dict().values()):
+        assert torch.allclose(was, now, atol=1e-3)  # half precision
     assert gallery.thumbnails.shape == (12, 3, 96, 96)
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "out").glob("*.json"))
 
@@ -163,17 +150,17 @@ def failing(place: int, error: BaseException) -> Photos:
     return Photos(CLASSES, good.labels, good.files, 16, read)
 
 
-def test_an_error_in_the_middle_leaves_things_as_they_were(folder, encoders):
+def test_an_export_is_replaced_when_the_new_one_is_whole(folder, encoders, tiny):
     before = open_gallery(folder).embeddings
     for error in (OSError("disk"), KeyboardInterrupt()):
         for name in ("out", "new"):
             with pytest.raises(type(error)):
                 export_gallery(folder.with_name(name), encoders, {}, failing(66, error))
+    untrained = new_encoders(tiny, 3)
+    torch.nn.init.constant_(untrained.proxies, float("nan"))
+    with pytest.raises(UserError, match="not all of unit length"):
+        export_gallery(folder, untrained, {}, photos_of_set(coloured()))
     assert torch.equal(open_gallery(folder).embeddings, before)
-    assert [p.name for p in folder.parent.iterdir()] == ["out"]
-
-
-def test_an_export_is_replaced(folder, encoders):
     export_gallery(folder, encoders, {}, photos_of_set(coloured(5)))
     assert len(open_gallery(folder)) == 5
     assert [p.name for p in (folder / "sheets").iterdir()] == ["0000.jpg"]
@@ -196,14 +183,6 @@ def test_what_is_no_export_is_not_replaced(folder, encoders, name, reason):
     with pytest.raises(UserError, match=reason):
         export_gallery(folder.parent / Path(name).parts[0], encoders, {}, photos_of_set(coloured()))
     assert path.read_text() == "years of work" and len(open_gallery(folder)) == COUNT
-
-
-def test_a_student_without_sense_is_refused(tmp_path, encoders):
-    with torch.no_grad():
-        encoders.proxies.fill_(float("nan"))
-    with pytest.raises(UserError, match="not all of unit length"):
-        export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()))
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- what is damaged is refused, by name ------------------------------------------------------
@@ -254,14 +233,12 @@ def sign(folder: Path, part: str) -> None:
     path.write_text(json.dumps(index))
 
 
-@pytest.mark.parametrize(
-    "rows", [torch.ones(COUNT, 8), torch.full((COUNT, 8), float("nan")), torch.eye(8)]
-)
-def test_embeddings_that_do_not_fit_are_named(folder, rows):
-    save_file({"embeddings": rows}, folder / "embeddings.safetensors")
-    sign(folder, "embeddings.safetensors")
-    with pytest.raises(UserError, match=r"embeddings\.safetensors: not 70 rows of 8"):
-        open_gallery(folder)
+def test_embeddings_that_do_not_fit_are_named(folder):
+    for rows in (torch.ones(COUNT, 8), torch.full((COUNT, 8), float("nan")), torch.eye(8)):
+        save_file({"embeddings": rows}, folder / "embeddings.safetensors")
+        sign(folder, "embeddings.safetensors")
+        with pytest.raises(UserError, match=r"embeddings\.safetensors: not 70 rows of 8"):
+            open_gallery(folder)
 
 
 def test_an_export_of_an_earlier_version_of_the_kit_still_opens(folder):
@@ -289,18 +266,6 @@ def test_a_table_that_does_not_fit_is_named(folder, changes, reason):
         open_gallery(folder)
 
 
-def test_a_sheet_that_is_no_image_is_named_when_it_is_looked_at(folder):
-    (folder / "sheets" / "0001.jpg").write_text("no image")
-    sign(folder, "sheets/0001.jpg")
-    gallery = open_gallery(folder)
-    assert gallery.thumbnails[63].shape == (3, 16, 16)
-    with pytest.raises(UserError, match=r"sheets/0001\.jpg: not an image"):
-        gallery.thumbnails[64]
-
-
-# --- ONNX -------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_onnx_gives_the_same_embeddings(tmp_path, encoders):
     for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -324,48 +289,3 @@ def test_a_missing_package_is_named(tmp_path, encoders, monkeypatch):
     with pytest.raises(UserError, match="pip install onnx onnxscript"):
         export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()), onnx=True)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- the command ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch, tiny, encoders, write_folders):
-    """`command(*more)` exports a tiny student and folders of photos; returns the exit status."""
-    monkeypatch.setitem(PROFILES, "tiny", tiny)
-    monkeypatch.setenv("DFSBIR_QUIET", "1")
-    monkeypatch.chdir(tmp_path)
-    save_encoders("student.safetensors", encoders, {"name": "mine"})
-    write_folders(tmp_path)
-    start = ["export", "--profile", "tiny", "--device", "cpu", "--student", "student.safetensors"]
-    return lambda *more: main([*start, "--photos", "photos/test", *more])
-
-
-def test_the_command_exports_a_student_and_its_photos(command, capsys):
-    assert command() == 0
-    assert capsys.readouterr().out == "the student and 12 photos of 3 classes: runs/gallery\n"
-    gallery = open_gallery("runs/gallery")
-    assert gallery.card["name"] == "mine" and gallery.files[0] == "left/0.png"
-    saved = load_encoders("student.safetensors").state_dict()
-    assert all(torch.equal(v, saved[k]) for k, v in gallery.encoders.state_dict().items())
-
-
-def test_without_photos_the_gallery_is_toybox(command):
-    assert command("--photos", "", "--out", "toys") == 0
-    gallery = open_gallery("toys")
-    assert len(gallery) == 16 * 3 and len(gallery.classes) == 16
-    assert gallery.thumbnails.shape == (48, 3, 96, 96) and gallery.images.shape[-1] == 16
-
-
-@pytest.mark.parametrize(
-    "more, reason",
-    [
-        (["--student", "none.safetensors"], "none.safetensors: no such file"),
-        (["--profile", "laptop"], "student.safetensors: not of the sizes of profile laptop"),
-        (["--out", "photos"], "photos: something else than an export"),
-    ],
-)
-def test_mistakes_take_one_line(command, more, reason, capsys):
-    assert command(*more) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and reason in err and err.count("\n") == 1
