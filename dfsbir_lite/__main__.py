@@ -69,7 +69,7 @@ def run_command(options) -> None:
 
 def _open(options, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:
     """The benchmark and its teachers, on the CPU; those that are missing are trained."""
-    given = adopt.given(options.teachers, options.device) if options.teachers else None
+    given = adopt.load_pair(options.teachers, options.device) if options.teachers else None
     if given:
         pipeline.check_size(given.teachers, sizes, options.teachers)
     elif not (options.photos or options.sketches):

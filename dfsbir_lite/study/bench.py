@@ -12,7 +12,6 @@ from joblib import cpu_count
 from dfsbir_lite import pipeline, zoo
 from dfsbir_lite.adopt import imagenet_weights
 from dfsbir_lite.files import write_atomically, write_json
-from dfsbir_lite.health import judged
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, profile, progress
 from dfsbir_lite.study import claims
@@ -31,7 +30,14 @@ from dfsbir_lite.study.rows import (
 from dfsbir_lite.study.speed import compiled, figure, ranking, scaling, startup, steps
 from dfsbir_lite.study.speed.measures import about_machine, table
 from dfsbir_lite.synthesis import synthesize
-from dfsbir_lite.zoo import TEACHERS, accuracy, load_or_train, need_shipped, teacher_data
+from dfsbir_lite.zoo import (
+    TEACHERS,
+    accuracy,
+    judged,
+    load_or_train,
+    need_shipped,
+    teacher_data,
+)
 
 # iterations of each student, where they differ from those of `run`; differences show best before
 # the student has learnt all that its teachers know
