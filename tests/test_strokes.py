@@ -1,4 +1,4 @@
-"""Strokes become pictures like those that the sketch encoders were made for."""
+"""Strokes become pictures like those that the sketch encoders learnt from."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ LINE = [{"points": [[0.1, 0.1], [0.3, 0.1]], "width": 0.02}]
 
 
 def inked(picture) -> tuple[int, int, int, int]:
-    """First and last row, first and last column, with ink in them."""
+    """Return first and last row, first and last column with ink in them."""
     dark = picture[0] < 200
     rows, columns = dark.any(1).nonzero().flatten(), dark.any(0).nonzero().flatten()
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
