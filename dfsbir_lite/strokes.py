@@ -6,7 +6,7 @@ the right, y down, (0, 0) the top left corner and (1, 1) the bottom right.
 
 import json
 import math
-from importlib.resources import files
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -70,6 +70,6 @@ def arc(x: float, y: float, rx: float, ry: float, start=0.0, stop=360.0) -> list
     return [[x + rx * math.cos(a), y + ry * math.sin(a)] for a in angles]
 
 
-_FILE = files("dfsbir_lite.toybox") / "drawings.json"
+_FILE = Path(__file__).parent / "toybox" / "drawings.json"
 # Drawings to start from: nine of classes that the teachers know, three of classes they do not.
 EXAMPLES = {name: lines(*each) for name, each in json.loads(_FILE.read_text("utf-8")).items()}
