@@ -87,9 +87,9 @@ def data_free_loop() -> Figure:
     figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     ways = [f"{start} to {' and '.join(ends)}" for start, ends in SHOWN_TO.items()]
     away = " and ".join(name for name, (_, _, kind) in LOOP.items() if kind == "away")
-    figure.told = f"A drawing. What is made is shown from {'; '.join(ways)}. The teachers' answers "
-    figure.told += "teach the encoders; what teachers and encoders make of the painted pictures "
-    figure.told += f"teaches the estimators. Behind a wall: {away}."
+    figure.words = f"A drawing. What is made goes from {'; '.join(ways)}. The teachers' answers "
+    figure.words += "teach the encoders; what teachers and encoders make of the painted pictures "
+    figure.words += f"teaches the estimators. Behind a wall: {away}."
     return figure
 
 
