@@ -1,7 +1,6 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
 import re
-import sys
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,9 +29,6 @@ class ImageSet:
     labels: Tensor
     classes: tuple[str, ...]
     modality: str
-
-    def __post_init__(self):
-        sys.audit("dfsbir_lite.images", "made", self.modality, len(self))  # see audit.py
 
     def __len__(self) -> int:
         return len(self.labels)

