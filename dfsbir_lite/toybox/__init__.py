@@ -5,7 +5,6 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
@@ -50,7 +49,6 @@ def draw(
     Raises ValueError for unknown names or a size below 16.
     """
     _check(modality, split, (name,), size, seed)
-    sys.audit("dfsbir_lite.images", "drawn", modality, 1)  # see audit.py
     return _draw(modality, name, index, split, size, seed)
 
 
@@ -94,7 +92,6 @@ def render(
     as `draw` does.
     """
     _check(modality, split, classes, size, seed)
-    sys.audit("dfsbir_lite.images", "drawn", modality, len(classes) * per_class)
     jobs = [
         (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
         for name in classes

@@ -19,6 +19,7 @@ from dfsbir_lite.data import ImageSet
 from dfsbir_lite.gallery import Gallery
 from dfsbir_lite.strokes import EXAMPLES, PEN, render
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
+from dfsbir_lite.widgets.occlusion import occlusion
 
 LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
 
@@ -161,7 +162,7 @@ class DrawAndSearch(LabelledBox):
         }
         tinted = {}
         for title, (image, *about) in pairs.items():
-            saliency = retrieval.occlusion(self.readouts[name], image, *about, self.device)
+            saliency = occlusion(self.readouts[name], image, *about, self.device)
             most = float(saliency.abs().max())  # or the strongest tint would say too much
             tinted[f"{title}: up to {most:.2f}"] = plots.saliency_overlay(image, saliency)
         return tinted
