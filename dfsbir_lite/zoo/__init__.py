@@ -9,7 +9,6 @@ from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.environment import cache_folder
 from dfsbir_lite.files import delete, load_state, load_weights, rebuilding, save_state
 from dfsbir_lite.health import judged
-from dfsbir_lite.lessons.snapshots import Course, load_course, recorder
 from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark
 from dfsbir_lite.recipes import recipe
@@ -26,7 +25,6 @@ SCENES = "scenes"  # an estimator, for people to look at what it paints
 NAMES = (*TEACHERS, *STUDENTS, SCENES)
 STEPS = 600  # iterations of the shipped student
 SCENE_STEPS = 1500  # of the shipped estimator of scenes
-COURSE_PER_CLASS = 25  # pictures of each class and modality whose way through training is kept
 
 
 def load_or_train(
@@ -47,7 +45,7 @@ def load_or_train(
 
 
 def find(name: str, profile_name: str = "laptop") -> Path:
-    """The file of the network `name` (or of the "course"): shipped, or the place of the cached."""
+    """The file of the network `name` (or of "snapshots"): shipped, or the place of the cached."""
     shipped = ASSETS / profile_name / f"{name}.safetensors"
     return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
 
@@ -74,24 +72,15 @@ def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = Fa
     )
 
 
-def student_course(profile_name: str = "laptop", device="cpu") -> Course:
-    """How the student became what it is, on `course_pictures`; trains one if no file tells."""
-    sizes = profile(profile_name)
-    path = find("course", profile_name)
-    if not path.is_file():
-        build("student", sizes, path.with_name("student.safetensors"), device)
-    return load_course(path)
+def build(
+    name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0, watch=lambda *_: None
+) -> dict:
+    """Train the network `name` on ToyBox, save it at `path` and return its model card.
 
-
-def course_pictures(sizes: Profile) -> dict[str, ImageSet]:
-    """The photos and sketches that a student's course shows: ToyBox's validation split."""
-    return {m: toybox_set(m, "val", sizes, per_class=COURSE_PER_CLASS) for m in ("photo", "sketch")}
-
-
-def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) -> dict:
-    """Trains the network `name` on ToyBox, saves it at `path` and returns its model card."""
+    `watch` is called with (iterations done, encoders) while the "student" learns.
+    """
     if name == "student":
-        return _build_student(sizes, path, device, seed)
+        return _build_student(sizes, path, device, seed, watch)
     if name == "real_student":
         return _build_real_student(sizes, path, device, seed)
     if name == SCENES:
@@ -137,7 +126,9 @@ def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
     return float(sum(hits)) / len(data)
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = STEPS) -> dict:
+def _build_student(
+    sizes: Profile, path: Path, device, seed: int, watch, steps: int = STEPS
+) -> dict:
     teachers, settings = load_teachers(sizes.name, device), recipe("kit")
     encoders = new_encoders(sizes, len(teachers.classes), seed)
     loop = distill(
@@ -150,7 +141,6 @@ def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = S
         seed=seed,
     )
     state = path.with_suffix(".state")
-    watch = recorder(path.with_name("course.safetensors"), course_pictures(sizes), steps, device)
     encoders = run_to_end(loop, state, watch=watch)
     card = {
         "name": "student",
