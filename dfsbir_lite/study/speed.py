@@ -28,14 +28,12 @@ from dfsbir_lite.teachers import Reading, Teacher, Teachers
 from dfsbir_lite.views import jitter, mix
 
 Step = Callable[[], object]
-# a process with one thread that computes as long as the one that began it is there
+# computes with one thread as long as the process that began it is there
 BUSY = """
-import os, torch
-torch.set_num_threads(1)
-rows, parent = torch.rand(512, 512), os.getppid()
-print(flush=True)
+import os
+parent = os.getppid()
 while os.getppid() == parent:
-    rows @ rows
+    sum(range(10**6))
 """
 
 
@@ -195,11 +193,9 @@ def busy(processes: int) -> Iterator[None]:
     """Keep so many other processes computing, with one thread each."""
     with ExitStack() as stack:
         for _ in range(processes):
-            command = [sys.executable, "-c", BUSY]
-            other = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            other = subprocess.Popen([sys.executable, "-c", BUSY])
             stack.callback(other.wait)
             stack.callback(other.kill)  # before that
-            other.stdout.readline()  # by now it has begun
         yield
 
 
