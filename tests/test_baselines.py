@@ -1,32 +1,40 @@
-"""Each rival is what it says it is."""
+"""Each baseline is what it says it is."""
 
 import pytest
 import torch
 
+from dfsbir_lite import losses
+from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.students import new_encoders
 from dfsbir_lite.study import baselines
-from dfsbir_lite.study.baselines import FedStudent, averaged_weights, gaussian, unimodal
+from dfsbir_lite.study.baselines import (
+    FedStudent,
+    alternative,
+    averaged_weights,
+    gaussian,
+    metadata,
+    textures,
+)
 from dfsbir_lite.teachers import Teacher, Teachers
 
 
+def draw(seed=0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def test_averaged_weights_are_the_means_of_both_teachers_and_leave_them_alone(teachers):
-    photo, sketch = (t.network for t in (teachers.photo, teachers.sketch))
-    before = photo.stem.weight.clone()
-    middle = Teacher(type(photo)(outputs=3, **photo.geometry), teachers.classes, 16)
-    middle.network.load_state_dict(
-        {
-            k: (v + w) / 2 if v.is_floating_point() else v
-            for (k, v), w in zip(
-                photo.state_dict().items(), sketch.state_dict().values(), strict=True
-            )
-        }
+    photo, sketch = (t.network.state_dict() for t in (teachers.photo, teachers.sketch))
+    before = teachers.photo.network.stem.weight.clone()
+    middle = SmallResNet(outputs=3, **teachers.photo.network.geometry)
+    middle.load_state_dict(
+        {k: (v + sketch[k]) / 2 if v.is_floating_point() else v for k, v in photo.items()}
     )
     images = torch.rand(3, 3, 16, 16)
+    expected = Teacher(middle, teachers.classes, 16)(images).features
     for modality in ("photo", "sketch"):
-        rows = averaged_weights(teachers)(images, modality)
-        torch.testing.assert_close(rows, middle(images).features)
-    assert torch.equal(photo.stem.weight, before)
+        torch.testing.assert_close(averaged_weights(teachers)(images, modality), expected)
+    assert torch.equal(teachers.photo.network.stem.weight, before)
 
 
 def test_only_like_teachers_can_be_averaged(teachers, make_network):
@@ -36,38 +44,62 @@ def test_only_like_teachers_can_be_averaged(teachers, make_network):
         averaged_weights(odd)
 
 
-def test_a_fed_student_learns_from_its_source_and_never_from_an_estimator(
+def test_a_fed_student_learns_from_its_source_without_an_estimator(
     teachers, tiny, tiny_recipe, monkeypatch
 ):
     monkeypatch.setattr("dfsbir_lite.synthesis.Synthesis.__init__", None)  # cannot be made
-    asked, seen = [], []
-    whole = baselines.teach
+    asked = []
 
     def source(n, size, draw):
         asked.append((n, size))
         return gaussian(n, size, draw)
 
-    monkeypatch.setattr(baselines, "teach", lambda *given: seen.append(given) or whole(*given))
     start = new_encoders(tiny, 3)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
     loop = FedStudent(source, teachers, tiny_recipe(), start, steps=2)
-    before = start.proxies.clone()
-    assert len(loop) == 2 and [encoders for encoders in loop] == [loop.learner.averaged] * 2
-    assert asked == [(8, 16)] * 2 and len(seen) == 2
-    assert not torch.equal(start.proxies, before)
+    assert len(loop) == 2 and list(loop) == [loop.encoders] * 2 and asked == [(8, 16)] * 2
+    assert not torch.equal(loop.encoders.proxies, before["proxies"])
+    assert all(torch.equal(start.state_dict()[name], value) for name, value in before.items())
 
 
-def test_in_unimodal_distillation_nothing_ties_the_modalities(teachers, tiny, tiny_recipe):
-    """What the sketch side is or does changes nothing on the photo side."""
+@pytest.mark.parametrize("source", [gaussian, textures, alternative])
+def test_sources_give_images_of_their_own_in_range_with_grey_sketches(source):
+    photos, sketches = source(5, 16, draw())
+    again, _ = source(5, 16, draw(1))
+    for images in (photos, sketches):
+        assert images.shape == (5, 3, 16, 16)
+        assert images.min() >= 0 and images.max() <= 1
+        assert not torch.allclose(images[0], images[1])
+    assert torch.equal(sketches[:, 0], sketches[:, 1]) and not torch.equal(photos, again)
+    assert not torch.allclose(photos[:, 0], photos[:, 1])
 
-    def learnt(sketch_teacher):
-        given = Teachers(teachers.photo, sketch_teacher, teachers.guidance)
-        start = new_encoders(tiny, 3)
-        start.proxies.requires_grad_(False)  # class scores only; the read-out does without
-        return list(unimodal(given, tiny_recipe(contrastive=0.0), start, steps=2, width=8))[-1]
 
-    one, other = learnt(teachers.sketch), learnt(teachers.photo)
-    assert not {"modal", "adv"} & one.terms.keys()
-    images = torch.rand(3, 3, 16, 16)
-    torch.testing.assert_close(*(s.encoders.features(images, "photo") for s in (one, other)))
-    sketchy = [s.encoders.features(images, "sketch") for s in (one, other)]
-    assert not torch.allclose(*sketchy) and sketchy[0].shape == (3, 8)
+def test_alternative_photos_are_cut_from_two_photographs(monkeypatch):
+    red_and_blue = torch.zeros(2, 3, 427, 640)
+    red_and_blue[0, 0] = red_and_blue[1, 2] = 1
+    digits = baselines._unrelated()[1]
+    monkeypatch.setattr(baselines, "_unrelated", lambda: (red_and_blue, digits))
+    photos, sketches = alternative(64, 32, draw())
+    flat = photos.amin((2, 3))  # each of one colour to its edges: no crop leaves its photograph
+    torch.testing.assert_close(flat, photos.amax((2, 3)))
+    assert {tuple(colour) for colour in flat.round().tolist()} == {(1, 0, 0), (0, 0, 1)}
+    edge = torch.cat([sketches[..., 0, :], sketches[..., -1, :]])
+    assert edge.mean() > 0.9 and sketches.amin((1, 2, 3)).max() < 0.2  # ink on white
+
+
+def test_metadata_images_have_the_stored_statistics_and_come_from_nothing_else(teachers):
+    for teacher, images in zip((teachers.photo, teachers.sketch), textures(64, 16, draw())):
+        for layer in teacher.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.reset_running_stats(), setattr(layer, "momentum", None)  # a plain mean
+        for _ in range(3):  # layer by layer: each needs those before it
+            teacher.network.train()(images), teacher.network.eval()
+    source = metadata(teachers, batches=2, batch=32, steps=60)
+    photos, sketches = source(32, 16, draw())
+    assert photos.shape == sketches.shape == (32, 3, 16, 16)
+    assert torch.equal(sketches[:, 0], sketches[:, 2]) and not torch.equal(photos, sketches)
+    for teacher, images in ((teachers.photo, photos), (teachers.sketch, sketches)):
+        noise = torch.rand(32, 3, 16, 16, generator=draw())
+        near, far = (losses.batch_statistics(teacher(x, True).moments) for x in (images, noise))
+        assert near < far / 2
+    assert len(torch.cat([source(99, 16, draw(n))[0] for n in range(4)]).unique(dim=0)) <= 64

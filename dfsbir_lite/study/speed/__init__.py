@@ -1,1 +1,0 @@
-"""What things cost here: `python -m dfsbir_lite bench speed`. One module a subject."""

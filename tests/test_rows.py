@@ -1,0 +1,235 @@
+"""The rows that are compared, and `compare`: a score is made once, in whatever process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from functools import partial
+
+import pytest
+import torch
+
+from dfsbir_lite import pipeline
+from dfsbir_lite.recipes import recipe
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.study import rows
+from dfsbir_lite.study.rows import CHANGES, OURS, REAL, RIVALS, ROWS, Row, compare, split_classes
+
+CLASSES = tuple("abcdefghijkl")
+TWO = ("teacher logits", "averaged weights")
+TINY = {"batch": 8, "noise_dim": 8, "estimator_steps": 1, "encoder_steps": 1}
+
+
+@pytest.fixture
+def opened(write_folders, tmp_path, tiny):
+    """The arguments of `open_setting` for folders of three easy classes."""
+    photos, sketches = write_folders(tmp_path)
+    return tiny, 1, tmp_path / "out", str(photos), str(sketches)
+
+
+@pytest.fixture
+def setting(opened):
+    return rows.open_setting(*opened).changed(**TINY)
+
+
+@pytest.mark.parametrize(("share", "common"), [(0.1, 1), (0.25, 3), (0.5, 6), (0.75, 9), (1, 12)])
+def test_class_lists_share_what_they_should_and_cover_all(share, common):
+    photo, sketch = split_classes(CLASSES, share, seed=3)
+    assert len(set(photo) & set(sketch)) == common
+    assert set(photo) | set(sketch) == set(CLASSES) and abs(len(photo) - len(sketch)) <= 1
+    assert list(photo) == sorted(photo) and list(sketch) == sorted(sketch)
+    assert (photo, sketch) == split_classes(CLASSES, share, seed=3)
+    assert share == 1 or (photo, sketch) != split_classes(CLASSES, share, seed=2)
+
+
+def test_a_unified_teacher_learns_photos_and_sketches(setting, monkeypatch):
+    seen = []
+    train = pipeline.train_teacher
+    monkeypatch.setattr(pipeline, "train_teacher", lambda *a, **k: seen.append(a) or train(*a, **k))
+    teachers = rows._unified(setting).teachers
+    assert teachers.photo is teachers.sketch and teachers.guidance is setting.teachers.guidance
+    ((images, _, classes, *_),) = seen
+    assert classes == setting.benchmark.classes
+    assert torch.equal(images, torch.cat([part.images for part in setting.benchmark.train]))
+
+
+def test_partly_shared_teachers_know_their_own_lists_alone_and_each_seed_has_its_own(setting):
+    teachers = rows.partly_shared(0.34, setting).teachers
+    lists = split_classes(setting.benchmark.classes, 0.34, setting.seed)
+    for teacher, names in zip((teachers.photo, teachers.sketch), lists):
+        assert teacher.classes == setting.benchmark.classes
+        assert [c for c, known in zip(teacher.classes, teacher.taught) if known] == [*names]
+    assert not teachers.photo.taught.all()
+    again, other = (rows.partly_shared(0.34, replace(setting, seed=n)).teachers for n in (0, 1))
+    assert torch.equal(teachers.photo.head.weight, again.photo.head.weight)
+    assert not torch.equal(teachers.photo.head.weight, other.photo.head.weight)
+
+
+def test_rivals_of_other_images_never_see_an_estimator(setting, monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("an estimator was made")
+
+    fast = partial(rows.metadata, batches=1, batch=8, steps=1)
+    monkeypatch.setattr(rows, "metadata", fast)
+    monkeypatch.setattr("dfsbir_lite.synthesis.Estimator", refuse)
+    for name in ("Gaussian prior", "meta-data", "alternative data", REAL):
+        next(RIVALS[name].make(setting))
+    with pytest.raises(AssertionError, match="an estimator was made"):
+        RIVALS[OURS].make(setting)
+
+
+def test_in_unimodal_distillation_nothing_ties_the_modalities(setting):
+    """What the sketch side is or does changes nothing on the photo side."""
+
+    def learnt(sketch):
+        teachers = replace(setting.teachers, sketch=sketch)
+        changes = {"steps": 2, "teachers": teachers}
+        loop = RIVALS[rows.UNIMODAL].make(replace(setting.changed(hint=1), **changes))
+        loop.learner.encoders.proxies.requires_grad_(False)  # class scores, which no one reads
+        return list(loop)[-1]
+
+    one, other = learnt(setting.teachers.sketch), learnt(setting.teachers.photo)
+    assert not {"modal", "adv"} & one.terms.keys()
+    images = torch.rand(3, 3, 16, 16)
+    torch.testing.assert_close(*(s.encoders.features(images, "photo") for s in (one, other)))
+    sketchy = [s.encoders.features(images, "sketch") for s in (one, other)]
+    assert not torch.allclose(*sketchy)
+
+
+@pytest.mark.parametrize(("read", "width"), [("features", 16), ("embed", 8)])
+def test_a_row_says_how_it_is_read_whatever_its_name(setting, read, width):
+    seen = []
+
+    class Benchmark:
+        def scores(self, readout, device):
+            seen.append(readout(torch.rand(2, 3, 16, 16), "photo").shape[1])
+            return {"seen": {"map_all": 0.0}}
+
+    row = Row("anything", lambda s: s.distilled(), read, looks=2)
+    scores = row.scores(replace(setting, benchmark=Benchmark(), steps=4))
+    assert seen == [width, width] and len(scores["course"]) == 2
+    assert ROWS[rows.UNIMODAL].read == ROWS[f"{rows.UNIMODAL} without hints"].read == "features"
+
+
+def test_changes_to_the_recipe_reach_the_student(setting):
+    made = []
+    row = rows._changed(Row("", lambda s: made.append(s.recipe)), "no hints", {"hint": 0})
+    row.make(setting.changed(align=0))
+    weights = made[0].weights
+    assert (weights.hint, weights.align, weights.match, made[0].batch) == (0, 0, 1, 8)
+
+
+@pytest.mark.parametrize("changes", CHANGES.values())
+def test_an_ablation_changes_what_was_in_the_recipe(changes):
+    settings = {**asdict(recipe("kit")), **asdict(recipe("kit").weights)}
+    assert any(settings[name] != value for name, value in changes.items())
+    recipe("kit", **changes)
+
+
+def test_every_row_has_its_own_name_and_can_be_named_on_the_command_line():
+    assert all(row.name == name == name.strip() and "," not in name for name, row in ROWS.items())
+
+
+def test_scores_are_kept_and_made_once(setting, monkeypatch):
+    first = compare(setting, TWO, range(2))
+    assert json.loads((setting.folder / "seed1" / "scores.json").read_text()) == first[1]
+    monkeypatch.setattr(rows, "_score", None)  # nothing can be made again
+    again = compare(setting, TWO[::-1], range(2))
+    assert again == [{row: scores[row] for row in TWO[::-1]} for scores in first]
+
+
+def test_workers_make_what_one_process_makes(setting, tmp_path, monkeypatch):
+    monkeypatch.undo()  # workers have the arithmetic of the machine, so let this process have it
+    names, longer = (*TWO, "Gaussian prior", rows.UNIMODAL), replace(setting, steps=3)
+    here = compare(longer, names, range(2))
+    there = compare(replace(longer, folder=tmp_path / "workers"), names, range(2), workers=2)
+    for mine, theirs in zip(here, there):
+        assert all(mine[row]["seen"] == theirs[row]["seen"] for row in names)
+
+
+def test_a_row_has_its_seed_and_one_thread_and_threads_are_given_back(setting, monkeypatch):
+    class Fake:
+        def scores(self, setting):
+            return {"seed": setting.seed, "threads": torch.get_num_threads()}
+
+    monkeypatch.setitem(ROWS, "fake", Fake())
+    torch.set_num_threads(2)
+    try:
+        found = compare(setting, ["fake"], [3, 5])
+        assert found == [{"fake": {"seed": n, "threads": 1}} for n in (3, 5)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("stop", [FloatingPointError("adv is nan"), KeyboardInterrupt()])
+def test_what_is_finished_is_kept_when_a_row_fails_or_is_interrupted(setting, monkeypatch, stop):
+    def fail(setting):
+        raise stop
+
+    monkeypatch.setitem(ROWS, "bad", Row("bad", fail))
+    with pytest.raises((UserError, KeyboardInterrupt)) as raised:
+        compare(setting, [TWO[0], "bad"], [1])
+    if isinstance(stop, FloatingPointError):
+        assert str(raised.value) == "row bad, seed 1: adv is nan"
+    kept = json.loads((setting.folder / "seed1" / "scores.json").read_text())
+    assert list(kept) == [TWO[0]]
+
+
+def test_an_unknown_row_and_other_teachers_are_refused(setting, opened):
+    with pytest.raises(UserError, match="no row 'nothing': choose among teacher features"):
+        compare(setting, ["nothing"], [0])
+    compare(setting, TWO, [0])
+    (setting.networks / "photo.safetensors").unlink()
+    longer = rows.open_setting(replace(opened[0], teacher_epochs=9), *opened[1:])
+    with pytest.raises(UserError, match="holds a run with another teachers"):
+        compare(longer.changed(**TINY), TWO, [0])
+
+
+LONG = (*TWO, "Gaussian prior", "alternative data", rows.TEXTURES)
+
+
+def workers_of(pid: int) -> list[str]:
+    """The processes that compute for `pid`."""
+    return subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "LokyProcess"], capture_output=True, text=True
+    ).stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_comparison_goes_on_and_ends_in_the_same_scores(
+    setting, opened, end, monkeypatch
+):
+    monkeypatch.undo()  # the other process has the arithmetic of the machine
+    setting, folder = replace(setting, steps=12), opened[2] / "stopped"
+    whole = compare(setting, LONG, [0])
+    script = (
+        "import signal\nfrom dataclasses import replace\nfrom pathlib import PosixPath\n"
+        "from dfsbir_lite.runtime import Profile\n"
+        "from dfsbir_lite.study.rows import compare, open_setting\n"
+        # what runs in the background inherits that it ignores this signal
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"setting = open_setting(*{opened!r}).changed(**{TINY!r})\n"
+        f"setting = replace(setting, steps=12, folder={folder!r})\n"
+        f"compare(setting, {LONG!r}, [0], workers=2)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    while not (folder / "seed0" / "scores.json").is_file():
+        time.sleep(0.05)
+        assert process.poll() is None
+    workers = workers_of(process.pid)
+    assert len(workers) == 2
+    os.killpg(process.pid, end)  # as a terminal does it: all of them hear it
+    assert process.wait(timeout=60) != 0
+    ends = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
+    assert set(json.loads((folder / "seed0" / "scores.json").read_text())) < set(LONG)
+    again = compare(replace(setting, folder=folder), LONG, [0])
+    assert [again[0][row]["seen"] for row in LONG] == [whole[0][row]["seen"] for row in LONG]
