@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from site import getuserbase
+from tempfile import TemporaryFile
 
 import torch
 from tqdm.auto import tqdm
@@ -185,3 +189,32 @@ def approx(value, digits: int = 2) -> str:
         value: a float or a one-element tensor.
     """
     return f"≈{float(value):.{digits}f}"
+
+
+def cache_folder() -> Path:
+    """Return where networks trained here are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
+    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+
+
+PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
+NEEDED = (
+    *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
+    *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
+    *("requests", *PARTS),
+)
+
+
+def check_setup() -> None:
+    """Print a line with a remedy for each thing that the notebooks need and do not find here."""
+    pip, folder = f"{sys.executable} -m pip install", cache_folder()
+    lacking = [f"{name} is missing; run: {pip} -e ." for name in NEEDED if not find_spec(name)]
+    shared = [Path(base, "share/jupyter/labextensions") for base in (sys.prefix, getuserbase())]
+    for name, part in PARTS.items():
+        if not any((labextensions / part).is_dir() for labextensions in shared):
+            lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as reason:
+        lacking.append(f"{folder} cannot be written to ({reason}); set DFSBIR_CACHE to another")
+    print("\n".join(lacking) or "Everything is in place.")

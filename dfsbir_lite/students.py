@@ -290,6 +290,11 @@ class Distillation(Iterator[DistillStep]):
         """The averaged encoders, frozen: what is being learnt."""
         return self.learner.averaged
 
+    @property
+    def done(self) -> float:
+        """The share of the run that is over, 0 to 1."""
+        return self.index / self.steps
+
     def __len__(self) -> int:
         return self.steps
 

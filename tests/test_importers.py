@@ -23,7 +23,7 @@ from sketchy import SKETCHY
 from tuberlin import TUBERLIN
 
 from dfsbir_lite.data import folder_pair, read_image
-from dfsbir_lite.pipeline import folder_benchmark
+from dfsbir_lite.pipeline import open_benchmark
 from dfsbir_lite.runtime import PROFILES, UserError
 from importers import importing
 from importers.cli import main
@@ -284,10 +284,10 @@ def test_sketchy_with_unseen_classes(tmp_path, split, monkeypatch):
     assert sorted(train) == seen and set(test) == {*seen, *unseen}
     assert {test[c] for c in unseen} == {3}  # all there are: two photos and one of Extended
     profile = PROFILES["laptop"]
-    benchmark = folder_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)))
+    benchmark = open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)))
     assert benchmark.classes == tuple(seen) and set(benchmark.unseen[0].classes) == set(unseen)
     with pytest.raises(UserError, match="the train and test folders differ in"):
-        folder_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)[1:]))
+        open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)[1:]))
 
 
 def test_sketchy_from_a_7z(tmp_path):

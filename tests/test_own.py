@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from dfsbir_lite import adopt
-from dfsbir_lite.budget import forecast, measure
 from dfsbir_lite.data import class_key, toybox_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError, profile
@@ -231,10 +230,6 @@ def test_a_teacher_without_batch_norm_teaches_with_that_term_off(make_teacher, t
     assert {"match", "one_hot", "bn", "adv"} <= step.terms.keys() and "hint" not in step.terms
     assert all(term.isfinite() for term in step.terms.values())
     assert not plain(torch.rand(2, 3, 16, 16), moments=True).moments
-    pace = measure(distill(both, settings, new_encoders(tiny, 3), steps=2, width=8))
-    assert forecast(2, pace).endswith(
-        "no hints: the teachers' stages are not shaped as the encoders' are"
-    )
 
 
 @pytest.mark.slow

@@ -8,9 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
-from dfsbir_lite.data import ImageSet
 from dfsbir_lite.losses import ENCODER_TERMS
-from dfsbir_lite.pipeline import RealDataStudent
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import (
     Learner,
@@ -357,53 +355,6 @@ def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     path.with_suffix(".json").write_text('{"sha256": "0"}')
     with pytest.raises(UserError, match=r"student\.safetensors: damaged"):
         load_encoders(path)
-
-
-def test_a_student_of_real_data_learns_from_labels(tiny, tiny_recipe, monkeypatch):
-    labels = torch.arange(9) % 3
-    images = (100 * labels).byte().view(9, 1, 1, 1).expand(-1, 3, 16, 16)  # a class is a grey
-    sets = [ImageSet(images, labels, ("ant", "bee", "cat"), m) for m in ("photo", "sketch")]
-    given = tiny_recipe(match=1.0, proxy=0.0, contrastive=0.0)
-    loop, seen = RealDataStudent(*sets, given, new_encoders(tiny, 3), steps=2), []
-    weights = loop.learner.recipe.weights
-    assert (weights.match, weights.proxy, weights.contrastive) == (0, 1, 0.25)
-    assert given.weights.match == 1  # whatever the recipe says, and the recipe stays
-    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args))
-    next(loop)
-    for views, targets in zip(seen[0][:2], seen[0][2:]):
-        shown = (views.mean((1, 2, 3)) * 2.55).round().long()
-        torch.testing.assert_close(targets.softmax(1), F.one_hot(shown, 3).float())
-
-
-@pytest.fixture
-def of_real_data(tiny, tiny_recipe):
-    """`of_real_data(...)`: a new student of nine noise images."""
-    images = torch.randint(0, 256, (9, 3, 16, 16), dtype=torch.uint8)
-
-    def make(steps=4, classes=("ant", "bee", "cat")):
-        sets = [ImageSet(images, torch.arange(9) % 3, classes, m) for m in ("photo", "sketch")]
-        return RealDataStudent(*sets, tiny_recipe(queue=4), new_encoders(tiny, 3), steps=steps)
-
-    return make
-
-
-def test_a_student_of_real_data_resumes_exactly(of_real_data, tmp_path):
-    whole, cut, resumed = of_real_data(), of_real_data(), of_real_data()
-    list(whole)
-    next(cut), next(cut)
-    cut.save(tmp_path / "state")
-    resumed.resume(tmp_path / "state")
-    assert resumed.index == 2 and len(list(resumed)) == 2
-    weights = (loop.encoders.state_dict().values() for loop in (whole, resumed))
-    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
-
-
-def test_a_student_of_real_data_refuses_what_is_not_its_own(of_real_data, tmp_path):
-    of_real_data().save(tmp_path / "state")
-    with pytest.raises(UserError, match="state: a run of 4 steps, this one has 5"):
-        of_real_data(steps=5).resume(tmp_path / "state")
-    with pytest.raises(UserError, match=r"state: a run for other classes \(ant, bee, cat\)"):
-        of_real_data(classes=("ant", "bee", "dog")).resume(tmp_path / "state")
 
 
 def test_with_every_weight_at_zero_the_encoders_stay_as_they_are(learner):

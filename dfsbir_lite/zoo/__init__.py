@@ -6,14 +6,13 @@ from pathlib import Path
 import torch
 
 from dfsbir_lite.data import ImageSet, together, toybox_set
-from dfsbir_lite.environment import cache_folder
 from dfsbir_lite.files import delete, load_state, load_weights, rebuilding, save_state
 from dfsbir_lite.health import judged
 from dfsbir_lite.lessons.snapshots import Course, load_course, recorder
 from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.synthesis import load_scenes, save_scenes, synthesize
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher

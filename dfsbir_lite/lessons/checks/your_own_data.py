@@ -15,7 +15,7 @@ from PIL import Image
 
 from dfsbir_lite.data import IMAGE_SUFFIXES, class_key
 from dfsbir_lite.lessons.checks import Unanswered, Wrong, ask, exercise
-from dfsbir_lite.pipeline import folder_benchmark
+from dfsbir_lite.pipeline import open_benchmark
 from dfsbir_lite.runtime import UserError, approx, profile
 
 # --- 1: names that meet -----------------------------------------------------------------------
@@ -62,7 +62,7 @@ def shared_names(names, photo_names, sketch_names) -> str:
 
 @exercise
 def smallest_layout(files, unseen: str) -> str:
-    """`files`: paths such as "photos/…", as few as `folder_benchmark` can read.
+    """`files`: paths such as "photos/…", as few as `open_benchmark` can read.
 
     Args:
         files: a list of str, which begin with photos/ or sketches/. Empty pictures of those names
@@ -107,7 +107,7 @@ def _refusal(paths, unseen: str) -> str:
                 (Path(folder) / path).touch()
         roots = (Path(folder) / part for part in ("photos", "sketches"))
         try:
-            folder_benchmark(*roots, profile("laptop"), unseen=(unseen,))
+            open_benchmark(*roots, profile("laptop"), unseen=(unseen,))
         except UserError as error:
             return str(error).replace(folder + os.sep, "")
     return ""
