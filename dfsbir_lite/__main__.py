@@ -62,9 +62,14 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
     open_benchmark = partial(pipeline.open_benchmark, options.photos, options.sketches, sizes)
     if options.teachers:
         given = adopt.given(options.teachers, options.device)
+        known, size = given.teachers.classes, given.teachers.size
+        if size != sizes.size:
+            raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
+        if not options.photos and set(known) != set(toybox.SEEN):
+            raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
+        benchmark = open_benchmark(options.unseen, known, given.alone)
         print(given.report)
-        known = {"known": given.teachers.classes, "left_out": given.alone}
-        return open_benchmark(options.unseen, **known), given.teachers
+        return benchmark, given.teachers
     if not (options.photos or options.sketches):
         zoo.need_shipped(sizes.name)
     benchmark = open_benchmark(options.unseen)

@@ -82,8 +82,6 @@ def open_benchmark(
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if not photos:
-        if known and set(known) != set(toybox.SEEN):
-            raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
         return toybox_benchmark(sizes)
     has_train = not known or (Path(photos) / "train").is_dir()
     train = folder_pair(photos, sketches, "train", sizes.size) if has_train else None
@@ -120,13 +118,11 @@ def get_teachers(
     photos, sketches = benchmark.train
     parts = {"photo": photos, "sketch": sketches}
     parts["modality"] = together(photos, sketches, by_modality=True)
-    options = {"train": train, "device": device}
-    return Teachers(
-        *(  # trained apart: no two may start from the same weights
-            get_teacher(name, part, sizes, folder, seed=seed + n, **options)
-            for n, (name, part) in enumerate(parts.items())
-        )
-    ).to(device)
+    trained = [  # apart: no two may start from the same weights
+        get_teacher(name, part, sizes, folder, train=train, device=device, seed=seed + n)
+        for n, (name, part) in enumerate(parts.items())
+    ]
+    return Teachers(*trained).to(device)
 
 
 def get_teacher(
@@ -138,8 +134,8 @@ def get_teacher(
     that was trained otherwise: on other images, for another profile or with another seed.
     """
     path, origin = Path(folder) / f"{name}.safetensors", hashlib.sha256(f"{sizes} {seed}".encode())
-    for values in (part.labels, part.images.flatten()):
-        origin.update(values.numpy())
+    origin.update(part.labels.numpy())
+    origin.update(part.images.flatten().numpy())
     if train and not (path.is_file() and path.with_suffix(".json").is_file()):
         options = {"device": device, "seed": seed, "desc": f"teacher: {name}"}
         teacher = train_teacher(part.images, part.labels, part.classes, sizes, **options)
@@ -187,10 +183,7 @@ SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
 
 @dataclass(eq=False)
 class RealDataStudent(Iterator[Encoders]):
-    """The upper bound: the same encoders and steps, learning from real labelled images.
-
-    An iterator over optimisation steps, each of which gives the averaged encoders.
-    """
+    """The upper bound: steps of the same encoders, averaged, that learn from real images."""
 
     photos: ImageSet
     sketches: ImageSet
@@ -247,11 +240,8 @@ class RealDataStudent(Iterator[Encoders]):
         self.views.set_state(state["views"])
 
 
-Loop = Distillation | RealDataStudent
-
-
 def run_to_end(
-    loop: Loop,
+    loop: Distillation | RealDataStudent,
     state: Path,
     save_every: float = SAVE_EVERY,
     watch: Callable[[int, Encoders], None] = lambda index, encoders: None,
@@ -301,8 +291,6 @@ def run(
 
     Returns: {row: {"seen": scores, "unseen": scores}}.
     """
-    if (size := teachers.size) != sizes.size:
-        raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
     length = {"seconds": 60 * minutes} if minutes else {"steps": steps}
     facts = {"source": benchmark and benchmark.source, "profile": sizes.name, "start": start}
     facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
@@ -313,7 +301,7 @@ def run(
         rows[row] = more | benchmark.scores(readout, device)
         write_json(folder / "scores.json", rows)
 
-    def learn(row: str, file: str, data: str, loop: Loop) -> None:
+    def learn(row: str, file: str, data: str, loop: Distillation | RealDataStudent) -> None:
         began, state = time.monotonic(), folder / f"{file}_state.pt"
         student = run_to_end(loop, state, desc=row)
         if is_first():

@@ -200,7 +200,7 @@ PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anyw
 NEEDED = (
     *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
     *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
-    *("requests", *PARTS),
+    *PARTS,
 )
 
 

@@ -196,8 +196,8 @@ def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch):
 
     # the same command again: nothing is trained, the scores stay
     with monkeypatch.context() as second:
-        for name in ("train_teacher", "distill", "RealDataStudent"):
-            second.setattr(pipeline, name, lambda *args, **options: 1 / 0)
+        for name in ("train_teacher", "distill", "RealDataStudent.__post_init__"):
+            second.setattr(f"dfsbir_lite.pipeline.{name}", lambda *args, **options: 1 / 0)
         assert run("--out", "out", folders=folders) == 0
     assert [r["seen"] for r in scores("out").values()] == [r["seen"] for r in rows.values()]
     assert times("out") == written
@@ -243,9 +243,9 @@ def test_given_teachers_must_know_the_classes(folders, capsys):
     assert "nowhere/photo.safetensors: no such file" in complaint(capsys)
     given = ("--out", "second", "--teachers", "first")
     assert run(*given, "--unseen", "top", folders=folders) == 2
-    assert "'top' cannot be unseen: the teachers know it" in capsys.readouterr().err
+    assert "'top' cannot be unseen: the teachers know it" in complaint(capsys)
     assert run(*given) == 2
-    assert "the teachers know left, top: not the classes of ToyBox" in capsys.readouterr().err
+    assert "the teachers know left, top: not the classes of ToyBox" in complaint(capsys)
     assert not Path("second").exists()
     assert run(*given, "--start", "teachers", folders=folders) == 0
     assert "both teachers know: 2 (left, top)" in capsys.readouterr().out
@@ -266,7 +266,7 @@ def test_given_teachers_must_see_images_of_the_profile(folders, make_teacher, ca
         save_teacher(f"mine/{role}.safetensors", make_teacher(names or ("left", "top")), {})
     monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (8, 16), 8, 8, 1, 1, 1))
     assert run("--out", "out", "--teachers", "mine", folders=folders) == 2
-    assert "teachers of 16 px; profile tiny has 24 px" in capsys.readouterr().err
+    assert "teachers of 16 px; profile tiny has 24 px" in complaint(capsys)
 
 
 def test_a_class_that_one_teacher_knows_is_neither_seen_nor_unseen(folders, make_teacher, capsys):
