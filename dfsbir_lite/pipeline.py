@@ -28,7 +28,6 @@ from dfsbir_lite.students import Distillation, Learner, distill
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
 from dfsbir_lite.views import jitter
 
-SAVE_EVERY = 30  # seconds between checkpoints
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
 STARTS = ("scratch", "teachers")
 PROTOCOLS = ("seen", "unseen")
@@ -130,23 +129,22 @@ def get_teacher(
 ) -> Teacher:
     """Return the teacher `name` of `folder`; if it may `train` a missing one, trained on `part`.
 
-    Raises UserError, naming the file, for a teacher of other classes; and, if it may train, for one
-    that was trained otherwise: on other images, for another profile or with another seed.
+    Raises UserError, naming the file, for a teacher of other classes, and for one that this
+    function trained on other images, for another profile or with another seed.
     """
-    path, origin = Path(folder) / f"{name}.safetensors", hashlib.sha256(f"{sizes} {seed}".encode())
-    origin.update(part.labels.numpy())
-    origin.update(part.images.flatten().numpy())
+    path, digest = Path(folder) / f"{name}.safetensors", hashlib.sha256(f"{sizes} {seed}".encode())
+    digest.update(part.labels.numpy())
+    digest.update(part.images.flatten().numpy())
+    origin = digest.hexdigest()
     if train and not (path.is_file() and path.with_suffix(".json").is_file()):
         options = {"device": device, "seed": seed, "desc": f"teacher: {name}"}
         teacher = train_teacher(part.images, part.labels, part.classes, sizes, **options)
-        card = {"name": name, "data": f"{len(part)} images", "seed": seed}
-        save_teacher(path, teacher, {**card, "origin": origin.hexdigest()})
+        card = {"name": name, "data": f"{len(part)} images", "seed": seed, "origin": origin}
+        save_teacher(path, teacher, card)
     teacher = load_teacher(path, part.classes)
-    if train and read_json(path.with_suffix(".json"), "a card").get("origin") != origin.hexdigest():
-        raise UserError(
-            f"{path}: trained on other images, or with another profile or seed; delete it, or give "
-            "another --out"
-        )
+    # those that ship, or that somebody brought, do not say it
+    if read_json(path.with_suffix(".json"), "a model card").get("origin", origin) != origin:
+        raise UserError(f"{path}: trained on other images or settings; give another --out")
     return teacher.to(device)
 
 
@@ -243,7 +241,7 @@ class RealDataStudent(Iterator[Encoders]):
 def run_to_end(
     loop: Distillation | RealDataStudent,
     state: Path,
-    save_every: float = SAVE_EVERY,
+    save_every: float = 30.0,
     watch: Callable[[int, Encoders], None] = lambda index, encoders: None,
     desc: str = "student",
 ) -> Encoders:
@@ -328,18 +326,13 @@ def run(
 
 
 def open_run(folder: Path, facts: dict) -> dict:
-    """Return the rows that an earlier run with the same `facts` left in `folder`, else none.
-
-    Raises UserError if the folder holds a run with others.
-    """
+    """Return the rows of an earlier run in `folder`; UserError if its `facts` were others."""
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
         write_json(settings, facts)
     earlier = read_json(settings, "settings")
     if differ := [k for k, v in json.loads(json.dumps(facts)).items() if earlier.get(k) != v]:
-        raise UserError(
-            f"{folder}: holds a run with another {differ[0]}; give another --out or delete it"
-        )
+        raise UserError(f"{folder}: holds a run with another {differ[0]}; give another --out")
     return read_json(scores, "scores") if scores.is_file() else {}
 
 

@@ -209,7 +209,7 @@ def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch):
     assert run("--out", "out", "--minutes", "3", folders=folders) == 2
     assert "out: holds a run with another steps" in complaint(capsys)
     assert run("--out", "out", "--seed", "1", folders=folders) == 2
-    assert "out/photo.safetensors: trained on other images, or with" in complaint(capsys)
+    assert "out/photo.safetensors: trained on other images or settings" in complaint(capsys)
     assert times("out") == written
 
 

@@ -13,7 +13,7 @@ from dfsbir_lite.data import ImageSet
 from dfsbir_lite.files import save_state
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent, run_to_end
 from dfsbir_lite.students import distill, new_encoders
-from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.teachers import Teachers, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -74,6 +74,12 @@ def test_encoders_that_start_as_teachers_get_the_order_of_the_labels(make_teache
     expected = teachers.photo(images).logits[:, [1, 2]]
     torch.testing.assert_close(sorted_ones.photo(images).logits, expected)
     assert sorted_ones.classes == ("left", "right")
+
+
+def test_a_teacher_that_was_not_trained_here_is_taken(make_teacher, tiny, tmp_path):
+    save_teacher(tmp_path / "photo.safetensors", make_teacher(CLASSES), {"from": "somewhere"})
+    taken = pipeline.get_teacher("photo", noise_images()[0], tiny, tmp_path)
+    assert taken.classes == CLASSES and not list(tmp_path.glob("sketch*"))
 
 
 # --- to the end -------------------------------------------------------------------------------
