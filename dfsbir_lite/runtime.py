@@ -1,6 +1,7 @@
 """Devices, profiles, threads, counting, processes, progress: nothing about images."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -8,6 +9,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from site import getuserbase
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import numpy as np
@@ -302,14 +307,30 @@ def approx(value, digits: int = 2) -> str:
     return f"≈{float(value):.{digits}f}"
 
 
-# TEMPORARY until the merge
-from contextlib import contextmanager as _cm  # noqa
+def cache_folder() -> Path:
+    """Return where networks trained here are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
+    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
 
 
-@_cm
-def unbroken():
-    yield
+PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
+NEEDED = (
+    *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
+    *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
+    *PARTS,
+)
 
 
-def peak_memory(device):
-    return 0
+def check_setup() -> None:
+    """Print a line with a remedy for each thing that the notebooks need and do not find here."""
+    pip, folder = f"{sys.executable} -m pip install", cache_folder()
+    lacking = [f"{name} is missing; run: {pip} -e ." for name in NEEDED if not find_spec(name)]
+    shared = [Path(base, "share/jupyter/labextensions") for base in (sys.prefix, getuserbase())]
+    for name, part in PARTS.items():
+        if not any((labextensions / part).is_dir() for labextensions in shared):
+            lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as reason:
+        lacking.append(f"{folder} cannot be written to ({reason}); set DFSBIR_CACHE to another")
+    print("\n".join(lacking) or "Everything is in place.")

@@ -237,10 +237,6 @@ class Distillation(Iterator[DistillStep]):
         over = self.spent / self.seconds if self.seconds else self.index / max(1, self.steps)
         return min(1.0, over)
 
-    @property
-    def length(self) -> str:
-        return f"{self.seconds:g} seconds" if self.seconds else f"{self.steps} steps"
-
     def __len__(self) -> int:
         return self.steps
 
@@ -276,8 +272,6 @@ class Distillation(Iterator[DistillStep]):
         state = {
             "index": self.index,
             "spent": self.spent,
-            "length": self.length,
-            "classes": list(self.teachers.classes),
             "learner": self.learner.state(),
             "synthesis": self.synthesis.state(),
             "replay": self.replay.state(),
@@ -287,12 +281,8 @@ class Distillation(Iterator[DistillStep]):
             save_state(path, state)
 
     def resume(self, path: str | Path) -> None:
-        """Continue from a file that `save` wrote.
-
-        Raises UserError, naming the file, if it belongs to other classes or another length.
-        """
+        """Continue from a file that `save` wrote for a run like this one."""
         state = load_state(path)
-        check_run(path, state, self.teachers.classes, self.length)
         self.index, self.spent = state["index"], state["spent"]
         self.learner.restore(state["learner"])
         self.synthesis.restore(state["synthesis"])
@@ -301,14 +291,6 @@ class Distillation(Iterator[DistillStep]):
         if not runtime.is_first():  # that was the first's noise: draw one's own again
             for draw in (self.draw, self.synthesis.draw):
                 draw.manual_seed(runtime.own_seed(draw.initial_seed() + self.index))
-
-
-def check_run(path: str | Path, state: dict, classes: tuple[str, ...], length: str) -> None:
-    """Raise UserError if the saved `state` is of another run."""
-    if tuple(state["classes"]) != tuple(classes):
-        raise UserError(f"{path}: a run for other classes ({', '.join(state['classes'])})")
-    if state["length"] != length:
-        raise UserError(f"{path}: a run of {state['length']}, this one has {length}")
 
 
 distill = Distillation  # as functions are named, for `for step in distill(...)`

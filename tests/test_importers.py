@@ -21,7 +21,8 @@ from test_importers_archives import write_tar, write_zip
 from tuberlin import TUBERLIN
 
 from dfsbir_lite.data import folder_pair, read_image
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.pipeline import open_benchmark
+from dfsbir_lite.runtime import PROFILES, UserError
 from importers import importing
 from importers.cli import main
 from importers.dataset import Item
@@ -235,6 +236,11 @@ def test_sketchy_with_unseen_classes(tmp_path, split, capsys):
     assert {counts[f"photo/test/{c}"] for c in unseen} == {3}  # all: two and one of Extended
     run = shlex.split(capsys.readouterr().out.splitlines()[-1])
     assert run[-2:] == ["--unseen", ",".join(unseen)]
+    profile = PROFILES["laptop"]
+    benchmark = open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)))
+    assert benchmark.classes == tuple(seen) and set(benchmark.unseen[0].classes) == set(unseen)
+    with pytest.raises(UserError, match="the train and test folders differ in"):
+        open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)[1:]))
 
 
 def test_tuberlin_and_its_misspelt_photos(tmp_path):

@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
-from dfsbir_lite.data import ImageSet
 from dfsbir_lite.losses import ENCODER_TERMS
-from dfsbir_lite.pipeline import RealDataStudent, encoders_from_teachers
+from dfsbir_lite.pipeline import encoders_from_teachers
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import Learner, distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -323,25 +322,6 @@ def test_encoders_cannot_start_from_every_teacher(teachers, make_teacher, tiny):
         encoders_from_teachers(teachers, wide)
 
 
-def test_a_state_of_another_run_is_refused(
-    begin, make_teacher, teachers, tiny, tiny_recipe, tmp_path
-):
-    path = tmp_path / "run.state"
-    loop = begin(steps=6)
-    next(loop)
-    loop.save(path)
-    with pytest.raises(UserError, match=r"run\.state: a run of 6 steps, this one has 7"):
-        begin(steps=7).resume(path)
-    others = make_teacher(("ant", "bee", "dog"))
-    other = distill(
-        Teachers(others, others, teachers.guidance), tiny_recipe(), new_encoders(tiny, 3), steps=6
-    )
-    with pytest.raises(UserError, match=r"run\.state: a run for other classes \(ant, bee, cat\)"):
-        other.resume(path)
-    with pytest.raises(UserError, match=r"nothing\.state: no such file"):
-        begin().resume(tmp_path / "nothing.state")
-
-
 def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     path, encoders = tmp_path / "student.safetensors", new_encoders(tiny, 3).eval()
     encoders.temperature = 1.5
@@ -356,45 +336,6 @@ def test_saved_encoders_come_back_frozen(tiny, tmp_path):
     path.with_suffix(".json").write_text('{"sha256": "0"}')
     with pytest.raises(UserError, match=r"student\.safetensors: damaged"):
         load_encoders(path)
-
-
-def test_a_student_of_real_data_learns_from_labels(tiny, tiny_recipe, monkeypatch):
-    labels = torch.arange(9) % 3
-    images = (100 * labels).byte().view(9, 1, 1, 1).expand(-1, 3, 16, 16)  # a class is a grey
-    sets = [ImageSet(images, labels, ("ant", "bee", "cat"), m) for m in ("photo", "sketch")]
-    given = tiny_recipe(match=1.0, proxy=0.0, contrastive=0.0)
-    loop, seen = RealDataStudent(*sets, given, new_encoders(tiny, 3), steps=2), []
-    weights = loop.learner.recipe.weights
-    assert (weights.match, weights.proxy, weights.contrastive) == (0, 1, 0.25)
-    assert given.weights.match == 1  # whatever the recipe says, and the recipe stays
-    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args))
-    next(loop)
-    for views, targets in zip(seen[0][:2], seen[0][2:]):
-        shown = (views.mean((1, 2, 3)) * 2.55).round().long()
-        torch.testing.assert_close(targets.softmax(1), F.one_hot(shown, 3).float())
-
-
-@pytest.fixture
-def of_real_data(tiny, tiny_recipe):
-    """`of_real_data(...)`: a new student of nine noise images."""
-    images = torch.randint(0, 256, (9, 3, 16, 16), dtype=torch.uint8)
-
-    def make(steps=4, classes=("ant", "bee", "cat")):
-        sets = [ImageSet(images, torch.arange(9) % 3, classes, m) for m in ("photo", "sketch")]
-        return RealDataStudent(*sets, tiny_recipe(queue=4), new_encoders(tiny, 3), steps=steps)
-
-    return make
-
-
-def test_a_student_of_real_data_resumes_exactly(of_real_data, tmp_path):
-    whole, cut, resumed = of_real_data(), of_real_data(), of_real_data()
-    list(whole)
-    next(cut), next(cut)
-    cut.save(tmp_path / "state")
-    resumed.resume(tmp_path / "state")
-    assert resumed.index == 2 and len(list(resumed)) == 2
-    weights = (loop.encoders.state_dict().values() for loop in (whole, resumed))
-    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
 def test_with_every_weight_at_zero_the_encoders_stay_as_they_are(learner):

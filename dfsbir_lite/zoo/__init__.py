@@ -15,7 +15,7 @@ from dfsbir_lite.files import load_network, load_state, read_card, save_state, s
 from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
 from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
@@ -76,11 +76,6 @@ def find(name: str, profile_name: str = "laptop") -> Path:
     """Return the file of the network `name`: the shipped one, or its place in the cache."""
     shipped = ASSETS / profile_name / f"{name}.safetensors"
     return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
-
-
-def cache_folder() -> Path:
-    """Return where networks trained on this machine are kept."""
-    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
 
 
 def need_shipped(profile_name: str) -> None:
