@@ -1,7 +1,6 @@
 """The paper's baselines (our reading of each), and students of images that no estimator made."""
 
 import copy
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
@@ -98,8 +97,6 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
     Photos are random crops of two photographs, a temple and a flower, a tenth to two thirds as
     wide as these are high; sketches are handwritten digits, dark on white. scikit-learn has both.
     """
-    for modality in ("photo", "sketch"):
-        sys.audit("dfsbir_lite.images", "read", modality, n)  # see audit.py
     scenes, digits = _unrelated()
     device = draw.device
     which = torch.randint(len(scenes), (n,), generator=draw, device=device)
