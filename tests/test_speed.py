@@ -24,11 +24,7 @@ def test_tasks_take_turns():
     seconds = speed.interleave(tasks, rounds=3, times=4)
     assert done == [*"aaaaaabbbbbb"] * 3  # two that do not count, then four
     assert {name: s.shape for name, s in seconds.items()} == {"a": (3,), "b": (3,)}
-
-
-def test_a_ratio_is_that_of_the_same_rounds():
-    mine, other = np.array([2.0, 30.0, 2.2]), np.array([1.0, 10.0, 1.0])
-    assert speed.ratio(mine, other) == pytest.approx(2.2)
+    assert speed.ratio(np.array([2, 30, 2.2]), np.array([1, 10, 1])) == 2.2  # of the same rounds
 
 
 def test_the_released_way_computes_the_same_losses(loops):
@@ -96,16 +92,6 @@ def test_other_processes_are_busy_until_the_block_is_left(monkeypatch):
         assert [process.poll() for process in begun] == [None, None]
         raise KeyboardInterrupt
     assert len(begun) == 2 and None not in [process.poll() for process in begun]
-
-
-def test_embeddings_lie_around_one_direction_a_class():
-    rows, labels = speed.embeddings(2000, 100, seed=0)
-    torch.testing.assert_close(rows.norm(dim=1), torch.ones(2000))
-    cosines, same = rows @ rows.T, labels[:, None] == labels
-    apart, alike = cosines[~same], cosines[same & ~torch.eye(2000).bool()]
-    assert float(apart.mean()) == pytest.approx(0, abs=0.02)
-    assert float(alike.mean()) == pytest.approx(0.68, abs=0.04)
-    assert float(alike.std()) == pytest.approx(0.23, abs=0.04)
 
 
 def test_retrieval_in_tiny():

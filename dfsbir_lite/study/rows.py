@@ -96,32 +96,25 @@ class Row:
     Attributes:
         make: returns a read-out, or the loop of a student, which is run to its end.
         read: the method of a student's encoders that is the read-out: "embed" or "features".
-        looks: how often a student is scored, at even distances; the last time at its end.
     """
 
     name: str
     make: Callable[[Setting], ReadOut | Loop]
     read: str = "embed"
-    looks: int = 12
 
     def scores(self, setting: Setting) -> dict:
         """Make the row and return its scores, {"seen": {...}, "unseen": {...}}.
 
-        A student's also have "seconds", without those for scoring, and "course": (seconds, seen
-        mAP@all) at each look.
+        A student's also have the "seconds" that it took to learn.
         """
-        course, seconds, began = [], 0.0, time.perf_counter()
-        loop = self.make(setting)
-        if not isinstance(loop, Iterator):
-            return setting.benchmark.scores(loop, setting.device)
-        for n, _ in enumerate(progress(loop, desc=self.name, unit="step"), 1):
-            if n % max(1, len(loop) // self.looks) == 0 or n == len(loop):
-                seconds += time.perf_counter() - began
-                readout = getattr(loop.encoders, self.read)
-                scores = setting.benchmark.scores(readout, setting.device)
-                course.append([round(seconds, 1), scores["seen"]["map_all"]])
-                began = time.perf_counter()
-        return {"seconds": round(seconds, 1), "course": course, **scores}
+        began, readout, spent = time.perf_counter(), self.make(setting), {}
+        if isinstance(readout, Iterator):
+            loop = readout
+            for _ in progress(loop, desc=self.name, unit="step"):
+                pass
+            spent = {"seconds": round(time.perf_counter() - began, 1)}
+            readout = getattr(loop.encoders, self.read)
+        return {**spent, **setting.benchmark.scores(readout, setting.device)}
 
 
 def _named(*rows: Row) -> dict[str, Row]:
@@ -172,7 +165,7 @@ CHANGES = {
 
 
 def _changed(row: Row, name: str, changes: dict) -> Row:
-    return Row(name, lambda s: row.make(s.changed(**changes)), row.read, looks=1)
+    return Row(name, lambda s: row.make(s.changed(**changes)), row.read)
 
 
 ABLATIONS = _named(*(_changed(RIVALS[OURS], *change) for change in CHANGES.items()))
@@ -211,7 +204,7 @@ def overlap_row(share: float, what: str = "") -> str:
 
 
 def _overlap(share: float, row: Row, what: str = "") -> Row:
-    return Row(overlap_row(share, what), lambda s: row.make(partly_shared(share, s)), looks=1)
+    return Row(overlap_row(share, what), lambda s: row.make(partly_shared(share, s)))
 
 
 OVERLAP = _named(
