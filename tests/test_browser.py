@@ -25,8 +25,10 @@ expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = os.environ.get("DFSBIR_SCREENSHOTS")  # a folder for pictures of the controls
 MINUTE = 60_000  # milliseconds, as Playwright counts
-# else cells that are scrolled away leave the page, and a test could not see them
-SETTINGS = "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+SETTINGS = {  # else cells that are scrolled away leave the page, and news cover it
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+}
 CELLS = """
 import os
 import torch
@@ -66,8 +68,10 @@ def lab(tmp_path_factory):
     python = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": python})
     nbformat.write(notebook, root / "controls.ipynb")
-    (root / SETTINGS).parent.mkdir(parents=True)
-    (root / SETTINGS).write_text('{"windowingMode": "none"}')
+    for plugin, chosen in SETTINGS.items():
+        path = root / f"settings/@jupyterlab/{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(chosen)
     own = {f"JUPYTER_{place}_DIR": str(root / place) for place in ("CONFIG", "DATA", "RUNTIME")}
     own |= {"JUPYTERLAB_SETTINGS_DIR": str(root / "settings"), "JUPYTER_PREFER_ENV_PATH": "1"}
     with socket.socket() as free:
