@@ -16,6 +16,7 @@ from dfsbir_lite.runtime import (
     PROFILES,
     Profile,
     UserError,
+    check_setup,
     is_first,
     join_processes,
     pick_device,
