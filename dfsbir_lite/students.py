@@ -135,7 +135,7 @@ class Learner:
         self.index = state["index"]
         self.encoders.load_state_dict(state["encoders"])
         self._average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
 
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfsbir_lite import plots
-from dfsbir_lite.lessons import diagram
 
 CLASSES = ("ant", "bee", "cat", "dog")
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -70,7 +69,6 @@ def draw_all() -> dict[str, Figure]:
             {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
             off=("align",),
         ),
-        "data_free_loop": diagram.data_free_loop(),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
         ),
@@ -97,7 +95,6 @@ ALT = {
     "hit_maps": "Hits among the first ten: a 0.25",
     "verdicts": "a wins (seen): holds 0.20, b wins (unseen): does not hold -0.10",
     "marks": "photo: mug; sketch: none",
-    "data_free_loop": "Behind a wall: training photos and training sketches",
     "cosine_histograms": "student: means same class 0.85, different class 0.05",
 }
 
@@ -253,16 +250,6 @@ def test_a_class_is_named_only_where_it_lies_together():
     labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
     axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
     assert [text.get_text() for text in axis.texts] == ["tight"]
-
-
-def test_the_data_free_loop_leaves_training_images_outside():
-    (axis,) = FIGURES["data_free_loop"].axes
-    assert set(diagram.LOOP) <= {text.get_text() for text in axis.texts}
-    wall = axis.lines[0].get_xdata()[0]
-    outside = {name for name, (x, _, _) in diagram.LOOP.items() if x > wall}
-    assert outside == {"training photos", "training sketches"}
-    assert not outside & {*diagram.SHOWN_TO, *sum(diagram.SHOWN_TO.values(), ())}
-    assert all(x < wall for _, _, way in diagram.LESSONS for x, _ in way)
 
 
 def test_hit_maps_show_each_ranking_and_name_its_classes():
