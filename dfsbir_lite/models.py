@@ -185,6 +185,10 @@ class Encoders(nn.Module):
         """Return class scores (N, C) of `images`."""
         return self.read(images, modality)[0]
 
+    def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
+        """Return the input of an encoder's last layer, (N, widths[-1])."""
+        return self.read(images, modality)[1][-1].float().mean((2, 3))
+
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
         """Return the embeddings (N, E), of unit length, that belong to class scores (N, C)."""
         return expected_proxy(class_logits, self.proxies, self.temperature)

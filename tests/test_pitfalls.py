@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
-from test_data_free import PACKAGE, imported, modules
 
 from dfsbir_lite import losses, plots, widgets
 from dfsbir_lite.lessons import pitfalls
@@ -30,15 +29,6 @@ def rankings():
     scores = torch.randn(20, 300, generator=draw) + relevant
     order = scores.argsort(dim=1, descending=True)
     return relevant.gather(1, order), scores.gather(1, order)
-
-
-def test_only_the_lessons_import_the_pitfalls():
-    using = {
-        name
-        for name, path in modules(PACKAGE).items()
-        if any(n.startswith("dfsbir_lite.lessons.pitfalls") for n in imported(name, path))
-    }
-    assert using == {"dfsbir_lite.lessons.checks.pitfalls_lab"}
 
 
 # --- 1: average precision that stops at ten hits ----------------------------------------------
