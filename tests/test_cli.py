@@ -524,7 +524,7 @@ def bench(*arguments, folders=None):
 
 def test_quality_can_be_measured_on_folders(folders, monkeypatch, capsys):
     small = partial(cli.recipe, batch=8, noise_dim=8, encoder_steps=1)
-    monkeypatch.setattr("dfsbir_lite.study.bench.recipe", small)
+    monkeypatch.setattr("dfsbir_lite.study.rows.recipe", small)
     rows = "data-free student,real-data student"
     assert bench("--rows", rows, folders=folders) == 0
     stored = json.loads(Path("b/quality-tiny.json").read_text())
