@@ -1,4 +1,4 @@
-"""Draws the README's pictures from what ships: `python data_scripts/make_figures.py`."""
+"""Draw the README's picture from what ships: `python data_scripts/make_figures.py`."""
 
 from pathlib import Path
 
@@ -6,10 +6,7 @@ import torch
 
 from dfsbir_lite import plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
-from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import profile
-from dfsbir_lite.study import claims
-from dfsbir_lite.synthesis import synthesize
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
 SHOWN = ("mug", "boat", "teacup", "house", "fork", "lighthouse")
@@ -17,7 +14,7 @@ PER_CLASS = 50
 
 
 def sketch_finds_photos() -> bytes:
-    """Six sketches, four of seen and two of unseen classes, and the eight photos closest to each.
+    """Return six sketches, two of unseen classes, and the eight photos closest to each, as a PNG.
 
     Each is its class's typical one: the sketch whose ranking has the median average precision.
     The student sees 32 px; ToyBox draws the same pictures at 96 px for us.
@@ -48,31 +45,12 @@ def sketch_finds_photos() -> bytes:
 
 
 def large(modality: str, row: int) -> torch.Tensor:
-    """Image number `row` of the test set, drawn at 96 px."""
+    """Return image number `row` of the test set, drawn at 96 px."""
     return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
-
-
-def scenes() -> bytes:
-    """What the shipped estimator makes of the first two noise vectors that ask for each class."""
-    teachers, painter = zoo.load_teachers(), zoo.load_or_train("scenes")
-    loop = synthesize(teachers, recipe("kit"))
-    noise = loop.noise(512)
-    wanted, pairs = loop.wanted(noise), painter(noise)
-    rows = {}
-    for n in (0, 1):
-        pick = torch.stack([(wanted == c).nonzero()[n, 0] for c in range(len(teachers.classes))])
-        for what, images in zip(("photo", "sketch"), pairs, strict=True):
-            rows[f"{what} {n + 1}"] = images[pick]
-    return plots.png(plots.image_rows(rows, titles=teachers.classes), dpi=80)
-
-
-def baselines() -> bytes:
-    """The six baselines and the method, as `bench claims` stored them, beside the paper's."""
-    return plots.png(plots.beside_paper(*claims.baselines(claims.stored()), "ToyBox"), dpi=100)
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for draw in (sketch_finds_photos, scenes, baselines):
-        (FOLDER / f"{draw.__name__}.png").write_bytes(draw())
-        print(f"wrote {FOLDER.name}/{draw.__name__}.png")
+    path = FOLDER / "sketch_finds_photos.png"
+    path.write_bytes(sketch_finds_photos())
+    print(f"wrote {path.name}")
