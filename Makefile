@@ -1,6 +1,6 @@
 # make lab     set up the environment and open JupyterLab on the notebooks
 # make test    set up the environment and run every test, notebooks included
-# Other targets: quick, notebooks, weights, claims, mutants, oldest, clean. See the end of this file for what each one does.
+# Other targets: quick, size, notebooks, weights, claims, oldest, clean. The rest of this file says what each one does.
 #
 # VENV says where the environment lives, PYTHON which interpreter makes it:
 #   make lab PYTHON=python3.12 VENV=$HOME/envs/dfsbir LAB_ARGS="--no-browser --port 8890"
@@ -13,18 +13,19 @@ PY = $(VENV)/bin/python
 # pip has finished in $(VENV), for the pyproject.toml that is here now.
 INSTALLED = $(VENV)/.installed
 
-.PHONY: lab test quick notebooks weights claims mutants oldest clean
+.PHONY: lab test quick size notebooks weights claims oldest clean
 
 # In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
 # themselves: the notebooks need the kernel that has the package.
 lab: $(INSTALLED)
-	@$(PY) -m dfsbir_lite.environment
+	@$(PY) -c 'from dfsbir_lite.runtime import check_setup; check_setup()'
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab $(LAB_ARGS) notebooks
 
 test: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest tests
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest -n 2 tests
 	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
 
@@ -39,7 +40,11 @@ $(INSTALLED): pyproject.toml
 
 # The unit tests that take seconds.
 quick: $(INSTALLED)
-	$(PY) -m pytest -m "not slow" tests
+	$(PY) -m pytest -n 2 -m "not slow" tests
+
+# How large the house is, and how large it may be.
+size: $(INSTALLED)
+	$(PY) data_scripts/size.py
 
 # Run every notebook and store its outputs in place.
 notebooks: $(INSTALLED)
@@ -55,31 +60,20 @@ claims: $(INSTALLED)
 	$(PY) -m dfsbir_lite bench claims
 	cp runs/bench/claims-laptop-100/claims.csv dfsbir_lite/zoo/laptop/claims.csv
 
-# Plants some 680 mistakes in losses and metrics and shows which ones no test notices. Minutes.
-mutants: $(INSTALLED)
-	$(PY) -m pip install 'mutmut>=3.8,<4'
-	$(PY) -m mutmut run
-	$(PY) -m mutmut results
-
-# The fast tests and two notebooks with the lowest versions that pyproject.toml admits, in an
-# environment of their own that is made anew, and deleted if all is well: 6 GB, about 25 minutes.
+# The fast tests with the lowest versions that pyproject.toml admits, in an environment that is made
+# anew, and deleted if all is well: 6 GB.
 OLDEST = $(VENV)-oldest
 oldest:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-		echo "these versions are for Python 3.11; name one: make oldest PYTHON=python3.11"; exit 1; }
 	rm -rf $(OLDEST)
-	$(PYTHON) -m venv $(OLDEST)
+	python3.11 -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install 'uv>=0.5,<1'
 	$(OLDEST)/bin/python -m uv pip install --python $(OLDEST)/bin/python \
 		--resolution lowest-direct --no-cache --editable '.[check]'
 	$(OLDEST)/bin/python -m pytest -m "not slow" tests
-	$(OLDEST)/bin/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
-		--nbval-sanitize-with=tests/nbval_sanitize.cfg \
-		notebooks/00_start_here.ipynb notebooks/03_cross_modal_student.ipynb
 	rm -rf $(OLDEST)
 
 # Caches and build products; the environment and the shipped weights stay.
 clean:
-	rm -rf build dist mutants *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
 	find dfsbir_lite data_scripts tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -2,27 +2,33 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from dfsbir_lite.runtime import PROFILES, pick_device, profile
 from dfsbir_lite.zoo import ASSETS, SHIPPED, build
 
 
-def main(about: str, names: tuple[str, ...]) -> None:
-    """Builds the networks `names` into the chosen folder; those already there are kept."""
+def main(about: str, names: tuple[str, ...], recorder: Callable | None = None) -> None:
+    """Build the networks `names` into the chosen folder; those already there are kept.
+
+    `recorder(sizes, folder, device)` gives what watches the training of the "student".
+    """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--profile", choices=[*PROFILES, "all"], default="all")
-    parser.add_argument("--out", type=Path, default=ASSETS, help="default: the package's assets")
+    parser.add_argument("--out", type=Path, default=ASSETS, help="default: the package's zoo")
     parser.add_argument("--again", action="store_true", help="train those too that are there")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     device = pick_device(options.device)
-    for sizes in SHIPPED if options.profile == "all" else [options.profile]:
+    for sizes in map(profile, SHIPPED if options.profile == "all" else [options.profile]):
         for name in names:
-            path = options.out / sizes / f"{name}.safetensors"
+            path = options.out / sizes.name / f"{name}.safetensors"
             if path.is_file() and not options.again:
                 print(f"{path}: already there (--again trains it anew)")
                 continue
-            card = build(name, profile(sizes), path, device, options.seed)
-            print(json.dumps(card, indent=2))
+            watch = {}
+            if name == "student":
+                watch["watch"] = recorder(sizes, path.parent, device)
+            print(json.dumps(build(name, sizes, path, device, options.seed, **watch), indent=2))

@@ -1,18 +1,14 @@
 """Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes.
 
-    python data_scripts/cifar10_quickdraw.py download --out downloads/cifar10
-    python data_scripts/cifar10_quickdraw.py import downloads/cifar10 --out data/cifar10 --size 32
-
-Nine of CIFAR-10's ten classes are drawn in Quick, Draw!; nobody was asked for a deer. CIFAR-10's
-own training and test parts are kept.
+Quick, Draw! has nine of CIFAR-10's ten classes, all but the deer. Commands: README.md beside this
+file.
 """
 
-import pickle
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
@@ -20,71 +16,33 @@ from dfsbir_lite.runtime import UserError
 from importers.cli import main
 from importers.dataset import DataSet, Item
 from importers.download import Download
-from importers.strokes import drawings
-from quickdraw import PER_CLASS, QUICKDRAW, drawings_of
+from quickdraw import QUICKDRAW, drawings, drawings_of
 
-# CIFAR-10's classes in its own order, by the names they have in Quick, Draw!
-CLASSES = (
-    "airplane", "car", "bird", "cat", None, "dog", "frog", "horse", "cruise ship", "truck"
-)  # fmt: skip
-SHARED = tuple(name for name in CLASSES if name)
-# What numpy needs to come out of a pickle; the module was called numpy.core until numpy 2.
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}
+DRAWN = ("airplane", "bird", "car", "cat", "cruise ship", "dog", "frog", "horse", "truck")
 
 
-class ArraysOnly(pickle.Unpickler):
-    """Unpickles numbers, texts, lists, dicts and numpy arrays, and refuses everything else.
+def photos(path: Path, origin: str, size: int, limit: int | None) -> Iterator[Item]:
+    """Yield the photos of both parts, once for a folder `cifar-10-batches-py`.
 
-    A pickle is a program; this one can call nothing but what makes an array.
+    torchvision unpickles nothing but files with the published checksums.
     """
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it wants {module}.{name}")
-        return super().find_class(module, name)
-
-
-def read_batch(path: Path, origin: str) -> tuple[np.ndarray, list[int]]:
-    """The images, uint8 (N, 3072), and labels of one batch. Raises UserError if it has others."""
-    try:
-        with path.open("rb") as file:
-            batch = ArraysOnly(file, encoding="latin1").load()
-        images, labels = batch["data"], batch["labels"]
-        good = images.dtype == np.uint8 and images.shape == (len(labels), 3072)
-        good = good and all(label in range(10) for label in labels)
-    except Exception as reason:  # a broken pickle can raise anything
-        raise UserError(f"{origin}: not a batch of CIFAR-10 ({reason})") from None
-    if not good:
-        raise UserError(f"{origin}: not a batch of CIFAR-10 (images or labels of another kind)")
-    return images, labels
+    if path.name != "batches.meta":
+        return
+    for split in ("train", "test"):
+        try:
+            part = CIFAR10(path.parent.parent, train=split == "train")
+        except RuntimeError:
+            raise UserError(f"{origin}: its folder is not CIFAR-10 as published") from None
+        for number, (pixels, label) in enumerate(zip(part.data, part.targets)):
+            stem = f"{split}_{number:05}"
+            load = partial(Image.fromarray, pixels)
+            yield Item(f"{origin}: {stem}", "photo", part.classes[label], stem, load, split)
 
 
-def photos(path: Path, origin: str, limit: int | None) -> Iterator[Item]:
-    """The photos of one batch, those of the deer left out."""
-    split = "test" if path.name.startswith("test") else "train"
-    images, labels = read_batch(path, origin)
-    for number, (image, label) in enumerate(zip(images, labels)):
-        if CLASSES[label]:
-            yield Item(
-                f"{origin}: image {number}",
-                "photo",
-                CLASSES[label],
-                f"{path.name}_{number:05}",
-                lambda size, image=image: Image.fromarray(
-                    np.ascontiguousarray(image.reshape(3, 32, 32).transpose(1, 2, 0))
-                ),
-                split,
-            )
-
-
-def downloads(classes, per_class) -> list[Download]:
-    archive = Download(CIFAR10.url, CIFAR10.filename, f"md5:{CIFAR10.tgz_md5}")
-    return [archive, *(drawings_of(c, per_class or PER_CLASS) for c in classes or SHARED)]
+def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
+    """Return CIFAR-10's archive, and the first drawings of its classes."""
+    archive = Download(CIFAR10.url, f"md5:{CIFAR10.tgz_md5}")
+    return [archive, *(drawings_of(name, per_class) for name in classes or DRAWN)]
 
 
 CIFAR10_QUICKDRAW = DataSet(
@@ -92,9 +50,8 @@ CIFAR10_QUICKDRAW = DataSet(
     licence="drawings CC BY 4.0 (Google); photos: none is stated (Krizhevsky, Learning Multiple "
     "Layers of Features from Tiny Images, 2009)",
     home=f"https://www.cs.toronto.edu/~kriz/cifar.html and {QUICKDRAW.home}",
-    readers=(("*.ndjson", drawings), ("data_batch_?", photos), ("test_batch", photos)),
+    readers={"*.ndjson": drawings, "cifar-10-batches-py/*": photos},
     downloads=downloads,
-    classes=SHARED,
     misspelt={"automobile": "car", "ship": "cruise ship"},
 )
 

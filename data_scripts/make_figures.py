@@ -1,4 +1,4 @@
-"""Draw the README's picture from what ships: `python data_scripts/make_figures.py`."""
+"""Draw the README's two pictures from the shipped files: `python data_scripts/make_figures.py`."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import torch
 
 from dfsbir_lite import plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
+from dfsbir_lite.lessons import diagram
 from dfsbir_lite.runtime import profile
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
@@ -14,10 +15,10 @@ PER_CLASS = 50
 
 
 def sketch_finds_photos() -> bytes:
-    """Return six sketches, two of unseen classes, and the eight photos closest to each, as a PNG.
+    """Six sketches, four of seen and two of unseen classes, and the eight photos closest to each.
 
     Each is its class's typical one: the sketch whose ranking has the median average precision.
-    The student sees 32 px; ToyBox draws the same pictures at 96 px for us.
+    The student sees 32 px; ToyBox draws the same pictures at 96 px for the reader.
     """
     sizes = profile("laptop")
     student = zoo.load_or_train("student")
@@ -45,12 +46,17 @@ def sketch_finds_photos() -> bytes:
 
 
 def large(modality: str, row: int) -> torch.Tensor:
-    """Return image number `row` of the test set, drawn at 96 px."""
+    """Image number `row` of the test set, drawn at 96 px."""
     return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
+
+
+def data_free_loop() -> bytes:
+    """The idea as a drawing: the loop, and the wall between it and the training images."""
+    return plots.png(diagram.data_free_loop(), dpi=80)
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / "sketch_finds_photos.png"
-    path.write_bytes(sketch_finds_photos())
-    print(f"wrote {path.name}")
+    for draw in (sketch_finds_photos, data_free_loop):
+        (FOLDER / f"{draw.__name__}.png").write_bytes(draw())
+        print(f"wrote {FOLDER.name}/{draw.__name__}.png")

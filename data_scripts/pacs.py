@@ -1,8 +1,6 @@
 """PACS: the photos and sketches of its seven classes.
 
-    python data_scripts/pacs.py import PACS.zip --out data/pacs
-
-Its folders are `<domain>/<class>/`; of the four domains photo and sketch are read.
+Of its four domains, photo and sketch are read. Commands: README.md beside this file.
 """
 
 import sys
@@ -16,7 +14,6 @@ PACS = DataSet(
     home="https://domaingeneralization.github.io/#data",
     by_hand="Get the archive from Google Drive, by the link on https://domaingeneralization.github.io"
     "/#data, and import it.",
-    classes=("dog", "elephant", "giraffe", "guitar", "horse", "house", "person"),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs notebooks top to bottom and stores their outputs in place.
+"""Run notebooks top to bottom and store their outputs in place.
 
     python data_scripts/run_notebooks.py                                  # all of them
     python data_scripts/run_notebooks.py notebooks/00_start_here.ipynb    # the ones named
@@ -17,7 +17,6 @@ from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 from dfsbir_lite.files import write_atomically
 from dfsbir_lite.runtime import progress
@@ -42,8 +41,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 class ThisPython(KernelSpecManager):
     """Knows one kernel, that of the Python which runs this script.
 
-    The name `python3` alone could lead to a kernel that the user once installed for themselves,
-    in an environment without this package.
+    The name `python3` alone could lead to a kernel that the user once installed elsewhere.
     """
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
@@ -51,17 +49,7 @@ class ThisPython(KernelSpecManager):
 
 
 def execute(notebook, folder: Path, timeout: int) -> None:
-    """Runs every code cell of `notebook` in a fresh kernel and stores the outputs in its cells.
-
-    Raises RuntimeError, with the cell and its error, when a cell raises, takes more than `timeout`
-    seconds or kills the kernel.
-    """
-    running = 0
-
-    def remember(cell, cell_index):
-        nonlocal running
-        running = cell_index
-
+    """Run every code cell in a fresh kernel, `timeout` seconds each, and store the outputs."""
     client = NotebookClient(
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
@@ -70,67 +58,51 @@ def execute(notebook, folder: Path, timeout: int) -> None:
         coalesce_streams=True,
         record_timing=False,
         store_widget_state=False,
-        on_cell_execute=remember,
     )
-    try:
-        # What the kernel process itself says is no output of a cell.
-        client.execute(cleanup_kc=True, stderr=subprocess.DEVNULL)
-    except Exception as error:
-        short = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else ""
-        place = f"cell {running + 1} of {len(notebook.cells)}"
-        raise RuntimeError(f"{place}: {short or type(error).__name__}\n{error}") from error
+    # what the kernel process itself says is no output of a cell
+    client.execute(cleanup_kc=True, stderr=subprocess.DEVNULL)
 
 
 def normalise(notebook) -> None:
-    """Drops whatever differs from run to run or from reader to reader and teaches nothing."""
+    """Drop whatever differs from run to run or from reader to reader and teaches nothing."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         for key in VIEW_STATE:
             cell.metadata.pop(key, None)
-        if cell.cell_type != "code":
-            continue
-        # A widget lives in its kernel. Stored, its view carries a random id and shows "model not
-        # found"; without the view a reader sees the widget's text (or its picture, if it has one).
-        for output in cell.outputs:
+        # A stored widget view carries a random id and shows "model not found"; without it a reader
+        # sees the widget's text or its picture.
+        for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
-        cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
 
 
 def run(path: Path, timeout: int) -> None:
-    """Runs the notebook at `path` and replaces the file, or raises RuntimeError and leaves it."""
+    """Run the notebook at `path` and replace the file; where a cell fails, raise and leave it."""
     notebook = nbformat.read(path, as_version=4)
     execute(notebook, path.resolve().parent, timeout)
     normalise(notebook)
-    nbformat.validate(notebook)
     write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the notebooks that the `arguments` name and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", type=Path, help="notebooks to run (default: all)")
-    parser.add_argument(
-        "--timeout", type=int, default=600, help="seconds that one cell may take (default: 600)"
-    )
+    parser.add_argument("--timeout", type=int, default=600, help="seconds a cell (default: 600)")
     options = parser.parse_args(arguments)
-
-    # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints.
+    # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints
     everything = sorted([*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")])
     paths = options.paths or everything
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing or not paths:
-        parser.error(f"no such notebook: {', '.join(missing) or NOTEBOOKS / '*.ipynb'}")
-
-    failures = []
+    failed = []
     for path in (bar := progress(paths, desc="notebooks")):
-        bar.set_postfix_str(path.name)
         try:
             run(path, options.timeout)
-        except RuntimeError as error:
-            failures.append(f"{path}, {error}")
-            bar.write(f"FAILED {failures[-1]}", file=sys.stderr)
-    for failure in failures:
-        print("not stored:", failure.splitlines()[0], file=sys.stderr)
-    return 1 if failures else 0
+        except Exception as error:  # of any cell: the others are still run
+            failed.append(str(path))
+            bar.write(f"{path}: {type(error).__name__}: {error}", file=sys.stderr)
+    print("not stored:", ", ".join(failed) or "none", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

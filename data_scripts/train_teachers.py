@@ -1,4 +1,4 @@
-"""Rebuilds the shipped teachers: `python data_scripts/train_teachers.py [--profile gpu]`."""
+"""Rebuild the shipped teachers: `python data_scripts/train_teachers.py [--profile gpu]`."""
 
 from build import main
 

@@ -1,164 +1,140 @@
 """The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
-import argparse
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from functools import partial
 from pathlib import Path
 
-from dfsbir_lite import adopt, pipeline, ranks, toybox, zoo
+from dfsbir_lite import adopt, pipeline, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
-from dfsbir_lite.files import load_weights
+from dfsbir_lite.files import read_card
 from dfsbir_lite.gallery import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
-from dfsbir_lite.runtime import PROFILES, Profile, UserError, pick_device, profile
+from dfsbir_lite.runtime import (
+    PROFILES,
+    Profile,
+    UserError,
+    check_setup,
+    is_first,
+    join_processes,
+    pick_device,
+    process_count,
+    profile,
+    share,
+)
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study import bench
 from dfsbir_lite.teachers import Teachers
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, or 2 after one line about what was wrong.
-
-    All processes that `torchrun` started run this, and one of them tells what was wrong.
-    """
-    ranks.join()
-    with ranks.only_first_complains():
-        options = _parser().parse_args(arguments)
+    """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
     try:
-        if ranks.count() > 1 and options.command is not run_command:
+        join_processes()
+        options = _parser().parse_args(arguments)
+        if process_count() > 1 and options.command is not run_command:
             raise UserError("several processes can do nothing but run: leave out torchrun")
-        options.device = ranks.own_device(pick_device(options.device))
+        options.device = pick_device(options.device)
         options.command(options)
-    except (UserError, OSError) as mistake:
-        ranks.tell(f"error: {mistake}")
-        return 2
-    except (KeyboardInterrupt, RuntimeError) as reason:
-        if not (why := ranks.why_over(reason)):
-            raise
-        why = "interrupted" if why == "stopped" else why
-        ranks.tell(f"{why}; the same command takes up what is finished")
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from what was saved last", file=sys.stderr)
         return 130
+    except FloatingPointError as reason:
+        print(f"error: {reason}; try a lower weight or learning rate", file=sys.stderr)
+        return 2
+    except (UserError, OSError) as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
     return 0
 
 
-def run_command(options) -> None:
+def run_command(options: Namespace) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
-    sizes = profile(options.profile)
+    sizes, folder = profile(options.profile), Path(options.out or _default_folder(options))
     settings = recipe(options.recipe, **_changes(options.set))
-    ranks.part_of(settings.batch)  # refuses what cannot be shared, before teachers are trained
-    folder = Path(options.out or _default_folder(options))
     # the other processes learn without data: they get the teachers, and see no image
-    opened = _open(options, sizes, folder) if ranks.is_first() else (None, None)
-    benchmark, teachers = opened[0], ranks.share(opened[1]).to(options.device)
-    rows = pipeline.run(
-        benchmark,
-        teachers,
-        sizes,
-        settings,
-        folder,
-        start=options.start,
-        steps=options.steps,
-        minutes=options.minutes,
-        device=options.device,
-        seed=options.seed,
-    )
-    print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
-    print(f"everything is in {folder}")
+    benchmark, teachers = _open(options, sizes, folder) if is_first() else (None, None)
+    teachers = share(teachers and teachers.to("cpu")).to(options.device)
+    names = ("start", "steps", "minutes", "device", "seed")
+    chosen = {name: getattr(options, name) for name in names}
+    rows = pipeline.run(benchmark, teachers, sizes, settings, folder, **chosen)
+    if is_first():
+        print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
+        print(f"everything is in {folder}")
 
 
-def _open(options, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:
-    """The benchmark and its teachers, on the CPU; those that are missing are trained."""
-    given = adopt.given(options.teachers, options.device) if options.teachers else None
-    if given:
-        pipeline.check_size(given.teachers, sizes, options.teachers)
-    elif not (options.photos or options.sketches):
-        zoo.need_shipped(sizes.name)
-    benchmark = pipeline.open_benchmark(
-        options.photos,
-        options.sketches,
-        sizes,
-        unseen=_names(options.unseen),
-        known=given and given.teachers.classes,
-        left_out=given.alone if given else (),
-    )
-    if given:
+def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:
+    """Return the benchmark and its teachers; those that are missing are trained."""
+    open_benchmark = partial(pipeline.open_benchmark, options.photos, options.sketches, sizes)
+    if options.teachers:
+        given = adopt.load_pair(options.teachers, options.device)
+        known, size = given.teachers.classes, given.teachers.size
+        if size != sizes.size:
+            raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
+        if not options.photos and set(known) != set(toybox.SEEN):
+            raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
+        benchmark = open_benchmark(options.unseen, known, given.alone)
         print(given.report)
-        return benchmark, given.teachers.to("cpu")
+        return benchmark, given.teachers
+    if not (options.photos or options.sketches):
+        zoo.need_shipped(sizes.name)
+    benchmark = open_benchmark(options.unseen)
     where, train = (folder, True) if options.photos else (zoo.ASSETS / sizes.name, False)
-    shared = {"device": options.device, "seed": options.seed}
-    teachers = pipeline.get_teachers(benchmark, sizes, where, train=train, **shared)
-    return benchmark, teachers.to("cpu")
+    job = {"device": options.device, "seed": options.seed}
+    return benchmark, pipeline.get_teachers(benchmark, sizes, where, train=train, **job)
 
 
-def adopt_command(options) -> None:
-    """Makes a teacher of a torchvision classifier and a file of its weights."""
-    classes = _lines(Path(options.classes))
-    path = Path(options.out) / f"{options.role}.safetensors"
+def adopt_command(options: Namespace) -> None:
+    """A teacher of a torchvision classifier and a file of its weights."""
+    names, path = Path(options.classes), Path(options.out) / f"{options.role}.safetensors"
+    try:
+        lines = names.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as reason:
+        raise UserError(f"{names}: not a list of names ({reason})") from None
+    classes = tuple(filter(None, map(str.strip, lines)))
     norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
     adopt.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
     print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
 
 
-def _lines(path: Path) -> tuple[str, ...]:
-    """The names in a text file, one a line."""
-    try:
-        names = tuple(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
-    except UnicodeDecodeError as reason:
-        raise UserError(f"{path}: not a list of names ({reason})") from None
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise UserError(f"{path}: {name!r} is there twice")
-        seen.add(name)
-    return names
-
-
-def export_command(options) -> None:
+def export_command(options: Namespace) -> None:
     """A student and its gallery to one folder."""
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
-    if not student.is_file() and not options.student:
-        raise UserError(f"no student ships for profile {sizes.name}: give --student")
-    encoders, card = load_encoders(student), load_weights(student)[1]
+    encoders = load_encoders(student)
     if encoders.photo.geometry != geometry(vars(sizes)):
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
+    card = read_card(student)
     photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
-    try:
-        export_gallery(
-            options.out, encoders, card, photos, onnx=options.onnx, device=options.device
-        )
-    except KeyboardInterrupt:
-        raise UserError("stopped; nothing was written") from None
+    chosen = {"onnx": options.onnx, "device": options.device}
+    export_gallery(options.out, encoders, card, photos, **chosen)
     print(f"the student and {len(photos)} photos of {len(photos.classes)} classes: {options.out}")
 
 
 def _toybox(sizes: Profile) -> Photos:
-    """ToyBox's test photos of all sixteen classes."""
+    """Return ToyBox's test photos of all sixteen classes."""
     which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
     which["per_class"] = sizes.test_per_class
     pictures = partial(toybox_picture, **which, size=max(THUMBNAIL, sizes.size))
     return photos_of_set(toybox_set(profile=sizes, **which), pictures)
 
 
-def _default_folder(options) -> str:
-    """A place of its own for each kind of run, so that a second one does not meet the first."""
+def _default_folder(options: Namespace) -> str:
+    """Return a place of its own for each kind of run, so that a second one finds it empty."""
     source = "folders" if options.photos else "toybox"
     length = f"{options.minutes:g}min" if options.minutes else options.steps
-    facts = (options.profile, options.recipe, options.start, length, f"seed{options.seed}")
-    hidden = [f"without-{name}" for name in _names(options.unseen)]
+    facts = [source, options.profile, options.recipe, options.start, length, f"seed{options.seed}"]
+    facts += [f"without-{name}" for name in options.unseen]
     if options.teachers:
-        hidden.append(f"teachers-{Path(options.teachers).resolve().name}")
-    return "runs/" + "-".join(map(str, (source, *facts, *hidden, *options.set)))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+        facts.append(f"teachers-{Path(options.teachers).resolve().name}")
+    return "runs/" + "-".join(map(str, [*facts, *options.set]))
 
 
 def _changes(pairs: list[str]) -> dict[str, float | int | str]:
-    """`["align=0", "batch=64"]` as keyword arguments for `recipe`."""
-    changes, truth = {}, {"true": True, "false": False}
+    """Return `["align=0", "batch=64"]` as keyword arguments for `recipe`."""
+    changes, switches = {}, {"true": True, "false": False}
     defaults = {**vars(recipe("kit")), **vars(Weights()), "weights": ""}
     for pair in pairs:
         name, found, value = pair.partition("=")
@@ -166,127 +142,91 @@ def _changes(pairs: list[str]) -> dict[str, float | int | str]:
             raise UserError(f"--set {pair}: write it as name=value")
         kind = type(defaults.get(name, ""))
         try:
-            changes[name] = truth[value.lower()] if kind is bool else kind(value)
+            changes[name] = switches[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):
             raise UserError(f"--set {pair}: {value!r} is not of type {kind.__name__}") from None
     return changes
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dfsbir_lite", description=__doc__)
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m dfsbir_lite", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    machine = argparse.ArgumentParser(add_help=False)
+    machine, folders = ArgumentParser(add_help=False), ArgumentParser(add_help=False)
     machine.add_argument(
-        "--profile", default="laptop", choices=PROFILES, help="sizes (default: laptop)"
+        "--profile", default="laptop", choices=PROFILES, help="sizes (%(default)s)"
     )
-    machine.add_argument("--device", help="cpu, cuda or cuda:N (default: the first GPU, else cpu)")
+    machine.add_argument("--device", help="cpu, cuda or cuda:N (the first GPU, else the CPU)")
+    layout = "photos in DIR/train/<class>/ and DIR/test/<class>/"
+    folders.add_argument("--photos", metavar="DIR", help=layout)
+    folders.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")
 
-    shared = argparse.ArgumentParser(add_help=False, parents=[machine])
-    shared.add_argument(
-        "--photos", metavar="DIR", help="photos in DIR/train/<class>/ and DIR/test/<class>/"
-    )
-    shared.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")
+    def command(name: str, function, *parents: ArgumentParser, what: str) -> ArgumentParser:
+        made = commands.add_parser(name, parents=parents, help=what, description=what)
+        made.set_defaults(command=function, device=None)
+        return made
 
-    run = commands.add_parser(
-        "run", parents=[shared], help="learn a student without data, print its scores"
-    )
-    run.set_defaults(command=run_command)
-    run.add_argument(
-        "--unseen", default="", metavar="A,B", help="classes kept from teachers and student"
-    )
-    run.add_argument(
-        "--teachers",
-        metavar="DIR",
-        help="use photo, sketch and modality.safetensors in DIR, see adopt",
-    )
-    run.add_argument("--recipe", default="kit", choices=RECIPES, help="kit (default) or paper")
-    run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe"
-    )
-    run.add_argument(
-        "--start", default="scratch", choices=pipeline.STARTS, help="where encoders begin"
-    )
-    length = run.add_mutually_exclusive_group()
-    length.add_argument(
-        "--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)"
-    )
-    length.add_argument(
-        "--minutes",
-        type=_duration,
-        metavar="N",
-        help="as many iterations as this machine makes in N minutes",
-    )
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument(
-        "--out", metavar="DIR", help="results, and the state to resume from (runs/...)"
-    )
+    what = "learn a student without data, print its scores"
+    run = command("run", run_command, machine, folders, what=what)
+    add, length = run.add_argument, run.add_mutually_exclusive_group().add_argument
+    add("--unseen", type=_names, default=(), metavar="A,B", help="classes kept from all training")
+    what = "teachers that are there: photo, sketch and modality.safetensors, see adopt"
+    add("--teachers", metavar="DIR", help=what)
+    add("--recipe", default="kit", choices=RECIPES, help="(%(default)s)")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe")
+    add("--start", default="scratch", choices=pipeline.STARTS, help="where encoders begin")
+    length("--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)")
+    length("--minutes", type=_duration, metavar="N", help="learn for N minutes by the clock")
+    add("--seed", type=int, default=0)
+    add("--out", metavar="DIR", help="results, and the state to resume from (runs/...)")
 
-    adopt = commands.add_parser("adopt", help="make a teacher of a torchvision classifier of yours")
-    adopt.set_defaults(command=adopt_command, device="cpu")
-    adopt.add_argument("architecture", help="as torchvision.models calls it: resnet18, ...")
-    adopt.add_argument("weights", help="its state_dict, .pth or .safetensors")
-    adopt.add_argument("--role", required=True, choices=("photo", "sketch"), help="what it reads")
-    adopt.add_argument(
-        "--classes", required=True, metavar="FILE", help="its classes in order, one a line"
-    )
-    adopt.add_argument("--size", type=_positive, default=224, help="pixels (%(default)s)")
-    adopt.add_argument(
-        "--normalise",
-        choices=("imagenet", "none"),
-        default="imagenet",
-        help="how its training normalised images in [0, 1] (%(default)s)",
-    )
-    adopt.add_argument(
-        "--out", required=True, metavar="DIR", help="where photo or sketch.safetensors goes"
-    )
+    what = "make a teacher of a torchvision classifier of yours"
+    add = command("adopt", adopt_command, what=what).add_argument
+    add("architecture", help="as torchvision.models calls it: resnet18, ...")
+    add("weights", help="its state_dict, .pth or .safetensors")
+    add("--role", required=True, choices=("photo", "sketch"), help="what it reads")
+    add("--classes", required=True, metavar="FILE", help="its classes in order, one a line")
+    add("--size", type=_positive, default=224, help="pixels (%(default)s)")
+    what = "how its training normalised images in [0, 1] (%(default)s)"
+    add("--normalise", choices=("imagenet", "none"), default="imagenet", help=what)
+    add("--out", required=True, metavar="DIR", help="where photo or sketch.safetensors goes")
 
+    what = "measure what README and notebooks claim"
+    add = command("bench", bench.command, machine, folders, what=what).add_argument
+    add("name", choices=bench.BENCHES)
+    add("--seeds", type=_positive, default=3)
+    add("--first-seed", type=int, default=0, metavar="N", help="(%(default)s)")
     others = ", ".join(f"{name}: {steps}" for name, steps in bench.STEPS.items())
-    measure = commands.add_parser("bench", parents=[shared], help="measure what the README claims")
-    measure.set_defaults(command=bench.command)
-    measure.add_argument("name", choices=bench.BENCHES)
-    measure.add_argument("--seeds", type=_positive, default=3)
-    measure.add_argument("--first-seed", type=int, default=0, metavar="N", help="(%(default)s)")
-    measure.add_argument(
-        "--steps",
-        type=_positive,
-        help=f"iterations ({pipeline.STEPS}; {others})",
-    )
-    measure.add_argument(
-        "--workers",
-        type=_positive,
-        help="processes that make the rows of quality and claims (one a core; on a GPU 1)",
-    )
-    measure.add_argument(
-        "--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table"
-    )
-    measure.add_argument("--out", default="runs/bench", metavar="DIR", help="where the JSON goes")
+    add("--steps", type=_positive, help=f"iterations ({pipeline.STEPS}; {others})")
+    add("--workers", type=_positive, help="processes for the rows (one a core; on a GPU 1)")
+    add("--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table")
+    add("--out", default="runs/bench", metavar="DIR", help="where the JSON goes (%(default)s)")
 
-    export = commands.add_parser(
-        "export", parents=[machine], help="a student and its gallery to one folder"
-    )
-    export.set_defaults(command=export_command)
-    export.add_argument(
-        "--student", metavar="FILE", help="a student.safetensors (default: the shipped one)"
-    )
-    export.add_argument(
-        "--photos", metavar="DIR", help="the gallery, DIR/<class>/ (default: ToyBox's test photos)"
-    )
-    export.add_argument("--onnx", action="store_true", help="the encoders as ONNX files, too")
-    export.add_argument("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
+    command("check", lambda options: check_setup(), what="say what the notebooks need and lack")
+
+    what = "a student and its gallery to one folder"
+    add = command("export", export_command, machine, what=what).add_argument
+    add("--student", metavar="FILE", help="a student.safetensors (the shipped one)")
+    add("--photos", metavar="DIR", help="the gallery, DIR/<class>/ (ToyBox's test photos)")
+    add("--onnx", action="store_true", help="the encoders as ONNX files, too")
+    add("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
     return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _positive(text: str) -> int:
     if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+        raise ArgumentTypeError("must be at least 1")
     return int(text)
 
 
 def _duration(text: str) -> float:
     if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise ArgumentTypeError("must be more than 0")
     return float(text)
 
 
 if __name__ == "__main__":
-    ranks.end(main)
+    sys.exit(main())

@@ -1,7 +1,6 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
 import re
-import sys
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,14 +30,11 @@ class ImageSet:
     classes: tuple[str, ...]
     modality: str
 
-    def __post_init__(self):
-        sys.audit("dfsbir_lite.images", "made", self.modality, len(self))  # see audit.py
-
     def __len__(self) -> int:
         return len(self.labels)
 
     def only(self, classes: tuple[str, ...]) -> "ImageSet":
-        """The images of `classes`, labelled by their place there. UserError for unknown ones."""
+        """Return the images of `classes`, labelled by their place there; UserError for others."""
         if missing := set(classes) - set(self.classes):
             raise UserError(f"no class {sorted(missing)[0]!r}: there are {', '.join(self.classes)}")
         renamed = torch.tensor([classes.index(c) if c in classes else -1 for c in self.classes])
@@ -48,19 +44,16 @@ class ImageSet:
 
 
 def class_key(name: str) -> str:
-    """What of a class name counts: neither case nor spaces, hyphens and underscores."""
+    """Return what two spellings of a class name share: no case, hyphens and underscores."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return re.sub(r"[\s_-]+", " ", plain).strip()
 
 
 def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
-    """Both sets as one, labelled by class or, with `by_modality`, as "photo" and "sketch"."""
+    """Return both sets as one, labelled by class or, if `by_modality`, as "photo" and "sketch"."""
+    labels, classes = torch.cat([a.labels, b.labels]), a.classes
     if by_modality:
         labels, classes = torch.tensor([0] * len(a) + [1] * len(b)), ("photo", "sketch")
-    elif a.classes != b.classes:
-        raise UserError("only sets with one list of classes can be put together")
-    else:
-        labels, classes = torch.cat([a.labels, b.labels]), a.classes
     return ImageSet(torch.cat([a.images, b.images]), labels, classes, "both")
 
 
@@ -70,9 +63,8 @@ def toybox_set(
     profile: Profile,
     classes: tuple[str, ...] = toybox.SEEN,
     per_class: int | None = None,
-    seed: int = 0,
 ) -> ImageSet:
-    """A part of ToyBox at the profile's size.
+    """Return a part of ToyBox at the profile's size.
 
     Args:
         split: "train", "val" (for every choice one makes) or "test" (for every figure one shows).
@@ -82,19 +74,11 @@ def toybox_set(
         per_class = profile.train_per_class if split == "train" else profile.test_per_class
     # a bar for what takes seconds: decided by size, not by time, so that notebooks stay the same
     large = len(classes) * per_class * (profile.size / 32) ** 2 >= 2000
-
-    def watch(batches, total):
-        return progress(batches, desc=f"drawing {modality} images", total=total)
-
-    images, labels = toybox.render(
-        modality,
-        split,
-        classes=classes,
-        per_class=per_class,
-        size=profile.size,
-        seed=seed,
-        watch=watch if large else None,
-    )
+    options = {"classes": classes, "per_class": per_class, "size": profile.size}
+    if large:
+        bar = {"desc": f"drawing {modality} images"}
+        options["watch"] = lambda batches, total: progress(batches, total=total, **bar)
+    images, labels = toybox.render(modality, split, **options)
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
 
@@ -103,67 +87,56 @@ OUR_SKETCH = ("mug", 1)
 
 
 def our_sketch(size: int = 32) -> ImageSet:
-    """*Our mug*, the one test sketch that all notebooks come back to, as a set of one image.
+    """Return *our mug*, the test sketch that all notebooks come back to, as a set of one image.
 
-    At the profile's size it is that very row of `toybox_set("sketch", "test", ...)`; at a larger
-    `size` it is the same drawing for people to look at.
+    At the profile's size it is a row of `toybox_set("sketch", "test", ...)`.
     """
     name, index = OUR_SKETCH
-    picture = torch.from_numpy(toybox.draw("sketch", name, index, split="test", size=size))
+    picture = toybox_picture(index, "sketch", "test", (name,), index + 1, size)
     label = torch.tensor([toybox.SEEN.index(name)])
-    return ImageSet(picture.permute(2, 0, 1)[None], label, toybox.SEEN, "sketch")
+    return ImageSet(picture[None], label, toybox.SEEN, "sketch")
 
 
 def toybox_picture(
-    row: int,
-    modality: str,
-    split: str,
-    classes: tuple[str, ...],
-    per_class: int,
-    size: int = 96,
-    seed: int = 0,
+    row: int, modality: str, split: str, classes: tuple[str, ...], per_class: int, size: int = 96
 ) -> Tensor:
-    """Image `row` of `toybox_set`, drawn again for people to look at: uint8 (3, size, size).
-
-    The networks see 32 or 64 px; ToyBox draws the same picture at any size.
-    """
+    """Return image `row` of `toybox_set`, drawn larger for people: uint8 (3, size, size)."""
     name, index = classes[row // per_class], row % per_class
-    picture = toybox.draw(modality, name, index, split=split, size=size, seed=seed)
+    picture = toybox.draw(modality, name, index, split=split, size=size)
     return torch.from_numpy(picture.transpose(2, 0, 1).copy())
 
 
 def folder_pair(
     photos: str | Path, sketches: str | Path, split: str, size: int
 ) -> tuple[ImageSet, ImageSet]:
-    """The `split` part of two folders, `<folder>/<split>/<class>/<image>`, with one class list.
+    """Return the `split` parts of two folders with the same classes, `<folder>/<split>/<class>/`.
 
     Raises UserError if a folder is missing or empty, an image cannot be read, or the classes of
     photos and sketches differ.
     """
     names = [_class_names(Path(root) / split) for root in (photos, sketches)]
     if only := sorted(set(names[0]) ^ set(names[1])):
-        told = ", ".join(f"{c} (only {'photos' if c in names[0] else 'sketches'})" for c in only)
-        raise UserError(f"photos and sketches must have the same classes; they differ in {told}")
+        sides = (f"{c} (only {'photos' if c in names[0] else 'sketches'})" for c in only)
+        raise UserError(f"the classes of photos and sketches differ: {', '.join(sides)}")
     photo_set = folder_set(Path(photos) / split, size, "photo")
     return photo_set, folder_set(Path(sketches) / split, size, "sketch")
 
 
 def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
-    """All images under `root/<class>/`, centre-cropped and resized to `size` pixels.
+    """Return all images under `root/<class>/`, centre-cropped and resized to `size` pixels.
 
     Transparency becomes white paper. Raises UserError, naming the file or folder.
     """
     classes, files = folder_files(root)
-    shape = (len(files), 3, size, size)
-    images = np.empty(shape, np.uint8)
+    images = np.empty((len(files), 3, size, size), np.uint8)
     for n, (path, _) in enumerate(progress(files, desc=f"reading {modality} images", unit="image")):
         images[n] = read_image(path, size)
-    labels = torch.tensor([i for _, i in files])
-    return ImageSet(torch.from_numpy(images), labels, classes, modality)
+    labels = [label for _, label in files]
+    return ImageSet(torch.from_numpy(images), torch.tensor(labels), classes, modality)
 
 
 def save_folders(images: ImageSet, root: str | Path) -> None:
-    """Writes images as `root/<class>/<number>.png`, as `folder_set` reads them."""
+    """Write images as `root/<class>/<number>.png`, as `folder_set` reads them."""
     for name in images.classes:
         (Path(root) / name).mkdir(parents=True, exist_ok=True)
     for n, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
@@ -172,22 +145,22 @@ def save_folders(images: ImageSet, root: str | Path) -> None:
 
 
 def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """Class names, sorted, and every image file under `root/<class>/` with its class's place there.
+    """Return the sorted class names and all image files under `root/<class>/`, each with its label.
 
     Raises UserError if there are fewer than two classes, or no images of one.
     """
-    root = Path(root)
-    classes = _class_names(root)
-    return classes, [(p, i) for i, name in enumerate(classes) for p in _image_files(root / name)]
+    classes = _class_names(Path(root))
+    folders = (Path(root) / name for name in classes)
+    return classes, [(path, i) for i, folder in enumerate(folders) for path in _image_files(folder)]
 
 
 def read_image(path: str | Path, size: int) -> np.ndarray:
-    """One image file as uint8 (3, size, size). Raises UserError, naming the file and the reason."""
+    """Return an image file as uint8 (3, size, size). Raises UserError, naming file and reason."""
     return fit(open_image(path), size)
 
 
 def fit(image: Image.Image, size: int) -> np.ndarray:
-    """A picture in RGB centre-cropped and resized: uint8 (3, size, size)."""
+    """Return a picture in RGB centre-cropped and resized: uint8 (3, size, size)."""
     side, (width, height) = min(image.size), image.size
     box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
     # large images are shrunk coarsely first, to three times the size: no eye sees the difference
@@ -196,11 +169,10 @@ def fit(image: Image.Image, size: int) -> np.ndarray:
 
 
 def open_image(path: str | Path, name: str = "") -> Image.Image:
-    """One image file upright, in RGB on white.
+    """Return an image file upright, in RGB on white paper.
 
     Raises UserError with the reason and with `name`, by default the path.
     """
-    name = name or path
     try:
         with Image.open(path) as file:
             image = _eight_bits(ImageOps.exif_transpose(file))
@@ -208,15 +180,15 @@ def open_image(path: str | Path, name: str = "") -> Image.Image:
                 return image.convert("RGB")
             image = image.convert("RGBA")
     except UnidentifiedImageError:
-        raise UserError(f"{name}: not an image that can be read") from None
+        raise UserError(f"{name or path}: not an image that can be read") from None
     except Exception as reason:  # Pillow's readers raise whatever damage leads to
-        raise UserError(f"{name}: cannot be read ({reason})") from None
+        raise UserError(f"{name or path}: cannot be read ({reason})") from None
     paper = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(paper, image).convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey images of 16 bits scaled to 8, where Pillow would cut them off; others as they are."""
+    """Return grey images of 16 bits scaled to 8, which Pillow would cut off; others as they are."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
     if image.mode[0] != "I":
@@ -225,7 +197,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
-    """The names of the folders in `root`, sorted."""
+    """Return the names of the folders in `root`, sorted."""
     if not root.is_dir():
         raise UserError(
             f"{root}: no such folder (expected <folder>/train/<class>/ and <folder>/test/<class>/)"
@@ -237,12 +209,8 @@ def _class_names(root: Path) -> tuple[str, ...]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """The image files of one class folder, sorted; hidden files are passed over."""
-    files = sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-    )
-    if not files:
+    """Return the image files of one class folder, sorted; hidden files are passed over."""
+    shown = (path for path in folder.iterdir() if not path.name.startswith("."))
+    if not (files := sorted(p for p in shown if p.suffix.lower() in IMAGE_SUFFIXES)):
         raise UserError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
     return files

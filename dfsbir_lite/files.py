@@ -1,282 +1,173 @@
-"""Files: safetensors for the numbers, a JSON card beside them for what they are.
+"""Files: networks as safetensors with a JSON card beside them, resumable states by `torch.save`.
 
-No file is ever unpickled. Every file is written under another name and then moved into place,
-so that an interruption leaves either the old file or the new one.
+Nothing that a file holds is ever executed. A file is written under a temporary name, then moved:
+an interruption leaves the old one or the new one. A killed process may leave `.NAME.XXXXXXXX`.
 """
 
-import glob
 import hashlib
+import io
 import json
+import math
 import os
-import shutil
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as from_bytes
-from safetensors.torch import save as to_bytes
-from torch import nn
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dfsbir_lite.runtime import UserError
 
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None
+LISTS = ("classes", "widths", "mean", "std")  # fields of cards that networks are built from
+SIZES = ("size", "width", "objects", "noise_dim", "embed_dim", "outputs")
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Writes `data` to `path`, creating the folder; never leaves half a file.
-
-    What a killed process left of an earlier write of `path` is swept away; not on Windows, nor on
-    a network drive without locks. Raises UserError, naming the file, where the disk is full or
-    may not be written to.
-    """
-    _write_together({Path(path): data})
-
-
-def _write_together(files: dict[Path, bytes]) -> None:
-    """Writes `files`, in this order; none is replaced before there was room for all."""
+    """Write all of `data` or nothing, creating the folder. UserError where that cannot be done."""
+    draft = Path(path).with_name(f".{Path(path).name}.{secrets.token_hex(4)}")
     try:
-        with ExitStack() as drafts:
-            moves = {}
-            for path, data in files.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _sweep(path)
-                moves[path] = drafts.enter_context(_draft(path))
-                moves[path].write_bytes(data)
-            for path, draft in moves.items():
-                draft.replace(path)
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+        os.replace(draft, path)
     except OSError as reason:
         raise UserError(f"{path}: cannot be written ({reason.strerror or reason})") from reason
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
-def delete(path: Path) -> None:
-    """Deletes the file `path`, if it is there, and what killed processes left of writing it."""
-    path.unlink(missing_ok=True)
-    _sweep(path)
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """An empty hidden file beside `path`, locked, so that no other process sweeps it away.
-
-    The lock is the kernel's and ends with the process, however that ends. Processes in several
-    containers may have one number, and so one draft: they wait for each other.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    while True:
-        with open(draft, "ab") if fcntl else nullcontext() as file:
-            _lock(file)
-            if not _is_at(file, draft):
-                continue
-            try:
-                yield draft
-            finally:
-                if _is_at(file, draft):
-                    draft.unlink(missing_ok=True)
-            return
-
-
-def _lock(file) -> None:
-    """Waits until nobody else has locked the open `file`, and locks it until it is closed."""
-    if fcntl:
-        with suppress(OSError):  # a drive without locks: nobody else gets one either
-            fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _sweep(path: Path) -> None:
-    """Deletes the drafts of `path` that nobody has locked: those of killed processes."""
-    if fcntl is None:
-        return
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if not draft.suffix[1:].isdecimal():
-            continue
-        with suppress(OSError), open(draft, "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(file, draft):
-                draft.unlink()
-
-
-def _is_at(file, path: Path) -> bool:
-    """Whether `path` is still the open `file`: until it is locked, others may move or delete it."""
-    try:
-        return file is None or os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def put_in_place(new: Path, folder: Path) -> None:
-    """Renames the folder `new` to `folder`; an older one is deleted only when that has worked."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except BaseException:  # an interruption too
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def delete(path: str | Path) -> None:
+    """Delete the file `path`, if it is there."""
+    Path(path).unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value) -> None:
-    """Writes `value` as indented JSON, atomically."""
-    write_atomically(path, _json_bytes(value))
+    """Write `value` as indented JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")
 
 
-def _json_bytes(value) -> bytes:
-    return json.dumps(value, indent=2).encode() + b"\n"
+@contextmanager
+def reading(path: str | Path, what: str) -> Iterator[None]:
+    """Around code that only parses `path`: UserError if it is missing or, damaged, not `what`."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        yield
+    except Exception as reason:  # parsers raise whatever the damage leads to
+        raise UserError(f"{path}: not {what} ({str(reason).split('. ')[0]})") from None
 
 
 def read_json(path: str | Path, what: str) -> dict:
-    """The JSON object in a file; `what` it should be goes into the UserError if it is not one."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as reason:
-        raise UserError(f"{path}: not {what} ({reason})") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not {what}")
+    """Return the JSON object in a file; raises UserError if it is not `what` it should be."""
+    with reading(path, what):
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise TypeError(f"it is a {type(value).__name__}")
     return value
 
 
 def sha256_of(path: str | Path) -> str:
-    """The sha256 of a file, in hexadecimal; read piece by piece."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_weights(path: str | Path, weights: dict[str, torch.Tensor], card: dict) -> dict:
-    """Saves `weights` and, beside them, `card` plus the file's sha256; returns that card.
+def save_weights(path: str | Path, weights: dict[str, Tensor], card: dict) -> dict:
+    """Save `weights` and, beside them, `card` with the file's SHA-256. Return that card.
 
     Matrices and convolutions are rounded to half precision, which halves the download and costs
     nothing measurable; biases and batch-norm statistics stay as they are.
     """
-    small = {
-        k: (v.half() if v.is_floating_point() and v.dim() > 1 else v) for k, v in weights.items()
-    }
-    data = to_bytes({k: v.detach().cpu().contiguous() for k, v in small.items()})
+    large = {k for k, v in weights.items() if v.is_floating_point() and v.dim() > 1}
+    small = {k: v.half() if k in large else v for k, v in weights.items()}
+    data = save({k: v.detach().cpu().contiguous() for k, v in small.items()})
     card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
-    # the weights last: where others see them, their card is there, too
-    _write_together({Path(path).with_suffix(".json"): _json_bytes(card), Path(path): data})
+    write_json(Path(path).with_suffix(".json"), card)  # first: who finds weights finds their card
+    write_atomically(path, data)
     return card
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The float32 weights and the card saved by `save_weights`.
+class Card(dict):
+    """The model card in the file `path`; raises UserError for a field that it lacks."""
 
-    Raises UserError, naming the file, if either is missing, damaged or does not fit the other.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    card_path = path.with_suffix(".json")
-    card = read_json(card_path, "a model card")
-    if sha256_of(path) != card.get("sha256"):
-        raise UserError(f"{path}: damaged, or not the file that {card_path.name} describes")
-    tensors, _ = _read(path)
+    def __init__(self, path: Path):
+        super().__init__(read_json(path, "a model card"))
+        self.path = path
+
+    def __missing__(self, field: str):
+        raise UserError(f"{self.path}: lacks {field!r}")
+
+
+def read_card(path: str | Path) -> Card:
+    """Return the model card of the weights at `path`, which are not read."""
+    return Card(Path(path).with_suffix(".json"))
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], Card]:
+    """Return float32 weights and their card; raises UserError if one is not whole or not theirs."""
+    with reading(path, "a readable safetensors file"):
+        tensors, digest = load_file(path), sha256_of(path)
+    if digest != (card := read_card(path)).get("sha256"):
+        raise UserError(f"{path}: damaged, or not the file that its card describes")
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card
 
 
-@contextmanager
-def rebuilding(path: str | Path):
-    """Around code that fills networks from `path`: UserError, naming it, if they do not fit."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, OverflowError, RuntimeError) as reason:
-        if isinstance(reason, UserError):
-            raise
-        raise UserError(f"{path}: does not hold the networks that are wanted here") from reason
+def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[nn.Module, Card]:
+    """Return `build(card)` with the weights at `path`, and the card.
 
-
-def check_fit(build: Callable[[], nn.Module], weights: dict[str, torch.Tensor]) -> None:
-    """Raises RuntimeError if `weights` have not the names and shapes of the network of `build`.
-
-    It is built on the meta device, where a card that asks for a billion channels costs nothing.
+    Raises UserError, naming the file and what does not fit: a field that is missing or of another
+    type, a card that `build` refuses with a ValueError, tensors.
     """
-    with torch.device("meta"):
-        wanted = {name: value.shape for name, value in build().state_dict().items()}
-    if wanted != {name: value.shape for name, value in weights.items()}:
-        raise RuntimeError("the weights are of another network")
+    weights, card = load_weights(path)
+    for name, value in card.items():
+        size = type(value) is int and value > 0
+        if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
+            raise UserError(f"{card.path}: {name} cannot be {str(value)[:60]!r}")
+    try:
+        with _Room(1_000_000 + 4 * sum(value.numel() for value in weights.values())):
+            network = build(card)
+    except ValueError as reason:
+        named = str(card.path) in str(reason)
+        raise UserError(reason if named else f"{card.path}: {reason}") from reason
+    fill(network, weights, path)
+    return network, card
+
+
+def fill(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+    """Load the `weights` of the file `path`; raises UserError, naming tensors that do not fit."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as reason:  # PyTorch names them, a line for each kind of misfit
+        misfits = "; ".join(line.strip()[:150] for line in str(reason).splitlines()[1:4])
+        raise UserError(f"{path}: not of this {type(network).__name__}: {misfits}") from None
+
+
+class _Room(TorchFunctionMode):
+    """A context without room for more than so many weights: a card might ask for billions."""
+
+    def __init__(self, room: int):
+        super().__init__()
+        self.room = room
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.empty:  # with which layers begin
+            self.room -= math.prod(args if isinstance(args[0], int) else args[0])
+        if self.room < 0:
+            raise UserError("describes a far larger network than the weights are of")
+        return function(*args, **(kwargs or {}))
 
 
 def save_state(path: str | Path, state: dict) -> None:
-    """Saves a nested dict (or list) of tensors and plain values, as training states are."""
-    tensors: dict[str, torch.Tensor] = {}
-    skeleton = _strip(state, "", tensors)
-    write_atomically(path, to_bytes(tensors, metadata={"skeleton": json.dumps(skeleton)}))
-
-
-def pack(state: dict) -> tuple[str, bytes]:
-    """A state as `save_state` takes it, in a form that another process can be sent."""
-    tensors: dict[str, torch.Tensor] = {}
-    return json.dumps(_strip(state, "", tensors)), to_bytes(tensors)
-
-
-def unpack(packed: tuple[str, bytes]) -> dict:
-    """The state that `pack` packed."""
-    skeleton, data = packed
-    return _restore(json.loads(skeleton), from_bytes(data))
+    """Save the state of a loop: nested dicts and lists of tensors and plain values."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    write_atomically(path, file.getvalue())
 
 
 def load_state(path: str | Path) -> dict:
-    """What `save_state` saved. Raises UserError if the file is missing or damaged."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
-    tensors, metadata = _read(path)
-    if "skeleton" not in metadata:
-        raise UserError(f"{path}: holds weights, not a training state to resume")
-    try:
-        return _restore(json.loads(metadata["skeleton"]), tensors)
-    except (LookupError, TypeError, ValueError, RecursionError) as reason:
-        raise UserError(f"{path}: damaged ({type(reason).__name__}: {reason})") from None
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict) -> None:
-    """`optimiser.load_state_dict`, for fused optimisers too.
-
-    They walk the memory of a parameter and of its moments side by side, so the moments, which a
-    file keeps in plain layout, need the layout of their parameter.
-    """
-    optimiser.load_state_dict(state)
-    for parameter, kept in optimiser.state.items():
-        for name, value in kept.items():
-            if value.shape == parameter.shape:
-                kept[name] = torch.empty_like(parameter).copy_(value)
-
-
-def _read(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as reason:
-        raise UserError(f"{path}: not a readable safetensors file ({reason})") from None
-
-
-def _strip(value, name: str, tensors: dict):
-    """`value` with each tensor moved into `tensors` and replaced by its name there."""
-    if isinstance(value, torch.Tensor):
-        # a copy in plain layout: safetensors refuses shared memory and channels_last
-        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        return {"tensor": name}
-    if isinstance(value, dict):
-        pairs = [[k, _strip(v, f"{name}/{k}", tensors)] for k, v in value.items()]
-        return {"dict": pairs}  # pairs, because JSON would turn integer keys into strings
-    if isinstance(value, (list, tuple)):
-        return {"list": [_strip(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
-    return {"value": value}
-
-
-def _restore(node: dict, tensors: dict):
-    if "tensor" in node:
-        return tensors[node["tensor"]]
-    if "dict" in node:
-        return {k: _restore(v, tensors) for k, v in node["dict"]}
-    if "list" in node:
-        return [_restore(v, tensors) for v in node["list"]]
-    return node["value"]
+    """Return what `save_state` saved, on the CPU; raises UserError if it is missing or damaged."""
+    with reading(path, "a readable file of tensors and plain values"):
+        return torch.load(path, map_location="cpu", weights_only=True)

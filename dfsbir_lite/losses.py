@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.runtime import UserError
@@ -41,7 +40,7 @@ class Weights:
                 raise UserError(f"weight {field.name} is {value}: it must be 0 or more")
 
     def snapshot(self) -> dict[str, float]:
-        """A copy as a plain dict, so that a step sees the same weights from start to end."""
+        """Return a copy as a plain dict, so that a step sees the same weights from start to end."""
         return asdict(self)
 
 
@@ -50,10 +49,10 @@ ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER
 
 
 def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """The loss: the sum of `terms` (scalars), each times its weight; a weight of 0 leaves one out.
+    """Return the loss: the sum of `terms` (scalars) times their weights; 0 leaves a term out.
 
-    Raises FloatingPointError, naming the term, if one is not finite. Told before anything is
-    learnt from it, because a single step along a gradient of nan ruins every parameter.
+    Raises FloatingPointError, naming the term, if one is not finite: a single step along a
+    gradient of nan would ruin every parameter.
     """
     used = {name: term for name, term in terms.items() if weights[name]}
     total = sum((weights[name] * term for name, term in used.items()), torch.zeros(()))
@@ -68,12 +67,12 @@ def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
 
 
 def one_hot(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of `logits` (N, C) to the wanted classes `labels` (N,); DAFL, the paper."""
+    """Return the cross-entropy of `logits` (N, C) to the wanted `labels` (N,); DAFL, the paper."""
     return F.cross_entropy(logits, labels)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Minus the entropy of the batch's mean posterior, in [-log C, 0].
+    """Return minus the entropy of the batch's mean posterior, in [-log C, 0].
 
     Lowest when all classes appear equally often; DAFL, the paper.
     """
@@ -82,12 +81,12 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def activation(features: Tensor) -> Tensor:
-    """Minus the mean absolute feature (N, D): real images excite a network; DAFL, the paper."""
+    """Return minus the mean absolute feature (N, D): real images excite it; DAFL, the paper."""
     return -features.abs().mean()
 
 
 def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
-    """L_bn, DeepInversion: how far a batch's statistics are from those a teacher has stored.
+    """Measure how far a batch's statistics are from a teacher's: L_bn of DeepInversion.
 
     Args:
         moments: for each batch-norm layer its batch mean, batch variance, stored mean and
@@ -105,10 +104,10 @@ def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Te
 
 
 def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool = False) -> Tensor:
-    """L_align, the paper: KL divergence of what the two teachers see in one noise vector's pair.
+    """Return L_align of the paper: the KL divergence of two teachers' posteriors for a pair.
 
     Symmetric, mean of both directions; `one_way` is KL(photo ‖ sketch) alone, as in the authors'
-    code: where both teachers are sure and disagree, it leaves the photo estimator nearly alone.
+    code: where sure teachers disagree, it leaves the photo estimator nearly alone.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
     forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
@@ -119,11 +118,11 @@ def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool =
 
 
 def modality_guidance(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
-    """L_modal, the paper: binary cross-entropy of the guidance network d.
+    """Return L_modal of the paper: the binary cross-entropy of the guidance network d.
 
     Args:
-        photo_logits, sketch_logits: d's logits (N, 2), in the order photo, sketch, for what
-            the photo estimator and the sketch estimator made.
+        photo_logits, sketch_logits: d's logits (N, 2), in the order photo, sketch, for images
+            of the photo estimator and of the sketch estimator.
     """
     sketchness = torch.cat([photo_logits, sketch_logits]).diff(dim=1).squeeze(1)
     target = torch.zeros_like(sketchness)
@@ -134,7 +133,7 @@ def modality_guidance(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
 def adversarial(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None, limit: float = 3.0
 ) -> Tensor:
-    """L_adv, metric-agnostic adversarial estimation: lower the more the encoder disagrees.
+    """Return L_adv of the paper, metric-agnostic: lower the more the encoder disagrees.
 
     Minus KL(teacher ‖ student), where `student_logits` (N, C) read the embedding through the
     class proxies. Each sample's KL is clamped at `limit`, because the term is unbounded. With
@@ -149,7 +148,7 @@ def adversarial(
 
 
 def diversity(images: Tensor) -> Tensor:
-    """Minus the mean pixel distance of each image to its neighbour in the batch, in [-1, 0]."""
+    """Return minus the mean pixel distance of neighbours in the batch, in [-1, 0]."""
     return -(images - images.roll(1, 0)).abs().mean()
 
 
@@ -157,7 +156,7 @@ def diversity(images: Tensor) -> Tensor:
 
 
 def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Mean squared distance of class scores (N, C) to the teacher's, up to a constant a sample.
+    """Return the mean squared distance of class scores (N, C), up to a constant a sample.
 
     Asks for the whole answer of the teacher, the unlikely classes too, where a cross-entropy to
     its posteriors soon has nothing more to say (Ba and Caruana, 2014; Kim et al., 2021).
@@ -167,51 +166,25 @@ def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
-    """How far the stages' maps (N, channels, H, W) are from the teacher's (Romero et al., 2015).
+    """Measure how far the stages' maps (N, channels, H, W) are from the teacher's: FitNets.
 
     Each stage's mean squared distance, in units of the variance of the teacher's map; summed over
     stages. Every position is a lesson, where class scores give one an image.
     """
     distances = [
-        _Distance.apply(mine, theirs) / _variance(theirs).clamp(min=1e-6)
+        _wide(mine - theirs).square().mean() / _wide(theirs).var().clamp(min=1e-6)
         for mine, theirs in zip(student_maps, teacher_maps, strict=True)
     ]
     return torch.stack(distances).sum()
 
 
-class _Distance(torch.autograd.Function):
-    """The mean squared distance of maps, summed up in no less than single precision.
-
-    Its gradient keeps their precision and their layout. That of `mse_loss` does not: behind it
-    the way back through a network in bfloat16 and channels_last takes a third longer.
-    """
-
-    @staticmethod
-    def forward(ctx, mine: Tensor, theirs: Tensor) -> Tensor:
-        gap = mine - theirs
-        ctx.save_for_backward(gap)
-        return _mean_square(gap)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (gap,) = ctx.saved_tensors
-        return gap * (2 / gap.numel() * gradient), None
-
-
-def _mean_square(values: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
-    return norm.square() / values.numel()
-
-
-def _variance(values: Tensor) -> Tensor:
-    n = values.numel()
-    wide = values.to(torch.promote_types(values.dtype, torch.float32), copy=True)
-    return _mean_square(wide.sub_(wide.mean())) * (n / (n - 1))
+def _wide(values: Tensor) -> Tensor:
+    """Return `values` in no less than single precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:
-    """Class-proxy loss: cross-entropy of inner products with the proxies (N, C) to `posteriors`.
+    """Return the cross-entropy of inner products with the proxies (N, C) to `posteriors`.
 
     `posteriors` (N, C) are a teacher's, or one-hot rows.
     """
@@ -225,7 +198,7 @@ def contrastive(
     key_posteriors: Tensor,
     temperature: float = 0.1,
 ) -> Tensor:
-    """Cross-modal contrastive loss with soft labels.
+    """Return the cross-modal contrastive loss with soft labels.
 
     Cosines of unit-length `queries` (N, E) to `keys` (M, E) should be large in proportion to the
     probability that both show the same class: the inner product of their posteriors (N, C) and

@@ -5,7 +5,7 @@ layer *inside*, so no caller can forget it.
 """
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Normalise(nn.Module):
-    """Maps [0, 1] to about zero mean and unit spread.
+    """Map [0, 1] to about zero mean and unit spread.
 
     Args:
         mean, std: of all channels, or one a channel. By default the same for both modalities.
@@ -45,7 +45,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # in place wherever nobody asks for what was there: less memory to walk through
+        # in place wherever nothing else needs the input: less memory traffic
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(out)).add_(self.shortcut(x)), inplace=True)
 
@@ -58,16 +58,15 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
 
 
 def geometry(facts: dict) -> dict:
-    """The arguments that shape a SmallResNet, from a profile's fields or a model card.
+    """Return the arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for what is no
-    shape, or one that nobody would want to wait for.
+    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for anything
+    else, and for networks so large that nobody would want to wait for them.
     """
-    small = {"blocks": 1, "stride": 2}
-    shape = {"widths": list(facts["widths"]), **{k: facts.get(k, small[k]) for k in small}}
-    numbers = (*shape["widths"], shape["blocks"])
-    sane = all(type(n) is int and n > 0 for n in numbers) and shape["stride"] in (2, 4)
-    if not sane or not 1 <= len(shape["widths"]) <= 8 or shape["blocks"] > 64:
+    shape = {"widths": list(facts["widths"]), "blocks": 1, "stride": 2}
+    shape |= {k: facts[k] for k in ("blocks", "stride") if k in facts}
+    sane = all(type(n) is int and n > 0 for n in (*shape["widths"], shape["blocks"]))
+    if not sane or shape["stride"] not in (2, 4) or len(shape["widths"]) * shape["blocks"] > 99:
         raise ValueError(f"no shape of a SmallResNet: {shape}")
     return shape
 
@@ -98,6 +97,12 @@ class SmallResNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.fc = nn.Linear(widths[-1], outputs)
 
+    @classmethod
+    def of_card(cls, card: dict) -> "SmallResNet":
+        """Return the network, with random weights, that a teacher's model card describes."""
+        _ = card["size"]  # a teacher needs it, too
+        return cls(outputs=len(card["classes"]), **geometry(card))
+
     def read(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         x, maps = self.bn(self.stem(self.normalise(images))), []
         x = self.pool(F.relu(x, inplace=True))
@@ -110,9 +115,9 @@ class SmallResNet(nn.Module):
         return self.read(images)[0]
 
     def folded(self) -> "SmallResNet":
-        """A frozen copy that reads what this one reads in eval mode, and sooner.
+        """Return a frozen copy that computes the same in eval mode, faster.
 
-        Its convolutions scale and shift as the batch norms behind them did.
+        Its convolutions do the work of the batch norms behind them.
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry).to(self.fc.weight)
         network.load_state_dict(self.state_dict())
@@ -128,7 +133,7 @@ class SmallResNet(nn.Module):
 def expected_proxy(
     class_logits: torch.Tensor, proxies: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """The embeddings (N, E), of unit length, that class scores (N, C) let one expect.
+    """Return the embeddings (N, E), of unit length, that class scores (N, C) let one expect.
 
     Args:
         proxies: (C, E), one direction a class. temperature: see `Encoders`.
@@ -140,12 +145,12 @@ def expected_proxy(
 class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
-    Each encoder is a SmallResNet whose last layer gives a point in the embedding space; its inner
-    products with the proxies, one direction a class, are its class scores. The embedding is the
-    proxy that those scores let one expect: all proxies, weighted by how likely the encoder thinks
-    each class. `temperature` says how much of the unlikely classes stays in it. Near 0 only the
-    likeliest counts, and classes that nobody taught look alike; large, and the differences between
-    scores count as they are, as in retrieval by logits. `shape` goes to `SmallResNet`.
+    Each encoder is a SmallResNet whose last layer gives a point; its inner products with the
+    proxies, one direction a class, are its class scores. The embedding is the proxy that those
+    scores let one expect: all proxies, weighted by how likely each class is. `temperature` says
+    how much the unlikely classes count: near 0 only the likeliest, so that unseen classes look
+    alike; if large, scores count as they are, as in retrieval by logits. `shape` goes to
+    `SmallResNet`; `modality` is "photo" or "sketch" everywhere.
     """
 
     def __init__(
@@ -162,92 +167,93 @@ class Encoders(nn.Module):
         self.proxies = nn.Parameter(nn.init.orthogonal_(torch.empty(classes, embed_dim)))
         self.temperature = temperature
 
-    def read(self, images: torch.Tensor, modality: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Class scores (N, C) of `images` and the maps of the encoder's stages.
+    @classmethod
+    def of_card(cls, card: dict) -> "Encoders":
+        """Return the networks, with random weights, that a model card describes."""
+        sizes = {"embed_dim": card["embed_dim"], "classes": card["outputs"], **geometry(card)}
+        return cls(**sizes, temperature=card["temperature"])
 
-        Args:
-            modality: "photo" or "sketch".
-        """
+    def read(self, images: torch.Tensor, modality: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return class scores (N, C) of `images` and the maps of the encoder's stages."""
         points, maps = {"photo": self.photo, "sketch": self.sketch}[modality].read(images)
         return (points @ self.proxies.T).float(), maps
 
+    def forward(self, photos: torch.Tensor, sketches: torch.Tensor) -> tuple[tuple, tuple]:
+        """Read a batch of each modality, see `read`."""
+        return self.read(photos, "photo"), self.read(sketches, "sketch")
+
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """Class scores (N, C) of `images`, from `modality` "photo" or "sketch"."""
+        """Return class scores (N, C) of `images`."""
         return self.read(images, modality)[0]
 
-    def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """What the last layer of an encoder reads, (N, widths[-1])."""
-        return self.read(images, modality)[1][-1].float().mean((2, 3))
-
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
-        """The embeddings (N, E), of unit length, that belong to class scores (N, C)."""
+        """Return the embeddings (N, E), of unit length, that belong to class scores (N, C)."""
         return expected_proxy(class_logits, self.proxies, self.temperature)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """Embeddings (N, E) of unit length, from `modality` "photo" or "sketch"."""
+        """Return embeddings (N, E) of unit length."""
         return self.expected_proxy(self.class_logits(images, modality))
 
 
-def _doubling(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.LeakyReLU(0.2, inplace=True),
-    )
-
-
-def _grid(size: int, width: int) -> tuple[int, list[int]]:
-    """The side of the coarse grid that noise is laid out on, and the widths of what enlarges it.
-
-    The grid is of at most 8 × 8 cells where `size` can be halved so often, and each convolution
-    doubles it, up to half of `size`. The wide ones stay below the full resolution, and a sub-pixel
-    layer is to make the last step: there they would cost several times the teacher.
-    """
-    base, widths = size // 8, [width, width, width // 2]
-    while base > 8 and base % 2 == 0:
-        base //= 2
-        widths.append(max(16, widths[-1] // 2))
-    return base, widths
-
-
-def _enlarging(widths: list[int]) -> nn.Module:
-    doublings = (_doubling(*pair) for pair in pairwise(widths))
-    return nn.Sequential(nn.BatchNorm2d(widths[0]), *chain(*doublings))
-
-
 def _blur(image: torch.Tensor) -> torch.Tensor:
-    """3 × 3 binomial blur, which takes away the checkerboard that sub-pixel layers leave."""
-    for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # twice a 2 × 2 box is the binomial filter
+    """Blur by 3 × 3 binomials, which removes the checkerboard that sub-pixel layers leave."""
+    for pad in ((1, 0, 1, 0), (0, 1, 0, 1)):  # two 2 × 2 boxes are the binomial filter
         image = F.avg_pool2d(F.pad(image, pad, mode="replicate"), 2, 1)
     return image
 
 
-class Estimator(nn.Module):
+def _enlarged(maps: torch.Tensor) -> torch.Tensor:
+    """Turn maps (N, 4 C, H, W) into smooth ones (N, C, 2 H, 2 W): the sub-pixel step."""
+    return _blur(F.pixel_shuffle(maps.contiguous(), 2).float())
+
+
+class _Painter(nn.Module):
+    """What estimators have in common: noise (N, noise_dim) to maps (N, channels, H / 2, W / 2).
+
+    Noise is laid out on a grid of at most 8 × 8 cells where `size` can be halved so often, and each
+    convolution doubles it, up to half of `size`. A sub-pixel layer makes the last step: at full
+    resolution wide layers would cost several times the teacher.
+    """
+
+    def __init__(self, size: int, noise_dim: int, width: int):
+        super().__init__()
+        self.width, self.base, widths = width, size // 8, [width, width, width // 2]
+        while self.base > 8 and self.base % 2 == 0:
+            self.base //= 2
+            widths.append(max(16, widths[-1] // 2))
+        self.project, self.channels = nn.Linear(noise_dim, width * self.base**2), widths[-1]
+        layers = [nn.BatchNorm2d(width)]
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Upsample(scale_factor=2)]
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
+        self.body = nn.Sequential(*layers)
+
+    def maps(self, noise: torch.Tensor) -> torch.Tensor:
+        x = self.project(noise).view(-1, self.width, self.base, self.base)
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+
+class Estimator(_Painter):
     """A generator from noise (N, noise_dim) to images (N, 3, size, size) in [0, 1].
 
-    A picture is a few things before a background, and that is how this one paints: `objects`
-    layers, each a soft mask with something behind it, laid over each other. Painted as one sheet,
-    photos stay coloured fog and sketches smudges, and students learn less from them. Photos
-    (`channels=3`) have a smooth background of any colour. Sketches (`channels=1`) are dark on
-    white paper: a network that has to find white first takes hundreds of steps.
+    A picture is a few things before a background, and so this one paints `objects` layers, each a
+    soft mask with something behind it. Painted as one sheet, photos stay coloured fog and sketches
+    smudges. Photos (`channels=3`) have a smooth background of any colour. Sketches (`channels=1`)
+    are dark on white paper: a network that has to find white first takes hundreds of steps.
     """
 
     def __init__(self, size: int, channels: int, noise_dim: int, width: int, objects: int = 4):
-        super().__init__()
-        self.width, self.objects = width, objects
-        self.base, widths = _grid(size, width)
-        self.project = nn.Linear(noise_dim, width * self.base**2)
-        self.body = _enlarging(widths)
-        self.to_layers = nn.Conv2d(widths[-1], 4 * (channels + 1) * objects, 3, padding=1)
+        super().__init__(size, noise_dim, width)
+        self.objects, maps = objects, self.channels
+        self.to_layers = nn.Conv2d(maps, 4 * (channels + 1) * objects, 3, padding=1)
         self.tint = nn.Linear(noise_dim, channels * (objects + 1))
-        self.background = nn.Conv2d(widths[-1], channels, 1) if channels == 3 else None
+        self.background = nn.Conv2d(maps, channels, 1) if channels == 3 else None
         if channels == 1:  # each layer begins as a faint dark spot
             nn.init.constant_(self.to_layers.bias, -2.0)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
-        x = self.project(noise).view(-1, self.width, self.base, self.base)
-        x = self.body(x.contiguous(memory_format=torch.channels_last))
+        x = self.maps(noise)
         tints = self.tint(noise)[:, :, None, None].chunk(self.objects + 1, dim=1)
         # channels apart from here on: a slice of neighbours in channels_last is slow to walk
         layers = F.pixel_shuffle(self.to_layers(x).contiguous(), 2).chunk(self.objects, dim=1)
@@ -263,35 +269,28 @@ class Estimator(nn.Module):
         return F.interpolate(coarse.contiguous(), size=size, mode="bilinear")
 
 
-class SceneEstimator(nn.Module):
+class SceneEstimator(_Painter):
     """A generator from noise (N, noise_dim) to pairs: one scene, painted and drawn.
 
-    Not in the paper, whose two estimators have nothing in common but the noise. As in `Estimator`,
-    `objects` soft masks are laid over each other before a background, but here photo and sketch
-    share them: the photo shows what is behind each mask, in colour, and the sketch its outline. So
-    a shape has to please both teachers, the one that knows colours and the one that knows lines.
-    How dark an outline is, is up to the object: not all that makes a photo is worth a line.
-
-    `forward` gives photos and sketches, each (N, 3, size, size) in [0, 1].
+    Not in the paper, whose two estimators share nothing but the noise. Photo and sketch have the
+    same `objects` soft masks: the photo shows what is behind each, in colour, the sketch its
+    outline, so that a shape has to please both teachers. Each object has its own darkness: not all
+    that shows in a photo is worth a line.
     """
 
     def __init__(self, size: int, noise_dim: int, width: int, objects: int = 5):
-        super().__init__()
+        super().__init__(size, noise_dim, width)
         self.shape = {"size": size, "noise_dim": noise_dim, "width": width, "objects": objects}
-        self.width, self.objects = width, objects
-        self.base, widths = _grid(size, width)
-        self.project = nn.Linear(noise_dim, width * self.base**2)
-        self.body = _enlarging(widths)
-        self.to_masks = nn.Conv2d(widths[-1], 4 * objects, 3, padding=1)
-        self.to_colours = nn.Conv2d(widths[-1], 4 * 3 * objects, 3, padding=1)
+        self.objects, maps = objects, self.channels
+        self.to_masks = nn.Conv2d(maps, 4 * objects, 3, padding=1)
+        self.to_colours = nn.Conv2d(maps, 4 * 3 * objects, 3, padding=1)
         self.tint = nn.Linear(noise_dim, 3 * (objects + 1))
         self.ink = nn.Linear(noise_dim, objects)
-        self.background = nn.Conv2d(widths[-1], 3, 1)
+        self.background = nn.Conv2d(maps, 3, 1)
         nn.init.constant_(self.to_masks.bias, -1.5)  # things begin faint, on nearly white paper
 
     def forward(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.project(noise).view(-1, self.width, self.base, self.base)
-        x = self.body(x.contiguous(memory_format=torch.channels_last))
+        x = self.maps(noise)
         masks = torch.sigmoid(3 * _enlarged(self.to_masks(x))).split(1, dim=1)
         return self._painted(x, noise, masks), self._drawn(noise, masks)
 
@@ -314,6 +313,13 @@ class SceneEstimator(nn.Module):
         return (0.97 - 0.9 * ink).expand(-1, 3, -1, -1)
 
 
-def _enlarged(maps: torch.Tensor) -> torch.Tensor:
-    """The sub-pixel step: maps (N, 4 C, H, W) to smooth ones (N, C, 2 H, 2 W)."""
-    return _blur(F.pixel_shuffle(maps.contiguous(), 2).float())
+class Estimators(nn.ModuleDict):
+    """The estimators of a run, by name: "scene" alone, or "photo" and "sketch".
+
+    `forward` maps noise (N, noise_dim) to photos and sketches, each (N, 3, size, size) in [0, 1].
+    """
+
+    def forward(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if "scene" in self:
+            return self["scene"](noise)
+        return self["photo"](noise), self["sketch"](noise)

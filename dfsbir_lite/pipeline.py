@@ -5,10 +5,9 @@
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,28 +15,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfsbir_lite import ranks, toybox
-from dfsbir_lite.budget import Clock, Pace, fitting, forecast, measure
+from dfsbir_lite import students, toybox
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
-from dfsbir_lite.files import delete, load_state, read_json, rebuilding, save_state, write_json
+from dfsbir_lite.files import delete, load_state, read_card, read_json, save_state, write_json
 from dfsbir_lite.losses import Weights
-from dfsbir_lite.models import Encoders
+from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import evaluate, teacher_readouts
-from dfsbir_lite.runtime import Profile, UserError, approx, is_quiet, progress, unbroken
-from dfsbir_lite.students import (
-    Distillation,
-    Learner,
-    check_run,
-    distill,
-    encoders_from_teachers,
-    new_encoders,
-    save_encoders,
-)
-from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.runtime import Profile, Threads, UserError, autocast, is_first, progress, share
+from dfsbir_lite.students import Distillation, Learner, distill
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 from dfsbir_lite.views import jitter
 
-SAVE_EVERY = 30  # seconds between checkpoints of a running distillation
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
 STARTS = ("scratch", "teachers")
 PROTOCOLS = ("seen", "unseen")
@@ -46,28 +35,26 @@ Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
 @dataclass
 class Benchmark:
-    """What teachers train on and students are tested on. `unseen` classes have no teacher.
-
-    `train` is None where teachers were given and there is nothing to train on.
-    """
+    """What teachers train on and students are tested on; teachers do not know `unseen` classes."""
 
     source: str
-    train: Pair | None
+    train: Pair | None  # None where the teachers are there already
     seen: Pair
     unseen: Pair | None
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The seen classes, in the order of their labels."""
         return self.seen[0].classes
 
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
-        """Test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
+        """Return the test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
         pairs = {name: getattr(self, name) for name in PROTOCOLS}
         return {k: evaluate(readout, *pair, device).as_dict() for k, pair in pairs.items() if pair}
 
 
 def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = True) -> Benchmark:
-    """ToyBox at the profile's size, scored on `split`: 12 seen classes and 4 unseen ones."""
+    """Return ToyBox at the profile's size, scored on `split`: 12 seen classes and 4 unseen ones."""
 
     def pair(part, classes, per_class=None):
         return tuple(toybox_set(m, part, sizes, classes, per_class) for m in ("photo", "sketch"))
@@ -76,276 +63,276 @@ def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = Tru
     return Benchmark(f"ToyBox {split}", train, pair(split, toybox.SEEN), pair(split, toybox.UNSEEN))
 
 
-def folder_benchmark(
-    photos,
-    sketches,
+def open_benchmark(
+    photos: str | Path | None,
+    sketches: str | Path | None,
     sizes: Profile,
     unseen: tuple[str, ...] = (),
-    known: tuple[str, ...] | None = None,
+    known: tuple[str, ...] = (),
     left_out: tuple[str, ...] = (),
 ) -> Benchmark:
-    """The user's folders; classes named in `unseen` are kept from teachers and students.
+    """Return the benchmark of two folders `<folder>/{train,test}/<class>/`, or ToyBox without them.
 
-    They need no train folder. So are those that given teachers do not know, if `known` names what
-    they know; then all train folders may be missing. What only one of them knows, `left_out`, is
-    neither seen nor unseen.
+    Teachers and students do not see the `unseen` classes, which need no train folder. If there are
+    teachers already, who all know `known`, their train folders may be missing, and all other
+    classes are unseen, except those `left_out`, which only one teacher knows.
     """
-    train = None
-    if known is None or (Path(photos) / "train").is_dir():
-        train = folder_pair(photos, sketches, "train", sizes.size)
-    test = folder_pair(photos, sketches, "test", sizes.size)
-    names = test[0].classes
-    if unknown := sorted(set(unseen) - set(names)):
-        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
-    if known is not None:
-        unseen = (*unseen, *_untaught(names, (*known, *left_out), unseen))
-    if train and (differ := sorted((set(train[0].classes) ^ set(names)) - set(unseen))):
-        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
-    dropped = set(map(class_key, left_out))
-    seen = tuple(c for c in names if c not in unseen and class_key(c) not in dropped)
-    if len(seen) < 2:
-        raise UserError("at least two classes must be seen")
-    return Benchmark(
-        f"{photos} and {sketches}",
-        train and _only(train, seen),
-        _only(test, seen),
-        _only(test, tuple(sorted(unseen))) if unseen else None,
-    )
-
-
-def _only(pair: Pair, classes: tuple[str, ...]) -> Pair:
-    return tuple(images.only(classes) for images in pair)
-
-
-def _untaught(names, known, unseen) -> list[str]:
-    """Those of `names` that are not `known` to any teacher, who may know none of `unseen`."""
-    taught = set(map(class_key, known))
-    if leaks := [name for name in unseen if class_key(name) in taught]:
-        raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
-    return [name for name in names if class_key(name) not in taught and name not in unseen]
-
-
-def open_benchmark(photos, sketches, sizes: Profile, *, known=None, **options) -> Benchmark:
-    """The user's folders, see `folder_benchmark`; ToyBox's test split if they are None."""
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
-    if photos:
-        return folder_benchmark(photos, sketches, sizes, known=known, **options)
-    if known and set(known) != set(toybox.SEEN):
-        raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
-    return toybox_benchmark(sizes)
+    if not photos:
+        return toybox_benchmark(sizes)
+    has_train = not known or (Path(photos) / "train").is_dir()
+    train = folder_pair(photos, sketches, "train", sizes.size) if has_train else None
+    test = folder_pair(photos, sketches, "test", sizes.size)
+    seen, unseen = _divided(test[0].classes, unseen, known, left_out)
+    if train and (differ := sorted((set(train[0].classes) ^ set(test[0].classes)) - set(unseen))):
+        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
+    parts = _only(train, seen), _only(test, seen), _only(test, unseen)
+    return Benchmark(f"{photos} and {sketches}", *parts)
+
+
+def _divided(names, unseen, known, left_out) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the seen and the unseen classes among `names`, see `open_benchmark`."""
+    if unknown := sorted(set(unseen) - set(names)):
+        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
+    taught, dropped = (set(map(class_key, some)) for some in (known, left_out))
+    if leaks := [name for name in unseen if class_key(name) in taught | dropped]:
+        raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
+    rest = [c for c in names if class_key(c) not in dropped]
+    seen = tuple(c for c in rest if c not in unseen and (not known or class_key(c) in taught))
+    if len(seen) < 2:
+        raise UserError("at least two classes must be seen")
+    return seen, tuple(c for c in rest if c not in seen)
+
+
+def _only(pair: Pair | None, classes: tuple[str, ...]) -> Pair | None:
+    return tuple(images.only(classes) for images in pair) if pair and classes else None
+
+
+def train_teacher(
+    images: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    profile: Profile,
+    *,
+    epochs: int | None = None,
+    batch: int = 64,
+    lr: float = 3e-3,
+    device="cpu",
+    seed: int = 0,
+    desc: str = "teacher",
+) -> Teacher:
+    """Train a small ResNet on labelled images and freeze it.
+
+    Args:
+        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
+        epochs: passes over the images; the profile's by default.
+
+    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
+    """
+    device, epochs = torch.device(device), epochs or profile.teacher_epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the same initial weights on every device
+        network = SmallResNet(outputs=len(classes), **geometry(vars(profile)))
+    network.to(device, memory_format=torch.channels_last)
+    steps = epochs * max(1, len(images) // batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
+    draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
+    threads = Threads(device)
+    for _ in progress(range(steps), desc=desc, unit="step"):
+        with threads, torch.enable_grad():
+            pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
+            batch_images = jitter(images[pick].to(device).float() / 255, views)
+            with autocast(device):
+                loss = F.cross_entropy(
+                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return Teacher(network, classes, profile.size)
 
 
 def get_teachers(
-    benchmark: Benchmark,
-    sizes: Profile,
-    folder: Path,
-    *,
-    train: bool = True,
-    device="cpu",
-    seed: int = 0,
+    benchmark: Benchmark, sizes: Profile, folder: Path, *, train=True, device="cpu", seed: int = 0
 ) -> Teachers:
-    """The benchmark's teachers: those in `folder`, the missing ones trained and saved there.
-
-    Raises UserError if one is missing and not to be trained, or was trained on other classes.
-    """
+    """Return the benchmark's three teachers from `folder`, see `get_teacher`."""
     photos, sketches = benchmark.train
-    both = together(photos, sketches, by_modality=True)
-    parts = {"photo": photos, "sketch": sketches, "modality": both}
-    teachers = Teachers(
-        *(
-            # trained apart: no two may start from the same weights
-            get_teacher(name, part, sizes, folder, train=train, device=device, seed=seed + n)
-            for n, (name, part) in enumerate(parts.items())
-        )
-    )
-    check_size(teachers, sizes, folder)
-    return teachers.to(device)
+    parts = {"photo": photos, "sketch": sketches}
+    parts["modality"] = together(photos, sketches, by_modality=True)
+    trained = [  # apart: no two may start from the same weights
+        get_teacher(name, part, sizes, folder, train=train, device=device, seed=seed + n)
+        for n, (name, part) in enumerate(parts.items())
+    ]
+    return Teachers(*trained).to(device)
 
 
 def get_teacher(
     name: str, part: ImageSet, sizes: Profile, folder: Path, *, train=True, device="cpu", seed=0
 ) -> Teacher:
-    """The teacher `name` of `part`: that in `folder`, else trained now and saved there.
+    """Return the teacher `name` of `folder`; if it may `train` a missing one, trained on `part`.
 
-    Raises UserError if it is missing and not to be trained, or was trained on other classes.
+    Raises UserError, naming the file, for a teacher of other classes, and for one that this
+    function trained on other images, for another profile or with another seed.
     """
-    path = Path(folder) / f"{name}.safetensors"
+    path, digest = Path(folder) / f"{name}.safetensors", hashlib.sha256(f"{sizes} {seed}".encode())
+    digest.update(part.labels.numpy())
+    digest.update(part.images.flatten().numpy())
+    origin = digest.hexdigest()
     if train and not (path.is_file() and path.with_suffix(".json").is_file()):
         options = {"device": device, "seed": seed, "desc": f"teacher: {name}"}
         teacher = train_teacher(part.images, part.labels, part.classes, sizes, **options)
-        save_teacher(path, teacher, {"name": name, "data": f"{len(part)} images", "seed": seed})
-    return load_teacher(path, part.classes).to(device)
+        card = {"name": name, "data": f"{len(part)} images", "seed": seed, "origin": origin}
+        save_teacher(path, teacher, card)
+    teacher = load_teacher(path, part.classes)
+    # those that ship, or that somebody brought, do not say it
+    if read_card(path).get("origin", origin) != origin:
+        raise UserError(f"{path}: trained on other images or settings; give another --out")
+    return teacher.to(device)
 
 
-def check_size(teachers: Teachers, sizes: Profile, folder) -> None:
-    """Raises UserError unless the teachers, from `folder`, see images of the profile's size."""
-    if teachers.size != sizes.size:
-        raise UserError(
-            f"{folder}: teachers of {teachers.size} px; profile {sizes.name} has {sizes.size} px"
-        )
+def fingerprint(teachers: Teachers) -> str:
+    """Return what tells these teachers from others of the same classes: a hash of their proxies."""
+    weights = (t.proxies.float().cpu().numpy().tobytes() for t in (teachers.photo, teachers.sketch))
+    return hashlib.sha256(b"".join(weights)).hexdigest()[:16]
+
+
+def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
+    """Return the teachers with outputs for `classes` alone, in that order."""
+    names = {class_key(name): name for name in teachers.classes}
+    wanted = [names[class_key(name)] for name in classes]
+    return Teachers(teachers.photo.only(wanted), teachers.sketch.only(wanted), teachers.guidance)
+
+
+def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
+    """Return encoders that start as the teachers: their class scores are the teachers' logits.
+
+    Raises UserError for teachers of another architecture, or more classes than dimensions.
+    """
+    encoders = students.new_encoders(profile, len(teachers.classes), seed)
+    axes = encoders.proxies.detach().T  # (E, C), orthonormal columns
+    if axes.shape[1] > axes.shape[0]:
+        raise UserError("{1} classes do not fit into {0} dimensions".format(*axes.shape))
+    for modality in ("photo", "sketch"):
+        network, needed = getattr(teachers, modality).network, geometry(vars(profile))
+        shape = getattr(network, "geometry", type(network).__name__)
+        if shape != needed:
+            raise UserError(f"the {modality} teacher is {shape}; the encoders are {needed}")
+        weights = {k: v.cpu() for k, v in network.state_dict().items()}
+        for name in ("fc.weight", "fc.bias"):
+            weights[name] = axes @ weights[name]
+        getattr(encoders, modality).load_state_dict(weights)
+    return encoders
 
 
 def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
-    """Encoders that begin from "scratch" or as copies of the "teachers"."""
+    """Return encoders that begin from "scratch" or as copies of the "teachers"."""
     if start == "teachers":
         return encoders_from_teachers(teachers, sizes, seed)
-    return new_encoders(sizes, len(teachers.classes), seed)
+    return students.new_encoders(sizes, len(teachers.classes), seed)
 
 
 def suited(settings: Recipe, start: str) -> Recipe:
-    """`settings` with a tenth of the encoders' learning rate if they begin as the teachers.
-
-    They have next to nothing left to learn then, and at full speed would forget first.
-    """
-    if start == "teachers":
-        return replace(settings, encoder_lr=settings.encoder_lr / 10)
-    return settings
+    """Return `settings`, slower by a factor of ten for encoders that begin as the "teachers"."""
+    # they have next to nothing left to learn, and at full speed would forget first
+    slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
+    return slow if start == "teachers" else settings
 
 
 SURE = 20.0  # the logit of a label: its softmax is one-hot
 SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
 
 
+@dataclass(eq=False)
 class RealDataStudent(Iterator[Encoders]):
-    """The upper bound: the same encoders, losses and steps, learning from real labelled images.
+    """The upper bound: steps of the same encoders, averaged, that learn from real images."""
 
-    An iterator over optimisation steps; each gives the averaged encoders. Can be saved and resumed
-    between two steps, as a `Distillation` can.
-    """
+    photos: ImageSet
+    sketches: ImageSet
+    recipe: Recipe
+    encoders: Encoders  # where to start; from then on the averaged ones
+    _: KW_ONLY
+    steps: int
+    device: torch.device | str = "cpu"
+    seed: int = 0
 
-    def __init__(
-        self,
-        photos: ImageSet,
-        sketches: ImageSet,
-        recipe: Recipe,
-        encoders: Encoders,
-        *,
-        steps: int,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
-    ):
-        self.sets, self.recipe, self.steps = {"photo": photos, "sketch": sketches}, recipe, steps
-        self.device = torch.device(device)
-        supervised = replace(recipe, weights=replace(SUPERVISED))
-        self.learner = Learner(encoders, supervised, steps, self.device)
-        self.draw = torch.Generator().manual_seed(seed)
-        self.views = torch.Generator(self.device).manual_seed(seed + 1)
+    def __post_init__(self):
+        self.index, self.device = 0, torch.device(self.device)
+        supervised = replace(self.recipe, weights=replace(SUPERVISED))
+        self.learner = Learner(self.encoders, supervised, self.steps, self.device)
+        self.encoders = self.learner.averaged
+        self.draw = torch.Generator().manual_seed(self.seed)
+        self.views = torch.Generator(self.device).manual_seed(self.seed + 1)
 
     @property
-    def index(self) -> int:
-        """How many steps have been taken."""
-        return self.learner.index
-
-    @property
-    def encoders(self) -> Encoders:
-        """The averaged encoders, frozen: what is being learnt."""
-        return self.learner.averaged
+    def done(self) -> float:
+        """The share of the run that is over, 0 to 1."""
+        return self.index / self.steps
 
     def __len__(self) -> int:
         return self.steps
 
-    @unbroken()
-    @torch.enable_grad()
     def __next__(self) -> Encoders:
         if self.index >= self.steps:
             raise StopIteration
-        photos, photo_labels = self._batch("photo")
-        sketches, sketch_labels = self._batch("sketch")
-        self.learner.step(photos, sketches, photo_labels, sketch_labels)
+        photos, photo_labels = self._batch(self.photos)
+        sketches, sketch_labels = self._batch(self.sketches)
+        with self.learner.threads:
+            self.learner.step(photos, sketches, photo_labels, sketch_labels)
+        self.index += 1
         return self.encoders
 
-    def save(self, path: str | Path) -> None:
-        """Writes everything that `resume` needs to go on as if nothing had happened."""
-        state = {
-            "steps": self.steps,
-            "classes": list(self.sets["photo"].classes),
-            "learner": self.learner.state(),
-            "draw": self.draw.get_state(),
-            "views": self.views.get_state(),
-        }
-        save_state(path, state)
-
-    def resume(self, path: str | Path) -> None:
-        """Continues from a file that `save` wrote.
-
-        Raises UserError, naming the file, if it belongs to other classes, another length or other
-        sizes.
-        """
-        state = load_state(path)
-        with rebuilding(path):
-            check_run(path, state, self.sets["photo"].classes, self.steps)
-            self.learner.restore(state["learner"])
-            self.draw.set_state(state["draw"])
-            self.views.set_state(state["views"])
-
-    def _batch(self, modality: str) -> tuple[Tensor, Tensor]:
-        """Random views (N, 3, H, W) and logits of their labels (N, C)."""
-        data = self.sets[modality]
+    def _batch(self, data: ImageSet) -> tuple[Tensor, Tensor]:
+        """Return random views (N, 3, H, W) and logits of their labels (N, C)."""
         pick = torch.randint(len(data), (self.recipe.batch,), generator=self.draw)
         images = data.images[pick].to(self.device).float() / 255
         labels = SURE * F.one_hot(data.labels[pick], len(data.classes)).float()
         return jitter(images, self.views), labels.to(self.device)
 
+    def save(self, path: str | Path) -> None:
+        """Write everything that `resume` needs to go on as if nothing had happened."""
+        draws = {"draw": self.draw.get_state(), "views": self.views.get_state()}
+        save_state(path, {"index": self.index, "learner": self.learner.state(), **draws})
+
+    def resume(self, path: str | Path) -> None:
+        """Continue from a file that `save` wrote for a run like this one."""
+        state = load_state(path)
+        self.index = state["index"]
+        self.learner.restore(state["learner"])
+        self.draw.set_state(state["draw"])
+        self.views.set_state(state["views"])
+
 
 def run_to_end(
     loop: Distillation | RealDataStudent,
     state: Path,
-    save_every: float = SAVE_EVERY,
-    watch: Callable[[int, Encoders], None] = lambda done, encoders: None,
-    seconds: float | None = None,
+    save_every: float = 30.0,
+    watch: Callable[[int, Encoders], None] = lambda index, encoders: None,
     desc: str = "student",
 ) -> Encoders:
-    """Runs `loop` to its end with a progress bar, from `state` if that file is there.
+    """Run `loop` to its end with a progress bar; return the averaged encoders.
 
-    Saves to `state` every `save_every` seconds, between steps. `watch` is called before the first
-    iteration and after each one, with the number of those done and the encoders, see
-    `course.recorder`. `seconds` are what the whole loop, a `Distillation`, may take: if it turns
-    out slower, it is shortened. Raises UserError when interrupted, when another process has gone,
-    and for a term that is not a number.
+    It begins at `state` if that file is there, and is saved there every `save_every` seconds.
+    `watch` gets the number of steps done and the encoders, before the first step and after each.
     """
-    if ranks.share(state.is_file()):
-        loop.resume(state, shortened=True) if seconds else loop.resume(state)
-    if seconds:
-        save_every = min(save_every, seconds / 10)
-    clock = Clock(loop, seconds)
-    kept, saved = loop.index, time.monotonic()
+    agree = share if isinstance(loop, Distillation) else bool  # several processes save together
+    if agree(state.is_file()):
+        loop.resume(state)
+    total, unit = (loop.steps, "step") if loop.steps else (100, "%")  # a run by the clock has none
+    saved = time.monotonic()
     watch(loop.index, loop.encoders)
-    try:
-        with progress(desc=desc, initial=loop.index, total=len(loop), unit="step") as bar:
-            for step in loop:
-                bar.update()
-                watch(loop.index, loop.encoders)
-                if loop.index % 10 == 1 and (terms := getattr(step, "terms", None)):
-                    bar.set_postfix({k: f"{float(v):.2f}" for k, v in terms.items()})
-                if ranks.share(time.monotonic() - saved > save_every):
-                    bar.total = clock.keep()
-                    loop.save(state)
-                    kept, saved = loop.index, time.monotonic()
-    except FloatingPointError as reason:
-        raise UserError(
-            f"step {loop.index} of {len(loop)}: {reason}; try a lower weight or learning rate"
-        ) from None
-    except (KeyboardInterrupt, RuntimeError) as reason:
-        if not (why := ranks.why_over(reason)):
-            raise
-        raise UserError(
-            f"{why}; the same command goes on from step {kept} of {len(loop)}"
-        ) from None
+    with progress(desc=desc, total=total, unit=unit, initial=round(total * loop.done)) as bar:
+        for step in loop:
+            bar.update(round(total * loop.done) - bar.n)
+            watch(loop.index, loop.encoders)
+            if loop.index % 10 == 1 and (terms := getattr(step, "terms", None)):
+                bar.set_postfix({k: f"{float(v):.2f}" for k, v in terms.items()})
+            if agree(time.monotonic() - saved > save_every):
+                loop.save(state)
+                saved = time.monotonic()
     return loop.encoders
-
-
-def fingerprint(teachers: Teachers) -> str:
-    """What tells these teachers from others with the same classes: a hash of their last layers."""
-    weights = (t.proxies.float().cpu().numpy().tobytes() for t in (teachers.photo, teachers.sketch))
-    return hashlib.sha256(b"".join(weights)).hexdigest()[:16]
-
-
-def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
-    """The teachers with outputs for `classes` alone, in that order, as their labels count them."""
-    names = {class_key(name): name for name in teachers.classes}
-    wanted = [names[class_key(name)] for name in classes]
-    return Teachers(teachers.photo.only(wanted), teachers.sketch.only(wanted), teachers.guidance)
 
 
 def run(
@@ -361,180 +348,64 @@ def run(
     device="cpu",
     seed: int = 0,
 ) -> dict[str, dict]:
-    """Teacher read-outs, the data-free student and, given data, the one trained on it, scored.
+    """Score teacher read-outs, the data-free student and, given images, the one trained on them.
 
-    Everything goes to `folder` as it is finished, so that the same call goes on where an earlier
-    one stopped. Returns {row: {"seen": scores, "unseen": scores}}, also in `folder`/scores.json.
-    With `minutes`, `steps` are as many as the data-free student can take in that time; an earlier
-    call's in `folder` stay.
+    Everything is kept in `folder` as it is finished, and the same call goes on from there. With
+    `minutes` the data-free student learns so long, instead of for a number of `steps`. Several
+    processes learn it together; the first alone has the `benchmark`, scores and writes.
 
-    Several processes learn the data-free student together. The rest is done by the first, to which
-    alone this returns and which alone needs the `benchmark`; the others end here.
-
-    Raises UserError if `folder` holds a run with other settings.
+    Returns: {row: {"seen": scores, "unseen": scores}}.
     """
+    length = {"seconds": 60 * minutes} if minutes else {"steps": steps}
+    facts = {"source": benchmark and benchmark.source, "profile": sizes.name, "start": start}
+    facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
+    facts |= {"classes": teachers.classes, "teachers": fingerprint(teachers)}
+    rows = open_run(folder, facts) if is_first() else {}
 
-    job = _Run(benchmark, teachers, sizes, settings, Path(folder), start, steps, device, seed)
-    if minutes:
-        job.fit(minutes)
-    job.open()
-    if ranks.is_first():
+    def score(row: str, readout: Callable, **more: float) -> None:
+        rows[row] = more | benchmark.scores(readout, device)
+        write_json(folder / "scores.json", rows)
+
+    def learn(row: str, file: str, data: str, loop: Distillation | RealDataStudent) -> None:
+        began, state = time.monotonic(), folder / f"{file}_state.pt"
+        student = run_to_end(loop, state, desc=row)
+        if is_first():
+            card = {"data": data, **facts, "steps": loop.index}
+            students.save_encoders(folder / f"{file}.safetensors", student, card)
+            score(row, student.embed, seconds=round(time.monotonic() - began, 1))
+            delete(state)
+
+    options = {"device": device, "seed": seed}
+    if is_first():
         for name, readout in teacher_readouts(teachers).items():
-            job.score(name, readout)
-    if "data-free student" not in job.rows:
-        job.learn_without_data()
-    ranks.dismiss_others()
-    if job.wants_upper:
-        job.learn_from_data()
-    return job.rows
-
-
-@dataclass
-class _Run:
-    """One call of `run`, whose arguments these are; `pace` and `minutes` if it keeps to a time."""
-
-    benchmark: Benchmark | None
-    teachers: Teachers
-    sizes: Profile
-    settings: Recipe
-    folder: Path
-    start: str
-    steps: int
-    device: torch.device | str
-    seed: int
-    minutes: float | None = None
-    pace: Pace | None = None
-    rows: dict[str, dict] = field(default_factory=dict)
-
-    @property
-    def facts(self) -> dict:
-        """What tells this run from others, as it is stored."""
-        facts = {
-            "source": self.benchmark and self.benchmark.source,
-            "profile": self.sizes.name,
-            "start": self.start,
-            "steps": self.steps,
-            **({"minutes": self.minutes} if self.minutes else {}),
-            "seed": self.seed,
-            **asdict(self.settings),
-            "classes": self.teachers.classes,
-            "teachers": fingerprint(self.teachers),
-        }
-        return json.loads(json.dumps(facts))
-
-    @property
-    def wants_upper(self) -> bool:
-        """Whether this process is to train the student of real data."""
-        trains = ranks.is_first() and self.benchmark.train
-        return bool(trains) and "real-data student" not in self.rows
-
-    def fit(self, minutes: float) -> None:
-        """As many steps as fit into `minutes`, or those that an earlier call has chosen."""
-        self.minutes = minutes
-        if steps := ranks.share(_chosen(self.folder) if ranks.is_first() else None):
-            self.steps = steps
-            return
-        self.pace = measure(self._loop(1))
-        self.steps = fitting(minutes, self.pace)
-        _announce(f"{minutes:g} minutes are enough for {approx(self.steps, 0)} iterations")
-
-    def open(self) -> None:
-        """Takes up what an earlier call has left in the folder."""
-        mine = open_run(self.folder, self.facts) if ranks.is_first() else None
-        self.rows = ranks.share(mine)
-
-    def score(self, name: str, readout: Callable, began: float | None = None) -> None:
-        """Adds a row to the table, with the seconds since `began`."""
-        row = {} if began is None else {"seconds": round(time.monotonic() - began, 1)}
-        self.rows[name] = row | self.benchmark.scores(readout, self.device)
-        write_json(self.folder / "scores.json", self.rows)
-
-    def learn_without_data(self) -> None:
-        """The data-free student; all processes but the first end here."""
-        began, state = time.monotonic(), self.folder / "state.safetensors"
-        if self.pace:
-            began -= self.pace.took
-        self._tell(state)
-        left = self.minutes and 60 * self.minutes - (time.monotonic() - began)
-        loop, processes = self._loop(self.steps), ranks.count()
-        encoders = run_to_end(loop, state, seconds=left)
-        ranks.dismiss_others()
-        if len(loop) < self.steps:
-            _announce(f"slower than measured: ended after {len(loop)} iterations")
-        card = {"data": "none", **self.facts, "steps": len(loop)}
-        if processes > 1:
-            card["processes"] = processes
-        save_encoders(self.folder / "student.safetensors", encoders, card)
-        self.score("data-free student", encoders.embed, began)
-        delete(state)
-
-    def learn_from_data(self) -> None:
-        """The student of real data, in as many steps."""
-        began, state = time.monotonic(), self.folder / "real_state.safetensors"
-        encoders = run_to_end(self._upper(), state, desc="student on real data")
-        self.score("real-data student", encoders.embed, began)
-        delete(state)
-
-    def _tell(self, state: Path) -> None:
-        """What it will take, unless it goes on from a `state`."""
-        if not ranks.share(not is_quiet() and not state.is_file() and self.steps > 1):
-            return
-        self.pace = self.pace or measure(self._loop(1))
-        if ranks.is_first():
-            upper = self._upper() if self.wants_upper else None
-            _announce(forecast(self.steps, self.pace, upper))
-
-    def _loop(self, steps: int) -> Distillation:
-        encoders = start_encoders(self.start, self.teachers, self.sizes, self.seed)
-        options = {"width": self.sizes.estimator_width, "device": self.device, "seed": self.seed}
-        settings = suited(self.settings, self.start)
-        return distill(self.teachers, settings, encoders, steps=steps, **options)
-
-    def _upper(self) -> RealDataStudent:
-        teachers = in_order(self.teachers, self.benchmark.classes)
-        encoders = start_encoders(self.start, teachers, self.sizes, self.seed)
-        steps = self.steps * self.settings.encoder_steps
-        options = {"steps": steps, "device": self.device, "seed": self.seed}
-        return RealDataStudent(*self.benchmark.train, self.settings, encoders, **options)
-
-
-def _chosen(folder: Path) -> int | None:
-    """The iterations that an earlier run in `folder` chose or was given; None if there was none."""
-    settings = folder / "settings.json"
-    return read_json(settings, "settings").get("steps") if settings.is_file() else None
-
-
-def _announce(line: str) -> None:
-    if not is_quiet():
-        print(line, file=sys.stderr)
+            score(name, readout)
+    if share("data-free student" not in rows):
+        encoders = start_encoders(start, teachers, sizes, seed)
+        shape = {"width": sizes.estimator_width, **options}
+        loop = distill(teachers, suited(settings, start), encoders, **length, **shape)
+        learn("data-free student", "student", "none", loop)
+    if is_first() and benchmark.train and "real-data student" not in rows:
+        encoders = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
+        steps = read_json(folder / "student.json", "a card")["steps"] * settings.encoder_steps
+        loop = RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
+        learn("real-data student", "real_student", benchmark.source, loop)
+    return rows
 
 
 def open_run(folder: Path, facts: dict) -> dict:
-    """The rows that an earlier run with the same `facts` left in `folder`, else none.
-
-    Raises UserError if it holds those of a run with others.
-    """
+    """Return the rows of an earlier run in `folder`; UserError if its `facts` were others."""
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
         write_json(settings, facts)
     earlier = read_json(settings, "settings")
-    if differ := [k for k in facts if earlier.get(k) != facts[k]]:
-        raise UserError(
-            f"{folder}: holds a run with another {differ[0]}; give another --out or delete it"
-        )
+    if differ := [k for k, v in json.loads(json.dumps(facts)).items() if earlier.get(k) != v]:
+        raise UserError(f"{folder}: holds a run with another {differ[0]}; give another --out")
     return read_json(scores, "scores") if scores.is_file() else {}
 
 
 def table(rows: dict[str, dict]) -> pd.DataFrame:
-    """Scores as a table: a line a method below chance, a column a metric for each protocol."""
-    flat = {
-        name: {
-            (p, metric): value for p in PROTOCOLS if p in row for metric, value in row[p].items()
-        }
-        for name, row in rows.items()
-    }
-    frame = pd.DataFrame.from_dict(flat, orient="index")
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
-    chance = [frame[p, "chance"].iloc[0] for p, _ in frame.columns]
-    top = pd.DataFrame([chance], index=["chance"], columns=frame.columns)
-    return pd.concat([top, frame]).drop(columns="chance", level=1)
+    """Return scores as a table: a line a method below chance, a column a metric and protocol."""
+    parts = {row: {p: pd.Series(s[p]) for p in PROTOCOLS if p in s} for row, s in rows.items()}
+    frame = pd.DataFrame({row: pd.concat(part) for row, part in parts.items()}).T
+    chance = pd.DataFrame({(p, m): {"chance": frame[p, "chance"].iloc[0]} for p, m in frame})
+    return pd.concat([chance, frame]).drop(columns="chance", level=1)

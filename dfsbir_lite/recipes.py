@@ -5,64 +5,35 @@ from dataclasses import dataclass, field, fields, replace
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.runtime import UserError
 
-POSITIVE = (
-    *("batch", "noise_dim", "replay"),
-    *("estimator_steps", "encoder_steps", "estimator_lr", "encoder_lr"),
-)
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of synthesis and distillation.
-
-    Attributes:
-        weights: the loss weights; the one part that may change during a run.
-        batch: images of each modality in a step.
-        noise_dim: length of the shared noise vector.
-        estimator_steps, encoder_steps: optimisation steps of each in one iteration.
-        estimator_lr, encoder_lr: learning rates (Adam, AdamW with a cosine schedule).
-        labels: "noise" takes the wanted class from the noise itself, "teacher" takes the photo
-            teacher's arg-max, as the paper does.
-        one_way: whether alignment is one-way, see `losses.class_alignment`.
-        scene: whether one estimator makes both images of a pair, see `models.SceneEstimator`.
-        views: whether teachers, guidance network and encoders are shown the estimators' images
-            turned, scaled, shifted and mirrored, at random.
-        adv_after: estimator steps before the adversarial term counts.
-        adv_masked: whether it counts only samples of the wanted class.
-        refresh_every: estimator steps between new noise projections of the estimators; 0 is never.
-        catch_up: estimator steps after such a refresh whose samples are not kept.
-        replay: batches kept in memory; 1 means the newest only.
-        contours: the share of the remembered sketches that give way to `textures.contours`, before
-            the encoders learn from them.
-        relabel: augment and mix replayed samples and let the teachers label the result; else
-            the encoders see samples as they are.
-        ema: decay of the averaged encoders that are handed out; 0 hands out the raw ones.
-        queue: embeddings of each modality kept as further contrastive keys.
-    """
+    """All settings of synthesis and distillation. The weights alone may change during a run."""
 
     weights: Weights = field(default_factory=Weights)
-    batch: int = 128
-    noise_dim: int = 128
-    estimator_steps: int = 2
+    batch: int = 128  # images of each modality in a step
+    noise_dim: int = 128  # length of the shared noise vector
+    estimator_steps: int = 2  # in one iteration
     encoder_steps: int = 4
-    estimator_lr: float = 3e-3
-    encoder_lr: float = 3e-3
-    labels: str = "noise"
-    one_way: bool = False
-    scene: bool = False
-    views: bool = False
-    adv_after: int = 0
-    adv_masked: bool = False
-    refresh_every: int = 0
-    catch_up: int = 0
-    replay: int = 1
-    contours: float = 0.0
-    relabel: bool = False
-    ema: float = 0.0
-    queue: int = 0
+    estimator_lr: float = 3e-3  # Adam
+    encoder_lr: float = 3e-3  # AdamW, cosine schedule
+    labels: str = "noise"  # the wanted class: from the noise, or the "teacher"'s arg-max (paper)
+    one_way: bool = False  # alignment, see `losses.class_alignment`
+    scene: bool = False  # one estimator for both images of a pair, see `models.SceneEstimator`
+    views: bool = False  # show all networks random views of the estimators' images
+    adv_after: int = 0  # estimator steps before the adversarial term counts
+    adv_masked: bool = False  # count only samples that the teacher sees as the wanted class
+    refresh_every: int = 0  # estimator steps between new noise projections; 0 is never
+    catch_up: int = 0  # estimator steps after such a refresh whose samples are not kept
+    replay: int = 1  # batches kept in memory; 1 is the newest only
+    contours: float = 0.0  # the share of the encoders' sketches that `views.contours` replace
+    relabel: bool = False  # augment and mix samples, and let the teachers label the result
+    ema: float = 0.0  # decay of the averaged encoders; 0 averages nothing
+    queue: int = 0  # embeddings of each modality kept as further contrastive keys
 
     def __post_init__(self):
-        for name in POSITIVE:
+        sizes = ("batch", "noise_dim", "replay", "estimator_steps", "encoder_steps")
+        for name in (*sizes, "estimator_lr", "encoder_lr"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}: it must be more than 0")
         if not 0 <= self.contours <= 1:
@@ -72,7 +43,7 @@ class Recipe:
 
 
 def paper() -> Recipe:
-    """The paper's terms and weights, nothing else.
+    """Return the paper's terms and weights, nothing else.
 
     One-hot, entropy and activation weights are those of the authors' code (DAFL's); the number
     of estimator steps for one encoder step is theirs too.
@@ -91,7 +62,7 @@ def paper() -> Recipe:
 
 
 def kit() -> Recipe:
-    """Our best: adds batch statistics, hints, contours, replay, relabelling, averaging and more."""
+    """Return our best: with batch statistics, hints, contours, replay, relabelling and more."""
     return Recipe(
         weights=Weights(one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, match=1, hint=3),
         estimator_steps=1,
@@ -125,7 +96,7 @@ PRESETS = {
 
 
 def recipe(name: str = "kit", **changes) -> Recipe:
-    """A fresh copy of the recipe `name` with `changes` to its settings or its weights.
+    """Return a fresh copy of the recipe `name` with `changes` to its settings or its weights.
 
     `recipe("kit", batch=64, adv=0)` changes one of each. Raises UserError for unknown names.
     """
@@ -142,7 +113,7 @@ def recipe(name: str = "kit", **changes) -> Recipe:
 
 
 def preset(name: str) -> Weights:
-    """Fresh weights of the preset `name`. Raises UserError for an unknown one."""
+    """Return fresh weights of the preset `name`. Raises UserError for an unknown one."""
     if name not in PRESETS:
         raise UserError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
     base, changes = PRESETS[name]

@@ -1,4 +1,4 @@
-"""Embed, rank, score, search. Knows nothing of training.
+"""Embed, rank, score, search. This file knows nothing of training.
 
 Conventions: similarity is the cosine; average precision is the plain, non-interpolated one over
 all relevant gallery items; ties keep the gallery's order.
@@ -7,7 +7,6 @@ all relevant gallery items; ties keep the gallery's order.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
 from threading import Lock
 
 import numpy as np
@@ -16,15 +15,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfsbir_lite.runtime import UserError
-
-# An approximate index: cells at most, gallery rows a cell at least, cells that a search opens.
-CELLS, ROWS_A_CELL, OPENED = 1024, 64, 64
+from dfsbir_lite.runtime import UserError, counter
+from dfsbir_lite.teachers import Teachers
 
 # A read-out maps (images in [0, 1], modality) to rows that are compared by cosine.
 ReadOut = Callable[[Tensor, str], Tensor]
 
-BINS = 4096  # of the ranks that are counted, see `_count`
 HELD = 2**25  # cosines that scoring keeps at a time, of all threads together: 134 MB
 
 ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
@@ -32,29 +28,20 @@ ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over queries, each in [0, 1].
+    """Means over queries, each in [0, 1]."""
 
-    Attributes:
-        map_all: mAP@all, average precision over the whole ranking.
-        map_200: mAP@200, over the first 200; divides by min(200, relevant items).
-        prec_100, prec_200: Prec@k, the share of relevant items among the first k (of the whole
-            gallery if that is smaller).
-        chance: what a random ranking's precision is expected to be: the mean share of relevant
-            items in the gallery.
-    """
-
-    map_all: float
-    map_200: float
-    prec_100: float
+    map_all: float  # mAP@all, average precision over the whole ranking
+    map_200: float  # over the first 200; divides by min(200, relevant items)
+    prec_100: float  # the share of relevant items among the first 100
     prec_200: float
-    chance: float
+    chance: float  # the precision that a random ranking can expect
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
 
 def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
-    """`readout` applied to uint8 `images` (N, 3, H, W), batch by batch: (N, E) on the CPU.
+    """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU.
 
     Args:
         readout: maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
@@ -68,40 +55,27 @@ def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu"
 
 
 def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Cosines (Q, G) between rows of `queries` (Q, E) and of `gallery` (G, E)."""
+    """Return the cosines (Q, G) between rows of `queries` (Q, E) and of `gallery` (G, E)."""
     return F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
 
 
 class Index:
-    """A gallery (G, E) to be searched many times: its rows are brought to unit length once.
+    """A gallery (G, E) to search many times: its rows are brought to unit length once."""
 
-    Args:
-        approximate: by faiss, which looks at a part of a large gallery only: many times faster,
-            and now and then a row is missed. Needs `pip install 'faiss-cpu>=1.8,<2'`.
-
-    Raises UserError if faiss is wanted and missing.
-    """
-
-    def __init__(self, gallery: Tensor, approximate: bool = False):
+    def __init__(self, gallery: Tensor):
         self.rows = _unit(gallery)
-        self.lists = _inverted_lists(self.rows.numpy()) if approximate else None
 
     def search(
         self, query: Tensor, k: int = 10, among: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `search` in this gallery.
+        """Find the `k` best rows for each query row: cosines (Q, k) and indices (Q, k).
 
-        An approximate index is exact if `among` is given, and where the part that it looks at has
-        fewer than `k` rows.
+        Args:
+            among: bool (G,), the rows to search; by default all.
         """
-        query = _unit(query)
-        if self.lists is not None and among is None:
-            cosines, places = self.lists.search(query.numpy(), min(k, len(self.rows)))
-            if (places >= 0).all():  # -1 stands where nothing was found
-                return torch.from_numpy(cosines), torch.from_numpy(places)
         places = torch.arange(len(self.rows)) if among is None else among.nonzero().flatten()
-        cosines = query @ (self.rows if among is None else self.rows[places]).T
-        best = torch.zeros(len(query), min(k, len(places)), dtype=torch.long)
+        cosines = _unit(query) @ (self.rows if among is None else self.rows[places]).T
+        best = torch.zeros(len(cosines), min(k, len(places)), dtype=torch.long)
         for row, found in zip(cosines.numpy(), best.numpy(), strict=True):
             found[:] = _first(row, k)
         return cosines.gather(1, best), places[best]
@@ -110,24 +84,18 @@ class Index:
 def search(
     query: Tensor, gallery: Tensor, k: int = 10, among: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
-
-    Whoever searches one gallery again and again keeps an `Index` of it.
-
-    Args:
-        among: bool (G,), the rows that may be found; by default all.
-    """
+    """Search a gallery once, see `Index.search`."""
     return Index(gallery).search(query, k, among)
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """`rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
+    """Return `rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
     rows = rows.detach().to(torch.promote_types(rows.dtype, torch.float32))
     return F.normalize(rows, dim=1).nan_to_num_(0.0)
 
 
 def _first(cosines: np.ndarray, k: int) -> np.ndarray:
-    """Where the `k` largest of `cosines` (G,) are, the largest first; of equal ones the first."""
+    """Find the `k` largest of `cosines` (G,), the largest first; of equal ones the first."""
     if k < len(cosines):
         least = np.partition(cosines, -k)[-k]
         reached = np.flatnonzero(cosines >= least)  # more than k if several are equal to the least
@@ -136,51 +104,8 @@ def _first(cosines: np.ndarray, k: int) -> np.ndarray:
     return reached[np.argsort(-cosines[reached], kind="stable")[:k]]
 
 
-def _inverted_lists(rows: np.ndarray):
-    """faiss's index of unit-length `rows` (G, E): k-means cells, of which a search opens a few."""
-    try:
-        import faiss
-    except ImportError:
-        raise UserError(
-            "approximate search needs one more package: pip install 'faiss-cpu>=1.8,<2'"
-        ) from None
-    cells = max(1, min(CELLS, len(rows) // ROWS_A_CELL))
-    lists = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], cells, faiss.METRIC_INNER_PRODUCT
-    )
-    lists.nprobe = OPENED
-    lists.train(rows)
-    lists.add(rows)
-    return lists
-
-
-def occlusion(readout, image: Tensor, modality: str, target: Tensor, device="cpu") -> Tensor:
-    """What in `image` its cosine to `target` hangs on: the fall when a patch of it is hidden.
-
-    Args:
-        image: uint8 (3, H, H). target: (E,), the row of a picture that it is compared with.
-
-    A square of a quarter of the side moves over the image. What it hides becomes blank paper in a
-    sketch, and the mean colour in a photo. Returns (H, H): for each pixel the mean fall of the
-    patches that cover it; negative where hiding brings the two closer.
-    """
-    side = image.shape[-1]
-    patch, step = side // 4, max(1, side // 10)
-    starts = sorted({*range(0, side - patch, step), side - patch})
-    corners = [(top, left) for top in starts for left in starts]
-    blank = 255.0 if modality == "sketch" else image.float().mean((1, 2), keepdim=True)
-    hidden = torch.zeros(len(corners), side, side)
-    for mask, (top, left) in zip(hidden, corners, strict=True):
-        mask[top : top + patch, left : left + patch] = 1
-    views = torch.where(hidden[:, None].bool(), blank, image.float()).round().byte()
-    rows = embed(readout, torch.cat([image[None], views]), modality, device=device)
-    whole, *parts = similarities(rows, target[None])
-    falls = (whole - torch.stack(parts)).view(-1, 1, 1)
-    return (hidden * falls).sum(0) / hidden.sum(0)
-
-
 def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
-    """Average precision of each ranking.
+    """Return the average precision of each ranking.
 
     Args:
         relevant: bool (Q, G), whether the item at each rank is relevant.
@@ -188,17 +113,28 @@ def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
 
     Returns: (Q,); 0 where nothing is relevant.
     """
-    top = relevant[:, :k].float()
-    precision = top.cumsum(1) / torch.arange(1, top.shape[1] + 1, device=top.device)
-    total = relevant.sum(1).clamp(max=k or relevant.shape[1])
-    return (precision * top).sum(1) / total.clamp(min=1)
+    relevant = relevant.cpu().numpy()
+    ranks = np.where(relevant, np.arange(1, relevant.shape[1] + 1), np.inf)
+    return torch.from_numpy(_average_precision(np.sort(ranks, 1), relevant.sum(1), k)).float()
+
+
+def _average_precision(ranks: np.ndarray, items, k: int | None = None) -> np.ndarray:
+    """Return average precisions (Q,).
+
+    Args:
+        ranks: (Q, R), those of the relevant items, rising from 1, with infinity for none.
+        items: how many items are relevant, one number or (Q,).
+    """
+    k = k or np.inf
+    precision = np.arange(1, ranks.shape[1] + 1) / ranks * (ranks <= k)
+    return precision.sum(1) / np.clip(items, 1, k)
 
 
 def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
-    """Ranks the gallery for every query and scores the rankings, as `average_precision` does.
+    """Rank the gallery for every query and score the rankings.
 
-    All figures follow from the ranks of the relevant items, which `item_ranks`
-    finds without sorting the others. Memory does not grow with Q × G.
+    All figures follow from the ranks of the relevant items, which `item_ranks` finds without
+    sorting the others. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
@@ -215,7 +151,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     chunk = max(1, min(128, HELD // (threads * len(gallery))))
 
     def figures(parts) -> np.ndarray:
-        """The sums of `parts`, whose products share one place: new memory costs as much again."""
+        """Sum the figures of `parts`, whose products share one place: new memory costs as much."""
         place = np.empty((chunk, len(gallery)), np.result_type(rows, columns))
         sums = np.zeros(5)
         for label, part in parts:
@@ -233,22 +169,15 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
 
 
 def _figures(ranks: np.ndarray, size: int) -> np.ndarray:
-    """The figures of `Scores` (5, Q) from rising ranks (Q, R) in a gallery of `size` items."""
+    """Return the figures of `Scores` (5, Q) from rising ranks (Q, R) in a gallery of `size`."""
     items = ranks.shape[1]
-    precision = np.arange(1, items + 1) / ranks
-    return np.stack(
-        [
-            precision.mean(1),
-            (precision * (ranks <= 200)).sum(1) / min(200, items),
-            (ranks <= 100).sum(1) / min(100, size),
-            (ranks <= 200).sum(1) / min(200, size),
-            np.full(len(ranks), items / size),
-        ]
-    )
+    average = [_average_precision(ranks, items, k) for k in (None, 200)]
+    precisions = [(ranks <= k).sum(1) / min(k, size) for k in (100, 200)]
+    return np.stack([*average, *precisions, np.full(len(ranks), items / size)])
 
 
 def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Ranks (Q, R) of the items `relevant`, from 1, rising; equally distant ones keep their order.
+    """Return the ranks (Q, R) of the items `relevant`, from 1, rising; ties keep their order.
 
     Args:
         distances: (Q, G), C-contiguous, finite.
@@ -256,82 +185,28 @@ def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """
     mine = distances[:, relevant]
     order = mine.argsort(axis=1, kind="stable")
-    return _counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
-
-
-@cache
-def _counter() -> Callable:
-    """`_count` compiled: some seconds at its first use on a machine, then from numba's cache."""
-    from numba import njit  # half a second to import
-
-    return njit(nogil=True, cache=True)(_count)
-
-
-def _count(distances, ends, places):
-    """For each query, how many items there are up to each of its rising `ends` (Q, R).
-
-    The ends are the distances of the items at `places` (Q, R). For the ranks of all items one has
-    to sort; for those of a few it is enough to count what lies between two of them. Bins of equal
-    width say at once where an item belongs, unless it shares its bin with an end.
-    """
-    queries, items = distances.shape
-    found = np.empty(ends.shape, np.int64)
-    near, where = np.empty(items, distances.dtype), np.empty(items, np.int32)
-    bins, first_end = np.empty(items, np.int32), np.empty(BINS + 1, np.int32)
-    for query in range(queries):
-        row, mine, place = distances[query], ends[query], places[query]
-        first, last = mine[0], mine[-1]
-        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
-        # without a branch, which would often be guessed wrong: the next item is written over one
-        # that lies behind the last end
-        count = 0
-        for item in range(items):
-            near[count], where[count] = row[item], item
-            count += row[item] <= last
-        for i in range(count):
-            bins[i] = np.int32(max((near[i] - first) * scale, np.float32(0)))
-        first_end[:] = 0
-        for end in mine:
-            first_end[np.int32((end - first) * scale) + 1] += 1
-        for b in range(BINS):
-            first_end[b + 1] += first_end[b]
-        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
-        for i in range(count):
-            low, high = first_end[bins[i]], first_end[bins[i] + 1]
-            while low < high:
-                middle = (low + high) // 2
-                end = mine[middle]
-                if end < near[i] or (end == near[i] and place[middle] < where[i]):
-                    low = middle + 1
-                else:
-                    high = middle
-            between[low] += 1
-        found[query] = between[:-1].cumsum()
-    return found
+    return counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
 
 
 def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:
-    """Scores sketches as queries against photos as the gallery."""
+    """Score sketches as queries against photos as the gallery, each a `data.ImageSet`."""
     gallery = embed(readout, photos.images, "photo", device=device)
     queries = embed(readout, sketches.images, "sketch", device=device)
     return score(queries, sketches.labels, gallery, photos.labels)
 
 
-def teacher_readouts(teachers) -> dict[str, ReadOut]:
-    """Retrieval with no student at all: the teachers' features, logits and class posteriors.
+def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
+    """Return the read-outs that need no student: the teachers' features, logits and posteriors.
 
-    Features are the paper's baseline "classifier only" (our reading). Posteriors and logits are
-    not in the paper; where both teachers are good they find seen classes almost perfectly, so a
-    student has to be judged beside them.
+    Features are the paper's baseline "classifier only" (our reading). Where both teachers are
+    good, posteriors find seen classes almost perfectly: a student has to be judged beside them.
     """
 
-    def reading(images, modality):
-        return getattr(teachers, modality)(images)
+    def logits(images: Tensor, modality: str) -> Tensor:
+        return getattr(teachers, modality)(images).logits
 
     return {
-        "teacher features": lambda images, modality: reading(images, modality).features,
-        "teacher logits": lambda images, modality: reading(images, modality).logits,
-        "teacher posteriors": lambda images, modality: F.softmax(
-            reading(images, modality).logits, 1
-        ),
+        "teacher features": lambda images, modality: getattr(teachers, modality)(images).features,
+        "teacher logits": logits,
+        "teacher posteriors": lambda images, modality: F.softmax(logits(images, modality), 1),
     }

@@ -1,25 +1,31 @@
-"""Device, profiles, progress, printed measurements: whatever knows nothing about images."""
+"""Devices, profiles, threads, counting, processes, progress: nothing about images."""
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from site import getuserbase
+from tempfile import TemporaryFile
+from typing import TypeVar
 
+import numpy as np
 import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-try:
-    import resource
-except ImportError:  # Windows has none
-    resource = None
+T = TypeVar("T")
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend, told in one line.
+    """A mistake that the user can mend, described in one line.
 
     JupyterLab shows that line alone; the command line prints it and exits with status 2.
     """
@@ -63,16 +69,17 @@ PROFILES = {
 
 
 def profile(name: str) -> Profile:
-    """The profile called `name`; raises UserError for an unknown one."""
+    """Return the profile called `name`. Raises UserError for an unknown one."""
     if name not in PROFILES:
         raise UserError(f"no profile {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
 
 def pick_device(wanted: str | None = None) -> torch.device:
-    """The device to run on: `wanted`, else the first GPU, else the CPU.
+    """Return the device to run on: `wanted`, else a GPU, else the CPU.
 
-    Raises UserError if CUDA is wanted and this machine has none.
+    Under `torchrun`, "cuda" is the GPU of this process. Raises UserError if CUDA is wanted and
+    this machine has none.
     """
     wanted = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -85,11 +92,14 @@ def pick_device(wanted: str | None = None) -> torch.device:
         raise UserError("CUDA was asked for, but torch sees no GPU here: use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"no {wanted}: torch sees {torch.cuda.device_count()} GPU(s)")
+    if device.type == "cuda" and device.index is None and process_count() > 1:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     return device
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is native, so that autocast saves time instead of costing it."""
+    """Tell whether bfloat16 arithmetic is native, so that autocast saves time."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
@@ -100,7 +110,7 @@ _full_precision = ContextVar("full_precision", default=False)
 
 
 def autocast(device: torch.device):
-    """bfloat16 autocast where the hardware has it, and nothing elsewhere."""
+    """Return a context of bfloat16 autocast where the hardware has it, of nothing elsewhere."""
     device = torch.device(device)
     wanted = has_bfloat16(device) and not _full_precision.get()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
@@ -108,7 +118,7 @@ def autocast(device: torch.device):
 
 @contextmanager
 def full_precision():
-    """Inside it, `autocast` changes nothing: for comparisons with machines without bfloat16."""
+    """Make `autocast` change nothing: for comparisons with machines without bfloat16."""
     token = _full_precision.set(True)
     try:
         yield
@@ -116,62 +126,172 @@ def full_precision():
         _full_precision.reset(token)
 
 
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Around a training step: Ctrl-C, or a kernel's interrupt, waits until the step is done.
+# --- threads ----------------------------------------------------------------------------------
 
-    Cut anywhere, a step can leave an optimiser without half of its state, or torch with gradients
-    switched off for good. Only the main thread is ever interrupted, so only there it does anything.
-    Who cannot wait interrupts again: a second one gets through at once.
+
+class Threads:
+    """Choose between one thread and all for each step, by what steps took lately.
+
+    All threads are faster on a quiet machine. Beside another busy process they wait for the
+    slowest among them, and a step takes up to ten times as long as with one thread. Every now and
+    then one step tries the other number: soon after a change or a slow step, else ever more
+    rarely. Use one object for steps of one kind, as a context around each:
+
+        with threads:
+            step()
+
+    With OMP_NUM_THREADS=1 there is nothing to choose, and runs are the same to the last bit.
     """
-    before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
-    not_ours = before in (None, signal.SIG_IGN) or isinstance(before, _Hold)  # or a step around
-    if threading.current_thread() is not main or not_ours:
-        yield
-        return
-    hold = _Hold()
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is hold:
-            signal.signal(signal.SIGINT, before)
-        if hold.waiting:
-            signal.raise_signal(signal.SIGINT)
+
+    SOON, SELDOM = 1.0, 20.0  # seconds until the other number is tried again
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        most = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+        self.seconds = dict.fromkeys(sorted({1, most}, reverse=True), 0.0)  # 0: not tried yet
+        self.best, self.patience, self.tried = most, self.SOON, time.perf_counter()
+
+    def __enter__(self) -> None:
+        if len(self.seconds) < 2:
+            return
+        self.began, self.before = time.perf_counter(), torch.get_num_threads()
+        (other,) = self.seconds.keys() - {self.best}
+        due = self.began - self.tried > self.patience
+        self.now = other if due else self.best
+        torch.set_num_threads(self.now)
+
+    def __exit__(self, *reason) -> None:
+        if len(self.seconds) < 2:
+            return
+        torch.set_num_threads(self.before)
+        ended = time.perf_counter()
+        took, usual = ended - self.began, self.seconds[self.now]
+        if self.now == self.best:
+            self.seconds[self.now] = (took + usual) / 2 if usual else took
+            if usual and took > 2 * usual:  # the machine may have become busy
+                self.patience = self.SOON
+            return
+        self.seconds[self.now], self.tried = took, ended
+        faster = min(self.seconds, key=self.seconds.get)
+        rarely = max(self.SELDOM, 20 * took)  # what trying costs must stay small
+        self.patience = self.SOON if faster != self.best else min(4 * self.patience, rarely)
+        self.best = faster
 
 
-class _Hold:
-    """A signal handler that keeps the first interrupt, and lets the second one through."""
+# --- counting ---------------------------------------------------------------------------------
 
-    waiting = False
+BINS = 4096  # see `_count`
 
-    def __call__(self, number, frame):
-        self.waiting = not self.waiting
-        if not self.waiting:
-            raise KeyboardInterrupt
+
+@cache
+def counter() -> Callable:
+    """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
+    from numba import njit  # half a second to import
+
+    return njit(nogil=True, cache=True)(_count)
+
+
+def _count(distances, ends, places):
+    """Count, for each query, the items up to each of its rising `ends` (Q, R).
+
+    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
+    all items: it is enough to count those between two ends. Bins of equal width say at once where
+    an item belongs, unless it shares its bin with an end.
+    """
+    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
+    for query in range(len(distances)):
+        row, mine, place = distances[query], ends[query], places[query]
+        first, last = mine[0], mine[-1]
+        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
+        first_end[:] = 0
+        for end in mine:
+            first_end[np.int32((end - first) * scale) + 1] += 1
+        for b in range(BINS):
+            first_end[b + 1] += first_end[b]
+        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
+        for item, distance in enumerate(row):
+            if distance > last:
+                continue
+            b = np.int32(max((distance - first) * scale, np.float32(0)))
+            low, high = first_end[b], first_end[b + 1]
+            while low < high:
+                middle = (low + high) // 2
+                end = mine[middle]
+                if end < distance or (end == distance and place[middle] < item):
+                    low = middle + 1
+                else:
+                    high = middle
+            between[low] += 1
+        found[query] = between[:-1].cumsum()
+    return found
+
+
+# --- several processes ------------------------------------------------------------------------
+
+
+def process_count() -> int:
+    """Return how many processes `torchrun` started that learn together; 1 without it."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if together else 1
+
+
+def process_index() -> int:
+    """Return which of them this one is, from 0."""
+    return distributed.get_rank() if process_count() > 1 else 0
+
+
+def own_seed(seed: int) -> int:
+    """Return `seed` in the first process, another one in each of the others."""
+    return seed + 1_000_003 * process_index()
+
+
+def is_first() -> bool:
+    """Tell whether this is the process that prints, scores and writes."""
+    return process_index() == 0
+
+
+def join_processes() -> None:
+    """Meet the other processes, if `torchrun` started several."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        # the first may train teachers for hours while the others wait
+        distributed.init_process_group(backend, timeout=timedelta(days=2))
+
+
+def leave_processes() -> None:
+    """Part from the other processes."""
+    if process_count() > 1:
+        distributed.destroy_process_group()
+
+
+def share(value: T) -> T:
+    """Return the `value` of the first process, in every process."""
+    if process_count() == 1:
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box, device=torch.device("cpu"))
+    return box[0]
+
+
+def parallel(module: nn.Module) -> nn.Module:
+    """Return `module`, whose gradients become the means over all processes if there are several."""
+    if process_count() == 1:
+        return module
+    return DistributedDataParallel(module, find_unused_parameters=True)
+
+
+# --- progress ---------------------------------------------------------------------------------
 
 
 def is_quiet() -> bool:
-    """Whether DFSBIR_QUIET asks for no progress bars and no announcements."""
-    return bool(os.environ.get("DFSBIR_QUIET"))
+    """Tell whether DFSBIR_QUIET asks for no progress bars, or another process shows them."""
+    return bool(os.environ.get("DFSBIR_QUIET")) or not is_first()
 
 
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has used at once on `device`; 0 where that is not known."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if resource is None:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def progress(iterable=None, *, desc: str, total: int | None = None, **options) -> tqdm:
+    """Return a progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file.
 
-
-def progress(iterable=None, *, desc: str, total: int | None = None, **options):
-    """A progress bar: a widget in JupyterLab, a line in a terminal, nothing in a log file.
-
-    It moves twice a second at most: a client that reads a cell's messages only when the cell has
-    ended, as nbval does, holds some two thousand of them and loses the rest.
+    It moves twice a second at most: nbval reads a cell's messages only when the cell has ended,
+    holds some two thousand of them and loses the rest.
     """
     return tqdm(
         iterable, desc=desc, total=total, mininterval=0.5, disable=is_quiet() or None, **options
@@ -179,9 +299,38 @@ def progress(iterable=None, *, desc: str, total: int | None = None, **options):
 
 
 def approx(value, digits: int = 2) -> str:
-    """A measured number as text, `≈0.83`: the mark tells a reader and a test that it varies.
+    """Return a measured number as text, `≈0.83`: the mark says that it varies.
 
     Args:
         value: a float or a one-element tensor.
     """
     return f"≈{float(value):.{digits}f}"
+
+
+def cache_folder() -> Path:
+    """Return where networks trained here are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
+    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+
+
+PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
+NEEDED = (
+    *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
+    *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
+    *PARTS,
+)
+
+
+def check_setup() -> None:
+    """Print a line with a remedy for each thing that the notebooks need and do not find here."""
+    pip, folder = f"{sys.executable} -m pip install", cache_folder()
+    lacking = [f"{name} is missing; run: {pip} -e ." for name in NEEDED if not find_spec(name)]
+    shared = [Path(base, "share/jupyter/labextensions") for base in (sys.prefix, getuserbase())]
+    for name, part in PARTS.items():
+        if not any((labextensions / part).is_dir() for labextensions in shared):
+            lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as reason:
+        lacking.append(f"{folder} cannot be written to ({reason}); set DFSBIR_CACHE to another")
+    print("\n".join(lacking) or "Everything is in place.")

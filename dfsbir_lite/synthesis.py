@@ -3,20 +3,20 @@
 Data-free: this module sees teachers and noise, and cannot import anything that reads images.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from dfsbir_lite import losses, ranks
-from dfsbir_lite.files import check_fit, load_weights, rebuilding, restore_optimiser, save_weights
-from dfsbir_lite.models import Encoders, Estimator, SceneEstimator
+from dfsbir_lite import losses
+from dfsbir_lite.models import Encoders, Estimator, Estimators, SceneEstimator
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import UserError, autocast, unbroken
+from dfsbir_lite.runtime import Threads, UserError, autocast, own_seed, parallel, share
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import jitter
 
@@ -26,30 +26,24 @@ MODALITIES = ("photo", "sketch")
 
 @dataclass
 class SynthesisStep:
-    """One optimisation step of both estimators.
+    """The record of one optimisation step of both estimators; all tensors are detached."""
 
-    Attributes:
-        index: steps done before this one.
-        terms: each loss term by name, unweighted, a detached scalar tensor; a term that needs a
-            network pass of its own (modal, adv) is left out while its weight is zero.
-        photos, sketches: what was made from `noise`, (N, 3, H, W) in [0, 1], detached.
-        labels: the wanted classes (N,).
-        noise: (N, noise_dim).
-    """
-
-    index: int
-    terms: dict[str, Tensor]
-    photos: Tensor
+    index: int  # steps before this one
+    terms: dict[str, Tensor]  # unweighted scalars; modal and adv only while they have a weight
+    photos: Tensor  # (N, 3, H, W) in [0, 1]
     sketches: Tensor
-    labels: Tensor
-    noise: Tensor
+    labels: Tensor  # the wanted classes (N,)
+    noise: Tensor  # (N, noise_dim)
 
 
 class Synthesis(Iterator[SynthesisStep]):
-    """The endless iterator behind `synthesize`; its state can be saved and restored.
+    """Teaches estimators what `teachers` recognise: one optimisation step per `next()`, endlessly.
 
-    A step that has begun is finished before an interrupt gets through, so that `next` goes on as
-    if nothing had happened; what that step would have returned is lost.
+    Args:
+        teachers: the classifiers to invert; nothing else is known of the data.
+        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
+        encoders: frozen, for the adversarial term.
+        width: of the estimators. steps: where the learning rate ends at zero; by default it stays.
     """
 
     def __init__(
@@ -66,15 +60,11 @@ class Synthesis(Iterator[SynthesisStep]):
         if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
             raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
         if teachers.size % 8:
-            raise UserError(
-                f"estimators paint multiples of 8 px, the teachers want {teachers.size} px"
-            )
+            raise UserError(f"teachers of {teachers.size} px: estimators paint multiples of 8 px")
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
         self.judges = self.teachers.folded()  # for what is asked without moments
-        self.taught = {m: getattr(self.teachers, m).taught.to(self.device) for m in MODALITIES}
-        self.complete = all(taught.all().item() for taught in self.taught.values())
-        self.draw = torch.Generator(self.device).manual_seed(ranks.own_seed(seed))
+        self.draw = torch.Generator(self.device).manual_seed(own_seed(seed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
             self.estimators = new_estimators(recipe, teachers.size, width)
@@ -82,44 +72,39 @@ class Synthesis(Iterator[SynthesisStep]):
         parameters = self.estimators.parameters()
         lr, betas = recipe.estimator_lr, (0.5, 0.999)
         self.optimiser = torch.optim.Adam(parameters, lr, betas, fused=True)
-        self.joint_pass = ranks.wrap(self.estimators)
-        self.index, self.steps = 0, steps
+        self.paint = parallel(self.estimators)
+        self.index, self.steps, self.threads = 0, steps, Threads(self.device)
+        self.schedule = LambdaLR(self.optimiser, lambda _: cosine(self.done))
 
-    @unbroken()
+    @property
+    def done(self) -> float:
+        """The share of `steps` that is over, from 0 to 1; 0 for a run without end."""
+        return min(1.0, self.index / self.steps) if self.steps else 0.0
+
     @torch.enable_grad()
     def __next__(self) -> SynthesisStep:
         recipe = self.recipe
-        if self.steps:
-            lr = recipe.estimator_lr * (1 + math.cos(math.pi * min(1, self.index / self.steps))) / 2
-            for group in self.optimiser.param_groups:
-                group["lr"] = lr
         if recipe.refresh_every and self.index and self.index % recipe.refresh_every == 0:
             self._refresh()
             for _ in range(recipe.catch_up):
                 self._step()
         step = self._step()
         self.index += 1
+        self.schedule.step()
         return step
 
     def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Photos and sketches (N, 3, H, W) for `noise`, with the estimators as they are now.
+        """Return photos and sketches (N, 3, H, W) of `noise`, by the estimators as they are now.
 
-        Batch statistics are those of `noise`'s own batch, as in training.
+        Batch statistics are those of `noise`'s own batch, as in training; the stored ones stay.
         """
         with torch.no_grad(), autocast(self.device):
-            return self.paint(noise)
-
-    def paint(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with the gradients and the arithmetic of whoever asks."""
-        if self.recipe.scene:
-            return self.estimators["scene"](noise)
-        return self.estimators["photo"](noise), self.estimators["sketch"](noise)
+            return copy.deepcopy(self.estimators)(noise)
 
     def noise(self, n: int | None = None) -> Tensor:
-        """A fresh batch of shared noise (n, noise_dim): standard normal, the wanted class louder.
+        """Return shared noise (n, noise_dim): standard normal, the wanted class `LOUDER`.
 
-        One entry, the largest of the first C, is raised by `LOUDER`, so that even a projection
-        that has just been refreshed can tell what is wanted.
+        So even a projection that has just been refreshed can tell which class is wanted.
         """
         shape = (n or self.recipe.batch, self.recipe.noise_dim)
         noise = torch.randn(shape, generator=self.draw, device=self.device)
@@ -128,15 +113,15 @@ class Synthesis(Iterator[SynthesisStep]):
         return noise
 
     def wanted(self, noise: Tensor) -> Tensor:
-        """The classes that `noise` asks for: the largest of its first C entries.
+        """Return the classes (n,) that `noise` asks for: the largest of its first C entries.
 
-        Labels taken from the shared noise align the modalities and leave the rest to variety;
-        with a class embedding of its own an estimator soon ignores the noise.
+        Such labels align the modalities; with a class embedding of its own an estimator soon
+        ignores the noise.
         """
         return noise[:, : len(self.teachers.classes)].argmax(1)
 
     def state(self) -> dict:
-        """All that `restore` needs to go on exactly from here."""
+        """Return all that `restore` needs to go on exactly from here."""
         return {
             "index": self.index,
             "estimators": self.estimators.state_dict(),
@@ -145,45 +130,48 @@ class Synthesis(Iterator[SynthesisStep]):
         }
 
     def restore(self, state: dict) -> None:
-        """Goes back to a `state()`."""
+        """Go back to a `state()`."""
         self.index = state["index"]
         self.estimators.load_state_dict(state["estimators"])
-        restore_optimiser(self.optimiser, state["optimiser"])
+        self.optimiser.load_state_dict(state["optimiser"])
         self.draw.set_state(state["draw"])
 
     def _refresh(self) -> None:
-        """New noise projections: the estimators keep how to paint and forget what."""
+        """Draw new noise projections: the estimators keep how to paint and forget what."""
         for estimator in self.estimators.values():
             layer = estimator.project
             bound = layer.in_features**-0.5
             for parameter in layer.parameters():
-                torch.nn.init.uniform_(parameter, -bound, bound, generator=self.draw)
+                nn.init.uniform_(parameter, -bound, bound, generator=self.draw)
+                parameter.data.copy_(share(parameter.data))
                 self.optimiser.state.pop(parameter, None)
-            ranks.agree(list(layer.parameters()))
 
     def _step(self) -> SynthesisStep:
-        total, step = self.joint_pass(self._loss)
-        # with every weight at zero there is nothing to learn, nor from a term that is constant
-        if total.requires_grad:
-            self.optimiser.zero_grad()
-            total.backward()
-            self.optimiser.step()
+        with self.threads:
+            total, step = self._loss()
+            # with every weight at zero there is nothing to learn, nor from a constant term
+            if total.requires_grad:
+                self.optimiser.zero_grad()
+                total.backward()
+                self.optimiser.step()
         return step
 
     def _loss(self) -> tuple[Tensor, SynthesisStep]:
-        """What a new batch is to minimise, and that batch."""
+        """Return what a new batch has to minimise, and the record of that batch."""
         weights = self.recipe.weights.snapshot()
         noise = self.noise()
         with autocast(self.device):
             photos, sketches = self.paint(noise)
             terms, labels = self._terms(photos, sketches, noise, weights)
         total = losses.weighted(terms, weights)
+        if self.paint is not self.estimators:  # several processes expect a gradient everywhere
+            total = total + 0 * (photos.mean() + sketches.mean())
         detached = {name: term.detach() for name, term in terms.items()}
-        made = photos.detach(), sketches.detach()
-        return total, SynthesisStep(self.index, detached, *made, labels, noise)
+        images = photos.detach(), sketches.detach()
+        return total, SynthesisStep(self.index, detached, *images, labels, noise)
 
     def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
-        """Every loss term of one batch, and the classes that were wanted."""
+        """Return every loss term of one batch, and the wanted classes (N,)."""
         spread = losses.diversity(photos) + losses.diversity(sketches)
         if self.recipe.views:
             photos, sketches = (self._view(images) for images in (photos, sketches))
@@ -193,8 +181,8 @@ class Synthesis(Iterator[SynthesisStep]):
             photo_labels = sketch_labels = self.wanted(noise)
         else:
             photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
-        p_taught = self.taught["photo"][photo_labels]
-        s_taught = self.taught["sketch"][sketch_labels]
+        p_taught = self.teachers.photo.taught[photo_labels]
+        s_taught = self.teachers.sketch.taught[sketch_labels]
         align = partial(losses.class_alignment, one_way=self.recipe.one_way)
         terms = {
             "one_hot": self._where(p_taught, losses.one_hot, p.logits, photo_labels)
@@ -209,19 +197,15 @@ class Synthesis(Iterator[SynthesisStep]):
             seen = self.judges.guidance(torch.cat([photos, sketches])).logits.chunk(2)
             terms["modal"] = losses.modality_guidance(*seen)
         if weights["adv"] and self.encoders is not None and self.index >= self.recipe.adv_after:
-            terms["adv"] = self._adversarial("photo", photos, p.logits, photo_labels)
-            terms["adv"] = terms["adv"] + self._adversarial(
-                "sketch", sketches, s.logits, sketch_labels
-            )
+            photo = self._adversarial("photo", photos, p.logits, photo_labels)
+            terms["adv"] = photo + self._adversarial("sketch", sketches, s.logits, sketch_labels)
         return terms, photo_labels
 
     def _view(self, images: Tensor) -> Tensor:
         return jitter(images, self.draw).contiguous(memory_format=torch.channels_last)
 
     def _where(self, taught: Tensor, loss: Callable, *rows: Tensor) -> Tensor:
-        """`loss` of the `rows` whose wanted class was `taught` (N,): none can judge the others."""
-        if self.complete:
-            return loss(*rows)
+        """Return `loss` of the `rows` whose class was `taught` (N,); the others have no judge."""
         return loss(*(r[taught] for r in rows)) if taught.any() else torch.zeros(())
 
     def _adversarial(self, modality: str, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -229,43 +213,21 @@ class Synthesis(Iterator[SynthesisStep]):
         return losses.adversarial(read, logits, labels if self.recipe.adv_masked else None)
 
 
-def new_estimators(recipe: Recipe, size: int, width: int) -> torch.nn.ModuleDict:
-    """Estimators with random weights: one of scenes, or one of photos and one of sketches."""
+def cosine(done: float) -> float:
+    """Return the factor of a learning rate that falls as a half cosine; `done` is from 0 to 1."""
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def new_estimators(recipe: Recipe, size: int, width: int) -> Estimators:
+    """Return estimators with random weights: one of scenes, or one a modality."""
     shape = {"size": size, "noise_dim": recipe.noise_dim, "width": width}
     if recipe.scene:
-        return torch.nn.ModuleDict({"scene": SceneEstimator(**shape)})
-    return torch.nn.ModuleDict(
-        {"photo": Estimator(channels=3, **shape), "sketch": Estimator(channels=1, **shape)}
-    )
+        return Estimators({"scene": SceneEstimator(**shape)})
+    channels = {"photo": 3, "sketch": 1}
+    return Estimators({name: Estimator(channels=n, **shape) for name, n in channels.items()})
 
 
-def synthesize(teachers: Teachers, recipe: Recipe, **options) -> Synthesis:
-    """Learns estimators for `teachers`: one optimisation step per `next()`, without end.
-
-    Args:
-        teachers: what is inverted; nothing else is known of the data.
-        recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
-        options: `encoders` (frozen, for the adversarial term), `width` (of the estimators),
-            `device`, `seed`, `steps` (where the learning rate ends at zero; by default it stays).
-    """
-    return Synthesis(teachers, recipe, **options)
-
-
-def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict:
-    """Saves an estimator of scenes and its model card beside it; returns the card."""
-    facts = {"architecture": "SceneEstimator", **estimator.shape}
-    return save_weights(path, estimator.state_dict(), {**facts, **card})
-
-
-def load_scenes(path: str | Path) -> SceneEstimator:
-    """Loads what `save_scenes` saved, frozen. Raises UserError, naming the file."""
-    weights, card = load_weights(path)
-    with rebuilding(path):
-        shape = {k: card[k] for k in ("size", "noise_dim", "width", "objects")}
-        check_fit(lambda: SceneEstimator(**shape), weights)
-        estimator = SceneEstimator(**shape)
-        estimator.load_state_dict(weights)
-    return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+synthesize = Synthesis  # as functions are named, for `for step in synthesize(...)`
 
 
 class Replay:
@@ -281,36 +243,27 @@ class Replay:
         return min(self.added, len(self.photos))
 
     def add(self, photos: Tensor, sketches: Tensor) -> None:
-        """Keeps pairs (N, 3, H, W) in [0, 1] in place of the oldest ones."""
-        where = (self.added + torch.arange(len(photos))) % len(self.photos)
+        """Keep pairs (N, 3, H, W) in [0, 1] in place of the oldest ones."""
+        where = torch.arange(self.added, self.added + len(photos)) % len(self.photos)
         where = where.to(self.photos.device)
         self.photos[where] = (photos * 255).round().byte()
         self.sketches[where] = (sketches[:, :1] * 255).round().byte()
         self.added += len(photos)
 
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`n` pairs made from the same noise each, drawn with replacement, as given to `add`."""
-        photos, sketches = self.sample_grey(n, draw)
-        return photos, sketches.repeat(1, 3, 1, 1)
-
-    def sample_grey(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The same pairs, sketches with one channel (n, 1, H, W)."""
+        """Draw `n` pairs: photos (n, 3, H, W) and grey sketches (n, 1, H, W) of one noise each."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
         pairs = (images.index_select(0, pick) for images in (self.photos, self.sketches))
         photos, sketches = (images.float().div_(255) for images in pairs)
         return photos, sketches
 
     def state(self) -> dict:
-        """All that `restore` needs."""
-        filled = len(self)
-        return {
-            "added": self.added,
-            "photos": self.photos[:filled],
-            "sketches": self.sketches[:filled],
-        }
+        """Return all that `restore` needs."""
+        kept = {"photos": self.photos[: len(self)], "sketches": self.sketches[: len(self)]}
+        return {"added": self.added, **kept}
 
     def restore(self, state: dict) -> None:
-        """Goes back to a `state()`."""
+        """Go back to a `state()`."""
         self.added = state["added"]
         self.photos[: len(state["photos"])] = state["photos"].to(self.photos.device)
         self.sketches[: len(state["sketches"])] = state["sketches"].to(self.sketches.device)

@@ -1,7 +1,8 @@
-"""Teachers: wrap, train, save and load frozen classifiers that are read in one pass."""
+"""Teachers: wrap, train, save and load frozen classifiers, read in one pass."""
 
 import copy
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,34 +12,26 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from dfsbir_lite.files import check_fit, load_weights, rebuilding, save_weights
-from dfsbir_lite.models import SmallResNet, geometry
-from dfsbir_lite.runtime import Profile, UserError, autocast, progress, unbroken
-from dfsbir_lite.views import jitter
+from dfsbir_lite.files import load_network, save_weights
+from dfsbir_lite.models import SmallResNet
+from dfsbir_lite.runtime import UserError
 
 
 class Reading(NamedTuple):
-    """What one forward pass of a teacher gives.
+    """The results of one forward pass of a teacher."""
 
-    Attributes:
-        logits: (N, C).
-        features: (N, D), the input of the last layer.
-        moments: for each batch-norm layer the batch's mean and variance and the stored mean and
-            variance, each (channels,); empty unless asked for.
-        maps: what each stage of a ResNet puts out, ours or torchvision's; empty for other networks.
-    """
-
-    logits: Tensor
-    features: Tensor
+    logits: Tensor  # (N, C)
+    features: Tensor  # (N, D), the input of the last layer
+    # of each batch-norm layer: the batch's mean and variance, the stored ones; if asked for
     moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]
-    maps: list[Tensor]
+    maps: list[Tensor]  # the output of each stage of a ResNet, ours or torchvision's; else none
 
 
 class Moments(torch.autograd.Function):
     """Mean and variance (channels,) of maps (N, channels, H, W), over all but the channels.
 
-    What `torch.var_mean` gives, forward and backward some ten times as fast for bfloat16 maps in
-    channels_last: a synthesis step needs it for every batch-norm layer of both teachers.
+    As `torch.var_mean`, but ten times as fast for bfloat16 maps in channels_last: a synthesis step
+    needs them for every batch-norm layer of both teachers.
     """
 
     @staticmethod
@@ -61,35 +54,49 @@ class Moments(torch.autograd.Function):
 
 
 def _rows(maps: Tensor) -> Tensor:
-    """Every position of every map, (N * H * W, channels), in no less than single precision."""
+    """Return all positions of all maps, (N * H * W, channels), in at least single precision."""
     rows = maps.movedim(1, -1).flatten(0, -2)
     return rows.to(torch.promote_types(rows.dtype, torch.float32))
+
+
+class _Record:
+    """What the hooks of one teacher note down during one forward pass."""
+
+    def __init__(self, teacher: "Teacher", moments: bool):
+        self.teacher, self.wants_moments = teacher, moments
+        self.features: Tensor | None = None
+        self.moments: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.maps: list[Tensor] = []
+
+
+# The pass that is under way, in each thread its own: teachers are shared between threads.
+_passes: ContextVar[_Record | None] = ContextVar("passes", default=None)
 
 
 class Teacher(nn.Module):
     """A frozen classifier over images (N, 3, H, W) in [0, 1].
 
-    Wraps any module whose last linear layer has one output a class: the kit's small ResNets, a
-    torchvision model, the user's own. Its parameters get no gradients and it stays in eval mode
-    whatever is called on it, while gradients flow through it to the images.
+    Wraps any module whose last linear layer has one output a class. Its parameters get no
+    gradients and it always stays in eval mode, while gradients flow through it to the images.
+    Several threads may read with it at once.
 
     Args:
         network: the classifier. If it expects normalised images, put that layer into it.
         classes: the names of the outputs, in order.
         size: the side of the images that it was trained on, in pixels.
 
-    `taught` (C,) is true for the classes that it was trained on: all of them, see `widened`.
+    Attributes:
+        taught: bool (C,), the classes that it was trained on: all of them, but see `widened`.
+        proxies: (C, D), the rows of the last layer.
     """
 
     def __init__(self, network: nn.Module, classes: tuple[str, ...], size: int):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.classes, self.size = tuple(classes), size
-        self.taught = torch.ones(len(self.classes), dtype=torch.bool)
+        taught = torch.ones(len(self.classes), dtype=torch.bool)
+        self.register_buffer("taught", taught, persistent=False)
         self.head = _last_linear(network, len(self.classes))
-        self._features: Tensor | None = None
-        self._moments: list | None = None
-        self._maps: list[Tensor] = []
         self.head.register_forward_pre_hook(self._keep_features)
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -97,65 +104,72 @@ class Teacher(nn.Module):
         for stage in _stages(network):
             stage.register_forward_hook(self._keep_map)
 
-    def _keep_features(self, layer, inputs):
-        self._features = inputs[0]
+    def _record(self) -> _Record | None:
+        """Return the record of the pass under way, if it is one of this teacher's."""
+        record = _passes.get()
+        return record if record and record.teacher is self else None
 
-    def _keep_moments(self, layer, inputs):
-        if self._moments is not None:
-            mean, var = Moments.apply(inputs[0])
-            self._moments.append((mean, var, layer.running_mean, layer.running_var))
+    def _keep_features(self, layer, inputs) -> None:
+        if record := self._record():
+            record.features = inputs[0]
 
-    def _keep_map(self, stage, inputs, output):
-        self._maps.append(output)
+    def _keep_moments(self, layer, inputs) -> None:
+        record = self._record()
+        if record and record.wants_moments:
+            stored = layer.running_mean, layer.running_var
+            record.moments.append((*Moments.apply(inputs[0]), *stored))
+
+    def _keep_map(self, stage, inputs, output) -> None:
+        if record := self._record():
+            record.maps.append(output)
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stays in eval mode: a teacher's statistics are facts."""
+        """Stay in eval mode: a teacher's statistics are facts."""
         return super().train(False)
 
     def forward(self, images: Tensor, moments: bool = False) -> Reading:
-        """Reads `images`; `moments` adds the batch-norm statistics."""
-        self._moments, self._maps = ([] if moments else None), []
-        logits = self.network(images).float()
-        reading = Reading(logits, self._features.float(), self._moments or [], self._maps)
-        self._features, self._moments, self._maps = None, None, []
-        return reading
+        """Read `images`; `moments` adds the batch-norm statistics."""
+        record = _Record(self, moments)
+        token = _passes.set(record)
+        try:
+            logits = self.network(images).float()
+        finally:
+            _passes.reset(token)
+        return Reading(logits, record.features.float(), record.moments, record.maps)
 
     def posteriors(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) for `images`, without gradients."""
+        """Return class probabilities (N, C) for `images`, without gradients."""
         with torch.no_grad():
             return F.softmax(self(images).logits, dim=1)
 
     def only(self, classes: Sequence[str], names: Sequence[str] | None = None) -> "Teacher":
-        """A copy that knows these of its classes alone, in this order, and calls them `names`."""
-        rows = [self.classes.index(name) for name in classes]
-        small = copy.deepcopy(self)
-        for name in ("weight", "bias"):
-            if (whole := getattr(small.head, name)) is not None:
-                setattr(small.head, name, nn.Parameter(whole[rows], requires_grad=False))
-        small.head.out_features, small.classes = len(rows), tuple(names or classes)
-        small.taught = self.taught[rows]
-        return small
+        """Return a copy that knows these classes alone, in this order, and calls them `names`."""
+        return self._with_outputs([self.classes.index(c) for c in classes], names or classes)
 
     def widened(self, classes: Sequence[str]) -> "Teacher":
-        """A copy with outputs for all `classes`, and no opinion on those that are not its own.
+        """Return a copy with outputs for all `classes`, without opinion on those not its own.
 
         The score of a class that it was not taught is the mean of its scores, which is again an
         output of a linear layer. Raises UserError if a class of its own is missing.
         """
         if missing := [name for name in self.classes if name not in classes]:
             raise UserError(f"the teacher's class {missing[0]!r} is not among {', '.join(classes)}")
-        places = [self.classes.index(name) if name in self.classes else -1 for name in classes]
-        wide = copy.deepcopy(self)
+        places = {name: n for n, name in enumerate(self.classes)}
+        return self._with_outputs([places.get(name, -1) for name in classes], classes)
+
+    def _with_outputs(self, places: list[int], names: Sequence[str]) -> "Teacher":
+        """Return a copy with these of the outputs, in this order; -1 is the mean of all."""
+        other = copy.deepcopy(self)
         for name in ("weight", "bias"):
             if (rows := getattr(self.head, name)) is not None:
                 rows = torch.cat([rows, rows.mean(0, keepdim=True)])[places]
-                setattr(wide.head, name, nn.Parameter(rows, requires_grad=False))
-        wide.head.out_features, wide.classes = len(places), tuple(classes)
-        wide.taught = torch.cat([self.taught, torch.tensor([False])])[places]
-        return wide
+                setattr(other.head, name, nn.Parameter(rows, requires_grad=False))
+        other.head.out_features, other.classes = len(places), tuple(names)
+        other.taught = torch.cat([self.taught, self.taught.new_zeros(1)])[places]
+        return other
 
     def folded(self) -> "Teacher":
-        """A copy to be asked often: see `SmallResNet.folded`. Moments are gone from it.
+        """Return a copy to be asked often, without moments; see `SmallResNet.folded`.
 
         A network of another kind stays as it is.
         """
@@ -167,12 +181,11 @@ class Teacher(nn.Module):
 
     @property
     def proxies(self) -> Tensor:
-        """Class proxies (C, D): the rows of the last layer."""
         return self.head.weight
 
 
 def _stages(network: nn.Module) -> list[nn.Module]:
-    """The stages of a ResNet of ours or of torchvision's, which may be part of `network`."""
+    """Return the stages of a ResNet of ours or of torchvision's, perhaps a part of `network`."""
     for module in network.modules():
         if isinstance(module, SmallResNet):
             return list(module.stages)
@@ -182,23 +195,21 @@ def _stages(network: nn.Module) -> list[nn.Module]:
 
 
 def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
-    """The last linear layer of `network`; raises UserError unless it has `outputs` outputs."""
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    """Return the last linear layer of `network`, which must have `outputs` outputs."""
+    layers, name = (
+        [m for m in network.modules() if isinstance(m, nn.Linear)],
+        type(network).__name__,
+    )
     if not layers:
-        raise UserError(
-            f"{type(network).__name__} has no linear layer: not a classifier we can read"
-        )
-    if layers[-1].out_features != outputs:
-        raise UserError(
-            f"{type(network).__name__} ends in {layers[-1].out_features} outputs, "
-            f"but {outputs} classes were named"
-        )
+        raise UserError(f"{name} has no linear layer: not a classifier we can read")
+    if (has := layers[-1].out_features) != outputs:
+        raise UserError(f"{name} ends in {has} outputs, but {outputs} classes were named")
     return layers[-1]
 
 
 @dataclass
 class Teachers:
-    """All that the method is given: two teachers with one class list, and the guidance network.
+    """All that the method knows: two teachers with one class list, and the guidance network.
 
     For the released code's variant with one unified teacher, pass it twice.
     """
@@ -210,16 +221,12 @@ class Teachers:
     def __post_init__(self):
         if self.photo.classes != self.sketch.classes:
             only = set(self.photo.classes) ^ set(self.sketch.classes)
-            told = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
-            raise UserError(f"the classes of the photo teacher and the sketch teacher {told}")
+            how = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
+            raise UserError(f"the classes of the photo teacher and the sketch teacher {how}")
         if self.guidance.classes != ("photo", "sketch"):
-            raise UserError(
-                'the guidance network must tell ("photo", "sketch") apart, in that order'
-            )
+            raise UserError('the classes of the guidance network must be "photo", "sketch"')
         if len({self.photo.size, self.sketch.size, self.guidance.size}) > 1:
-            raise UserError(
-                "the teachers and the guidance network expect images of different sizes"
-            )
+            raise UserError("teachers and guidance network expect images of different sizes")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -230,86 +237,34 @@ class Teachers:
         return self.photo.size
 
     def folded(self) -> "Teachers":
-        """All three as `Teacher.folded` has them."""
+        """Return all three as `Teacher.folded` has them."""
         return Teachers(*(t.folded() for t in (self.photo, self.sketch, self.guidance)))
 
     def to(self, device) -> "Teachers":
-        """Moves all three to `device`, in the memory layout that convolutions like best."""
-        for network in (self.photo, self.sketch, self.guidance):
-            network.to(device, memory_format=torch.channels_last)
-        return self
-
-
-def train_teacher(
-    images: Tensor,
-    labels: Tensor,
-    classes: tuple[str, ...],
-    profile: Profile,
-    *,
-    epochs: int | None = None,
-    batch: int = 64,
-    lr: float = 3e-3,
-    device="cpu",
-    seed: int = 0,
-    desc: str = "teacher",
-) -> Teacher:
-    """Trains a small ResNet on labelled images and freezes it.
-
-    Args:
-        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
-        epochs: passes over the images; the profile's by default.
-
-    AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images. An
-    interrupt waits for the step that has begun; there is no teacher then, and nothing else changed.
-    """
-    device, epochs = torch.device(device), epochs or profile.teacher_epochs
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # the same initial weights on every device
-        network = SmallResNet(outputs=len(classes), **geometry(vars(profile)))
-    network.to(device, memory_format=torch.channels_last)
-    steps = epochs * max(1, len(images) // batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
-    draw, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
-    for _ in progress(range(steps), desc=desc, unit="step"):
-        with unbroken(), torch.enable_grad():
-            pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
-            batch_images = jitter(images[pick].to(device).float() / 255, views)
-            with autocast(device):
-                loss = F.cross_entropy(
-                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
-                )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return Teacher(network, classes, profile.size)
+        """Return copies on `device`, in the memory layout that convolutions like best."""
+        copies = copy.deepcopy((self.photo, self.sketch, self.guidance))
+        return Teachers(*(t.to(device, memory_format=torch.channels_last) for t in copies))
 
 
 def save_teacher(path: str | Path, teacher: Teacher, card: dict) -> dict:
-    """Saves a teacher built on SmallResNet and its model card beside it; returns the card."""
+    """Save a teacher built on SmallResNet, with its model card beside it; return the card."""
     if not isinstance(teacher.network, SmallResNet):
         raise UserError("only teachers built on SmallResNet can be saved: save your own weights")
     if not teacher.taught.all():
-        raise UserError("a widened teacher cannot be saved: save the one that it was made from")
+        raise UserError("a widened teacher cannot be saved: save the one that you widened")
     facts = {"architecture": "SmallResNet", **teacher.network.geometry, "size": teacher.size}
     card = {**facts, "classes": list(teacher.classes), **card}
     return save_weights(path, teacher.network.state_dict(), card)
 
 
 def load_teacher(path: str | Path, classes: tuple[str, ...] | None = None) -> Teacher:
-    """Loads what `save_teacher` saved.
+    """Load what `save_teacher` saved.
 
-    Raises UserError, naming the file, if it is missing or damaged, or if `classes` are given
-    and are not the ones that it was trained on.
+    Raises UserError, naming the file, if it is missing or damaged, or if it was trained on other
+    classes than `classes`.
     """
-    weights, card = load_weights(path)
-    with rebuilding(path):
-        known, size = tuple(card["classes"]), card["size"]
-        shape = {"outputs": len(known), **geometry(card)}
-        check_fit(lambda: SmallResNet(**shape), weights)
-        network = SmallResNet(**shape)
-        network.load_state_dict(weights)
+    network, card = load_network(path, SmallResNet.of_card)
+    known = tuple(card["classes"])
     if classes is not None and tuple(classes) != known:
         raise UserError(f"{path}: trained on {', '.join(known)}; needed {', '.join(classes)}")
-    return Teacher(network.to(memory_format=torch.channels_last), known, size)
+    return Teacher(network.to(memory_format=torch.channels_last), known, card["size"])

@@ -15,9 +15,9 @@ def _uniform(shape, low: float, high: float, draw: torch.Generator) -> Tensor:
 
 
 def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: float = 0.15) -> Tensor:
-    """Mirrors, turns (up to `turn` degrees), scales (by up to 1 ± `zoom`) and shifts by up to 1/10.
+    """Mirror, turn (up to `turn` degrees), scale (by up to 1 ± `zoom`) and shift by up to 1/10.
 
-    What leaves the frame is gone; what enters repeats the edge.
+    Pixels that leave the frame are gone; the edge fills the gaps.
     """
     n = len(images)
     angle = _uniform(n, -turn, turn, draw) * math.pi / 180
@@ -35,12 +35,12 @@ def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: floa
 
 
 def _centres(pixels: int, device: torch.device) -> Tensor:
-    """The pixels' centres along one side, in grid units."""
+    """Return the pixels' centres along one side, in grid units."""
     return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1
 
 
 def mix(images: Tensor, draw: torch.Generator) -> Tensor:
-    """Blends each image with its neighbour in the batch, half of them by a share below one half."""
+    """Blend each image with its neighbour in the batch, half of them by a share below one half."""
     share = _uniform((len(images), 1, 1, 1), -0.5, 0.5, draw).clamp(min=0)
     return images.lerp(images.roll(1, 0), share)
 
@@ -49,7 +49,7 @@ def mix(images: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _blobs(n: int, channels: int, cells: int, size: int, draw: torch.Generator) -> Tensor:
-    """Smooth noise (n, channels, size, size): random values on a grid of `cells`, enlarged."""
+    """Draw smooth noise (n, channels, size, size): random values on a grid of `cells`, enlarged."""
     noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
     # interpolation is linear: as two products it takes a tenth of its time
     identity = torch.eye(cells, device=draw.device)[None, None]
@@ -58,12 +58,12 @@ def _blobs(n: int, channels: int, cells: int, size: int, draw: torch.Generator) 
 
 
 def clouds(n: int, size: int, draw: torch.Generator) -> Tensor:
-    """Coloured noise of several scales, (n, 3, size, size) from 0 to 1 in each image."""
+    """Draw coloured noise of several scales, (n, 3, size, size) from 0 to 1 in each image."""
     images = sum(_blobs(n, 3, cells, size, draw) / cells**0.5 for cells in (2, 4, 8, 16, size))
     low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
     return (images - low) / (high - low)
 
 
 def contours(n: int, size: int, draw: torch.Generator) -> Tensor:
-    """Winding lines, (n, 1, size, size) in [0, 1]: where smooth noise crosses its mean."""
+    """Draw winding lines, (n, 1, size, size) in [0, 1]: where smooth noise crosses its mean."""
     return (12 * (_blobs(n, 1, 6, size, draw) - 0.5).abs()).clamp(0, 1)

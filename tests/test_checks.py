@@ -5,12 +5,11 @@ import inspect
 import pkgutil
 from functools import cache
 
-import check_cases
 import pytest
 import torch
 
 from dfsbir_lite.lessons import checks
-from dfsbir_lite.lessons.checks import Unanswered, Wrong, ask, exercise, explain, number
+from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
 
 LESSONS = [module.name for module in pkgutil.iter_modules(checks.__path__)]
 
@@ -30,35 +29,27 @@ def cases(lesson: str) -> dict:
 EVERY = [(lesson, name) for lesson in LESSONS for name in functions(lesson)]
 
 
-def test_each_lesson_has_cases():
-    known = {module.name for module in pkgutil.iter_modules(check_cases.__path__)}
-    assert known == set(LESSONS)
-
-
 @pytest.mark.parametrize("lesson, name", EVERY)
 def test_a_check_accepts_right_answers(lesson, name):
-    right = cases(lesson)[name].right
-    assert right, "no other right answer to try"
-    for arguments in right:
+    assert cases(lesson)[name].right
+    for arguments in cases(lesson)[name].right:
         verdict = functions(lesson)[name](*arguments)
         assert verdict.right is True, verdict
-        assert verdict.why
 
 
 @pytest.mark.parametrize("lesson, name", EVERY)
 def test_a_check_explains_wrong_answers(lesson, name):
     wrong = cases(lesson)[name].wrong
-    assert len(wrong) >= 2, "two ways to be wrong are the least"
-    for arguments, told in wrong:
+    assert len(wrong) >= 2
+    for arguments, words in wrong:
         verdict = functions(lesson)[name](*arguments)
-        assert verdict.right is False, arguments
-        assert told in verdict.why
+        assert verdict.right is False and words in verdict.why, verdict
 
 
 @pytest.mark.parametrize("lesson, name", EVERY)
 def test_dots_are_no_answer(lesson, name):
-    _, *given = cases(lesson)[name].right[0]
-    assert functions(lesson)[name](..., *given).right is None
+    _, *others = cases(lesson)[name].right[0]
+    assert functions(lesson)[name](..., *others).right is None
 
 
 # What all checks share.
@@ -84,31 +75,16 @@ def test_a_verdict_reads_well():
     assert repr(seven(...)).startswith("○ Not answered yet.")
 
 
-@pytest.mark.parametrize("answer", [7, 7.0, torch.tensor(7), torch.tensor([7.0])])
-def test_a_number_may_come_as_a_tensor(answer):
-    assert seven(answer).right
-
-
-def test_no_number_is_told():
-    assert seven("many").why == "One number is wanted, not a str."
+def test_a_number_may_come_as_a_tensor():
+    assert seven(torch.tensor([7.0])).right
     assert seven(torch.zeros(2)).why == "One number is wanted, not a Tensor."
 
 
 def test_functions_are_asked():
     assert double(lambda n: n + n).right
-    assert double(lambda n: n * n + 1).right is False
     assert double(lambda n: ...).right is None
-    assert double(lambda n: None).right is None
     assert "a function" in double(4).why
-
-
-def test_errors_of_the_answer_are_told_as_such():
     assert double(lambda n: n / 0).why == "It stopped with ZeroDivisionError: division by zero"
-
-
-def test_dots_inside_are_noticed():
-    with pytest.raises(Unanswered):
-        ask(lambda: ...)
 
 
 def test_a_mistake_is_known_by_the_value_that_it_leads_to():
@@ -118,5 +94,3 @@ def test_a_mistake_is_known_by_the_value_that_it_leads_to():
         explain(8.005, mistakes)
     with pytest.raises(Wrong, match=r"The sign\."):
         explain(-2.01, mistakes, tolerance=0, relative=0.01)
-    with pytest.raises(Wrong, match="Rows"):
-        explain(torch.eye(2), {"Columns": torch.ones(2, 2), "Rows": torch.eye(2)})

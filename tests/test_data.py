@@ -54,16 +54,10 @@ def halves(left, right, size=(20, 20), mode="RGB"):
 # --- one image --------------------------------------------------------------------------------
 
 
-def test_an_image_becomes_rgb_bytes(save):
-    pixels = read_image(save(halves(RED, BLUE)), 20)
-    assert pixels.shape == (3, 20, 20) and pixels.dtype == np.uint8
-    assert colour(pixels, 0.2) == RED and colour(pixels, 0.8) == BLUE
-
-
-def test_it_is_resized(save):
-    for size in (8, 50):
+def test_an_image_becomes_rgb_bytes_of_any_size(save):
+    for size in (8, 20, 50):
         pixels = read_image(save(halves(RED, BLUE)), size)
-        assert pixels.shape == (3, size, size)
+        assert pixels.shape == (3, size, size) and pixels.dtype == np.uint8
         assert colour(pixels, 0.1) == RED and colour(pixels, 0.9) == BLUE
 
 
@@ -117,25 +111,18 @@ def test_images_that_cannot_be_read(save, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     whole = save(Image.fromarray(noise)).read_bytes()
     bad = {
-        "garbage.jpg": (b"this is no picture", "not an image"),
-        "empty.png": (b"", "not an image"),
-        "half.png": (whole[: len(whole) // 2], "cannot be read"),
-        "folder.png/x": (b"", None),
+        save(b"this is no picture", "garbage.jpg"): "not an image",
+        save(whole[: len(whole) // 2], "half.png"): "cannot be read",
+        save(b"", "folder.png/x").parent: "cannot be read",
+        save(Image.new("F", (9, 9)), "float.tif"): "cannot be read .*floating-point",
     }
-    for name, (content, told) in bad.items():
-        path = save(content, name)
-        if told:
-            with pytest.raises(UserError, match=rf"{path.name}: {told}"):
-                read_image(path, 8)
-    with pytest.raises(UserError, match=r"folder\.png: cannot be read"):
-        read_image(path.parent, 8)
-    path = save(Image.fromarray(np.ones((9, 9), np.float32)), "float.tif")
-    with pytest.raises(UserError, match=r"float\.tif: cannot be read .*floating-point"):
-        read_image(path, 8)
-    path = save(Image.new("L", (30, 30)), "bomb.png")
+    for path, reason in bad.items():
+        with pytest.raises(UserError, match=rf"{path.name}: {reason}"):
+            read_image(path, 8)
+    bomb = save(Image.new("L", (30, 30)), "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(UserError, match=r"bomb\.png: cannot be read"):
-        read_image(path, 8)
+        read_image(bomb, 8)
 
 
 # --- folders ----------------------------------------------------------------------------------
@@ -157,20 +144,18 @@ def test_a_folder_of_classes(save, tmp_path):
 
 
 def test_folders_that_are_not_as_expected(save, tmp_path):
-    with pytest.raises(UserError, match="nowhere: no such folder"):
-        folder_set(tmp_path / "nowhere", 8, "photo")
-    (tmp_path / "root").mkdir()
-    with pytest.raises(UserError, match="root: needs at least two class folders, found 0"):
-        folder_set(tmp_path / "root", 8, "photo")
+    root = tmp_path / "root"
+    with pytest.raises(UserError, match="root: no such folder"):
+        folder_set(root, 8, "photo")
     save(Image.new("L", (9, 9)), "root/ant/x.png")
-    with pytest.raises(UserError, match="found 1"):
-        folder_set(tmp_path / "root", 8, "photo")
+    with pytest.raises(UserError, match="root: needs at least two class folders, found 1"):
+        folder_set(root, 8, "photo")
     save(b"hello", "root/bee/readme.txt")
     with pytest.raises(UserError, match=r"bee: holds no images"):
-        folder_set(tmp_path / "root", 8, "photo")
+        folder_set(root, 8, "photo")
     save(b"hello", "root/bee/bad.jpg")
     with pytest.raises(UserError, match=r"bee/bad\.jpg: not an image"):
-        folder_set(tmp_path / "root", 8, "photo")
+        folder_set(root, 8, "photo")
 
 
 def test_a_pair_of_folders(write_folders, tmp_path):
@@ -181,8 +166,6 @@ def test_a_pair_of_folders(write_folders, tmp_path):
     assert [p.labels.tolist() for p in pair] == [[0, 0, 1, 1]] * 2
     grey = [(p.images.float().std(1).mean() < 20).item() for p in pair]
     assert grey == [False, True]  # each from its own folder
-    with pytest.raises(UserError, match="val: no such folder"):
-        folder_pair(photos, sketches, "val", 8)
 
 
 def test_photos_and_sketches_of_different_classes(write_folders, save, tmp_path):
@@ -191,7 +174,6 @@ def test_photos_and_sketches_of_different_classes(write_folders, save, tmp_path)
     save(Image.new("L", (9, 9)), "sketches/train/dog/x.png")
     with pytest.raises(UserError, match=r"cat \(only photos\), dog \(only sketches\)"):
         folder_pair(photos, sketches, "train", 8)
-    assert folder_pair(photos, sketches, "test", 8)[0].classes == ("ant", "bee")
 
 
 # --- ToyBox, and parts of sets ----------------------------------------------------------------
@@ -202,12 +184,9 @@ def test_toybox_sets_have_the_profiles_sizes(tiny):
     assert data.images.shape == (12 * tiny.train_per_class, 3, 16, 16)
     assert data.classes == toybox.SEEN and data.modality == "sketch"
     assert data.labels.bincount().tolist() == [tiny.train_per_class] * 12
-    test = toybox_set("photo", "test", tiny, toybox.UNSEEN)
-    assert len(test) == 4 * tiny.test_per_class and test.classes == toybox.UNSEEN
-    few = toybox_set("photo", "val", tiny, ("car", "bus"), per_class=2, seed=3)
-    images, labels = toybox.render(
-        "photo", "val", classes=("car", "bus"), per_class=2, size=16, seed=3
-    )
+    assert len(toybox_set("photo", "test", tiny, toybox.UNSEEN)) == 4 * tiny.test_per_class
+    few = toybox_set("photo", "val", tiny, ("car", "bus"), per_class=2)
+    images, labels = toybox.render("photo", "val", classes=("car", "bus"), per_class=2, size=16)
     assert np.array_equal(few.images, images) and few.labels.tolist() == labels.tolist()
 
 
@@ -233,10 +212,10 @@ def test_together(numbered):
     assert both.classes == numbered.classes and both.modality == "both"
     assert both.labels.tolist() == [0, 1, 2, 2, 1, 0, 2, 0]
     assert both.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 100, 101]
-    told = together(numbered, sketches, by_modality=True)
-    assert told.classes == ("photo", "sketch")
-    assert told.labels.tolist() == [0] * 6 + [1] * 2
-    assert torch.equal(told.images, both.images)
+    merged = together(numbered, sketches, by_modality=True)
+    assert merged.classes == ("photo", "sketch")
+    assert merged.labels.tolist() == [0] * 6 + [1] * 2
+    assert torch.equal(merged.images, both.images)
 
 
 def test_a_picture_of_toybox_is_found_again_by_its_row():
@@ -263,4 +242,3 @@ def test_our_sketch_is_a_row_of_the_test_set():
     sketches, ours = toybox_set("sketch", "test", sizes, ("mug",)), our_sketch(sizes.size)
     assert torch.equal(ours.images[0], sketches.images[OUR_SKETCH[1]])
     assert ours.classes[ours.labels.item()] == "mug" and ours.modality == "sketch"
-    assert our_sketch(96).images.shape == (1, 3, 96, 96)

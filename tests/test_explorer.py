@@ -14,34 +14,43 @@ ABOUT = (LABELS, SKETCHES, ("ant", "bee"), torch.zeros(4, 3, 2, 2, dtype=torch.u
 
 
 def map_of(*asked) -> np.ndarray:
-    """Four points that depend on what was asked."""
+    """Return four points that depend on the settings."""
     return np.random.default_rng(int(10 * sum(asked))).normal(size=(4, 2))
 
 
-@pytest.fixture
-def umap(monkeypatch):
-    """A UMAP that tells what it was asked, and waits for `gate` before it answers."""
-    asked, gate = [], threading.Event()
-    gate.set()
+class Umap:
+    """A UMAP that remembers its settings, and waits for `gate` before it answers."""
 
-    def flatten(rows, neighbours, spread):
-        asked.append((neighbours, spread))
-        gate.wait(10)
+    def __init__(self):
+        self.asked, self.gate = [], threading.Event()
+        self.gate.set()
+
+    def __call__(self, neighbours, spread):
+        self.asked.append((neighbours, spread))
+        self.gate.wait(10)
         if neighbours == 120:
             raise ValueError("too many")
         return map_of(neighbours, spread)
 
-    monkeypatch.setattr("dfsbir_lite.lessons.projections.flatten", flatten)
-    monkeypatch.setattr("dfsbir_lite.lessons.projections.aligned", lambda points, to: points)
-    return asked, gate
+
+@pytest.fixture
+def umap():
+    return Umap()
+
+
+@pytest.fixture
+def explorer(umap):
+    return widgets.EmbeddingExplorer(umap, *ABOUT)
 
 
 def sent(explorer) -> np.ndarray:
-    return np.frombuffer(explorer.scatter.points, "<f4").reshape(1, 4, 2)
+    return np.frombuffer(explorer.map.points, "<f4").reshape(-1, 4, 2)
 
 
-def workers() -> int:
-    return sum(t.name == "dfsbir-explorer" for t in threading.enumerate())
+def distances(points: np.ndarray) -> np.ndarray:
+    """Return all distances in a map, in shares of the longest: how it lies does not matter."""
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    return apart / apart.max()
 
 
 def test_each_map_fills_the_page_and_keeps_its_shape():
@@ -49,77 +58,71 @@ def test_each_map_fills_the_page_and_keeps_its_shape():
     assert fitted(points).tolist() == [[[-1, -0.5], [1, 0.5]], [[0, -1], [0, 1]]]
 
 
-def test_a_scatter_sends_its_maps_and_its_pictures():
+def test_a_scatter_sends_its_maps_and_says_what_they_are():
     frames = np.stack([map_of(1), map_of(2), map_of(3)])
     readings = {"mAP@all": torch.tensor([0.0, 0.5, 1.0])}
     scatter = widgets.EmbeddingScatter(frames, *ABOUT, ("a", "b", "c"), readings)
-    assert np.array_equal(np.frombuffer(scatter.points, "<f4").reshape(3, 4, 2), fitted(frames))
-    assert scatter.labels == [0, 1, 0, 1] and scatter.sketches == [False, False, True, True]
-    assert scatter.readings == {"mAP@all": [0.0, 0.5, 1.0]}
+    assert np.array_equal(sent(scatter), fitted(frames))
+    assert scatter.map.about["labels"] == [0, 1, 0, 1]
+    assert scatter.map.about["sketches"] == [0, 0, 1, 1]
+    assert scatter.captions == ["a\nmAP@all 0.00", "b\nmAP@all 0.50", "c\nmAP@all 1.00"]
     assert repr(scatter) == "EmbeddingScatter(4 points, 3 maps)"
-    titles = [axis.get_title() for axis in scatter.still().axes]
-    assert titles == ["a\nmAP@all 0.00", "b\nmAP@all 0.50", "c\nmAP@all 1.00"]
     bundle, metadata = scatter._repr_mimebundle_()
     assert bundle["text/plain"] == repr(scatter) and bundle["image/png"].startswith("iVBOR")
     assert "a mAP@all 0.00; b mAP@all 0.50" in metadata["image/png"]["alt"]
 
 
-def test_a_slider_asks_for_a_map_and_a_map_is_kept(umap):
-    explorer = widgets.EmbeddingExplorer(torch.eye(4), *ABOUT)
+def test_names_are_written_over_the_middle_of_each_class():
+    points = np.array([[0, 0], [9, 9], [0, 2], [9, 7]], float)  # photos, then sketches
+    scatter = widgets.EmbeddingScatter(points, *ABOUT)
+    # the classes are [-1, -1] and [1, 1] and, two ninths away, their sketches
+    assert scatter.map.names == [
+        [(0, -1, -1), (0, -1, pytest.approx(-5 / 9)), (1, 1, 1), (1, 1, pytest.approx(5 / 9))]
+    ]
+
+
+def test_a_slider_asks_for_a_map_and_a_map_is_kept(explorer, umap):
     explorer.neighbours.value = 60
     explorer.wait()
-    assert np.array_equal(sent(explorer), fitted(map_of(60, 0.3)[None]))
+    first = sent(explorer)
+    assert np.allclose(distances(first[0]), distances(map_of(60, 0.3)), atol=1e-5)
     explorer.spread.value = 0.5
     explorer.wait()
     explorer.spread.value = 0.3
-    assert np.array_equal(sent(explorer), fitted(map_of(60, 0.3)[None]))
-    assert umap[0] == [(15, 0.3), (60, 0.3), (60, 0.5)]
-    assert explorer.status.value == ""
+    explorer.wait()
+    assert np.array_equal(sent(explorer), first) and explorer.status.value == ""
+    assert umap.asked == [(15, 0.3), (60, 0.3), (60, 0.5)]
     assert repr(explorer) == "EmbeddingExplorer(4 points, 60 neighbours, minimum distance 0.3)"
-    bundle, metadata = explorer._repr_mimebundle_()
-    assert bundle["text/plain"] == repr(explorer) and bundle["image/png"].startswith("iVBOR")
+    metadata = explorer._repr_mimebundle_()[1]
     assert "2 photos (circles) and 2 sketches (crosses)" in metadata["image/png"]["alt"]
 
 
-def test_a_newer_wish_overtakes_older_ones_in_one_thread(umap):
-    asked, gate = umap
-    explorer = widgets.EmbeddingExplorer(torch.eye(4), *ABOUT)
-    gate.clear()
+def test_a_new_map_is_turned_to_lie_as_the_first():
+    turned = np.array([[0, 1], [-1, 0]])
+    explorer = widgets.EmbeddingExplorer(
+        lambda neighbours, spread: map_of(1) @ (turned if neighbours == 60 else np.eye(2)), *ABOUT
+    )
+    first = sent(explorer)
+    explorer.neighbours.value = 60
+    explorer.wait()
+    assert np.allclose(sent(explorer), first, atol=1e-5)
+
+
+def test_a_newer_wish_overtakes_older_ones(explorer, umap):
+    umap.gate.clear()
     for neighbours in (3, 5, 10):
         explorer.neighbours.value = neighbours
-    assert explorer.status.value == "computing…" and workers() == 1
-    gate.set()
+    assert explorer.status.value == "computing…"
+    umap.gate.set()
     explorer.wait()
-    assert asked[0] == (15, 0.3) and asked[-1] == (10, 0.3) and len(asked) <= 3
-    assert np.array_equal(sent(explorer), fitted(map_of(10, 0.3)[None]))
-    assert workers() == 0
+    assert umap.asked[0] == (15, 0.3) and umap.asked[-1] == (10, 0.3) and len(umap.asked) <= 3
+    assert np.allclose(distances(sent(explorer)[0]), distances(map_of(10, 0.3)), atol=1e-5)
 
 
-def test_back_to_a_known_map_while_another_is_computed(umap):
-    explorer = widgets.EmbeddingExplorer(torch.eye(4), *ABOUT)
-    umap[1].clear()
-    explorer.neighbours.value = 60
-    explorer.neighbours.value = 15
-    assert explorer.status.value == ""
-    umap[1].set()
-    explorer.wait()
-    assert np.array_equal(sent(explorer), fitted(map_of(15, 0.3)[None]))
-
-
-def test_a_failure_is_shown_and_the_next_wish_is_heard(umap):
-    explorer = widgets.EmbeddingExplorer(torch.eye(4), *ABOUT)
+def test_a_failure_is_shown_and_the_next_wish_is_heard(explorer):
     explorer.neighbours.value = 120
     explorer.wait()
     assert explorer.status.value == "stopped by ValueError: too many"
     explorer.neighbours.value = 60
     explorer.wait()
     assert explorer.status.value == ""
-
-
-def test_closing_leaves_no_thread(umap):
-    explorer = widgets.EmbeddingExplorer(torch.eye(4), *ABOUT)
-    umap[1].clear()
-    explorer.neighbours.value = 60
-    threading.Timer(0.1, umap[1].set).start()
-    explorer.close()
-    assert workers() == 0

@@ -10,7 +10,6 @@ from torchvision.models import resnet18
 
 from dfsbir_lite import zoo
 from dfsbir_lite.data import toybox_set
-from dfsbir_lite.health import recognised
 from dfsbir_lite.models import Encoders, Estimator, Normalise, SceneEstimator, SmallResNet
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import evaluate
@@ -275,7 +274,7 @@ def test_the_scenes_that_ship_are_what_their_card_says():
     loop = synthesize(zoo.load_teachers(), recipe("kit"), seed=5)
     noise = loop.noise(256)
     for judge, told in (("photo", "seen_by_teacher"), ("unified", "seen_by_unified_teacher")):
-        seen = recognised(zoo.load_or_train(judge), scenes(noise)[0], loop.wanted(noise))
+        seen = zoo.recognised(zoo.load_or_train(judge), scenes(noise)[0], loop.wanted(noise))
         assert seen == pytest.approx(card[told]["photo"], abs=0.06) and seen > 0.8
 
 

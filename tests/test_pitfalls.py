@@ -1,4 +1,4 @@
-"""The wrong ways are wrong in the way they say, and nobody but the lab uses them."""
+"""The wrong ways are wrong in the way they say, and nothing but the lessons uses them."""
 
 import itertools
 
@@ -18,7 +18,7 @@ def near(value, within=1e-6):
 
 
 def hits(*rows: str):
-    """Rankings from strings: `hits("x.x")` has hits at ranks 1 and 3."""
+    """Return rankings from strings: `hits("x.x")` has hits at ranks 1 and 3."""
     return torch.tensor([[c == "x" for c in row] for row in rows])
 
 
@@ -32,35 +32,13 @@ def rankings():
     return relevant.gather(1, order), scores.gather(1, order)
 
 
-# --- nobody uses them -------------------------------------------------------------------------
-
-
-def users(package) -> set[str]:
-    return {
+def test_only_the_lessons_import_the_pitfalls():
+    using = {
         name
-        for name, path in modules(package).items()
+        for name, path in modules(PACKAGE).items()
         if any(n.startswith("dfsbir_lite.lessons.pitfalls") for n in imported(name, path))
     }
-
-
-def test_no_module_of_the_package_imports_the_pitfalls():
-    assert users(PACKAGE) == set()
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "from dfsbir_lite import pitfalls",
-        "from dfsbir_lite.pitfalls import polluted",
-        "def f():\n    from . import pitfalls as p",
-    ],
-)
-def test_a_module_that_did_would_be_noticed(tmp_path, line):
-    package = tmp_path / "dfsbir_lite"
-    package.mkdir()
-    (package / "losses.py").write_text(line + "\n")
-    (package / "models.py").write_text("import torch\n")
-    assert users(package) == {"dfsbir_lite.losses"}
+    assert using == {"dfsbir_lite.lessons.checks.pitfalls_lab"}
 
 
 # --- 1: average precision that stops at ten hits ----------------------------------------------
@@ -80,29 +58,14 @@ def test_ten_hits_forgive_everything_that_comes_later():
     assert average_precision(row).item() == near(0.102, 1e-3)
 
 
-def test_precision_by_name_is_that_figure_on_the_first_hundred():
-    row = hits("x" + "." * 98 + "x" + "x" * 100)
-    assert pitfalls.precision_by_name(row).item() == near((1 + 2 / 100) / 2)
-    assert pitfalls.precision_at(row, 100).item() == near(0.02)
-
-
-@pytest.mark.parametrize("separation, true, told", [(1.0, 0.30, 0.70), (1.5, 0.48, 0.91)])
-def test_simulated_rankings_read_as_measured(separation, true, told):
+@pytest.mark.parametrize("separation, true, read", [(1.0, 0.30, 0.70), (1.5, 0.48, 0.91)])
+def test_simulated_rankings_read_as_measured(separation, true, read):
     draw = torch.Generator().manual_seed(0)
     relevant = torch.arange(2000) < 200  # one of 10 classes of 200 photos
     scores = torch.randn(200, 2000, generator=draw) + separation * relevant
     ranked = relevant[scores.argsort(dim=1, descending=True)]
     assert average_precision(ranked).mean().item() == near(true, 0.03)
-    assert pitfalls.ten_hits_average_precision(ranked).mean().item() == near(told, 0.04)
-
-
-def test_the_better_the_ranking_the_nearer_to_one():
-    draw = torch.Generator().manual_seed(0)
-    relevant = torch.arange(2000) < 200
-    scores = torch.randn(200, 2000, generator=draw) + 2 * relevant
-    ranked = relevant[scores.argsort(dim=1, descending=True)]
-    assert average_precision(ranked).mean().item() == near(0.67, 0.03)
-    assert pitfalls.ten_hits_average_precision(ranked).mean().item() == near(0.99, 0.01)
+    assert pitfalls.ten_hits_average_precision(ranked).mean().item() == near(read, 0.04)
 
 
 # --- 2: the queue -----------------------------------------------------------------------------
@@ -111,8 +74,8 @@ def test_the_better_the_ranking_the_nearer_to_one():
 @pytest.mark.parametrize("size, batch, moves", [(512, 128, True), (128, 512, False), (6, 4, False)])
 def test_a_stuck_queue_moves_only_in_whole_batches(size, batch, moves):
     queue = pitfalls.StuckQueue(size, 3)
-    before, rows = queue.rows.clone(), torch.ones(batch, 3)
-    queue.add(rows)
+    before = queue.rows.clone()
+    queue.add(torch.ones(batch, 3))
     assert len(queue.rows) == size
     assert torch.equal(queue.rows, before) != moves
 
@@ -138,36 +101,31 @@ def test_info_nce_by_hand():
 
 
 def test_conventions_by_hand():
+    tanh, twice, data_set = pitfalls.CONVENTIONS.values()
     white = torch.ones(1, 3, 1, 2)
-    assert pitfalls.tanh_range(white).unique().tolist() == [1]
-    assert pitfalls.tanh_range(0 * white).unique().tolist() == [-1]
-    red = pitfalls.dataset_normalised(white)[0, 0, 0, 0].item()
-    assert red == near((1 - 0.485) / 0.229)
-    twice = pitfalls.standardised_twice(
-        torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
-    )
-    assert twice[:, 0].flatten().tolist() == near(
-        [(v - 0.485) / 0.229 for v in (-(0.5**0.5), 0.5**0.5)], 1e-4
-    )
+    assert tanh(white).unique().tolist() == [1] and tanh(0 * white).unique().tolist() == [-1]
+    assert data_set(white)[0, 0, 0, 0].item() == near((1 - 0.485) / 0.229)
+    black_and_white = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    expected = [(v - 0.485) / 0.229 for v in (-1, 1)]
+    assert twice(black_and_white)[:, 0].flatten().tolist() == near(expected, 1e-3)
 
 
 def test_a_network_is_fed_by_another_convention_and_stays_as_it_was(make_teacher):
-    teacher = make_teacher(("ant", "bee"))
+    teacher, tanh = make_teacher(("ant", "bee")), pitfalls.CONVENTIONS["raw tanh"]
     images = torch.rand(4, 3, 16, 16)
     before = teacher(images).logits
     with torch.no_grad():
         same = pitfalls.fed(teacher, Normalise())(images).logits
-        other = pitfalls.fed(teacher, pitfalls.tanh_range)(images).logits
+        other = pitfalls.fed(teacher, tanh)(images).logits
     assert torch.allclose(same, before, atol=1e-5)
     assert not torch.allclose(other, before, atol=1e-2)
     assert torch.equal(teacher(images).logits, before)
-    assert not any(isinstance(m, Normalise) for m in pitfalls.fed(teacher, len).modules())
 
 
 def test_both_encoders_are_fed():
     encoders = Encoders((8, 16), 8, 3).eval()
     images = torch.rand(2, 3, 16, 16)
-    fed = pitfalls.fed(encoders, pitfalls.tanh_range)
+    fed = pitfalls.fed(encoders, pitfalls.CONVENTIONS["raw tanh"])
     for modality in ("photo", "sketch"):
         ours, theirs = (e.class_logits(images, modality) for e in (encoders, fed))
         assert not torch.allclose(ours, theirs, atol=1e-3)
@@ -178,12 +136,11 @@ def test_both_encoders_are_fed():
 
 def test_view_takes_thirds_of_the_batch_for_channels():
     shades = torch.tensor([0.1, 0.5, 0.9]).view(3, 1, 1, 1)
-    ramp = torch.linspace(-0.1, 0.1, 12).view(1, 3, 2, 2)
-    images = shades + ramp
+    images = shades + torch.linspace(-0.1, 0.1, 12).view(1, 3, 2, 2)
     rows = pitfalls.view_standardised(images)
     # one image a row: its brightness is gone, its channels stay apart
     assert rows.mean((1, 2, 3)).abs().max() < 1e-5
-    assert rows.mean((0, 2, 3)).abs().min() < rows.mean((0, 2, 3)).abs().max() - 0.5
+    assert rows.mean((0, 2, 3)).abs().max() > 0.5
     right = pitfalls.channel_standardised(images)
     assert right.mean((0, 2, 3)).abs().max() < 1e-5
     assert right.std((0, 2, 3)).tolist() == near([1, 1, 1], 1e-4)
@@ -192,62 +149,41 @@ def test_view_takes_thirds_of_the_batch_for_channels():
 def test_only_the_right_way_takes_the_colour_of_the_light_away():
     images = torch.rand(9, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     lamp = images * torch.tensor([1.0, 0.6, 0.3]).view(3, 1, 1)
-    for way, removes in (
-        (pitfalls.channel_standardised, True),
-        (pitfalls.view_standardised, False),
-    ):
-        assert torch.allclose(way(images), way(lamp), atol=1e-4) is removes
-
-
-def test_standardising_one_colour_is_no_division_by_zero():
-    flat = torch.full((3, 3, 2, 2), 0.5)
-    for way in (pitfalls.channel_standardised, pitfalls.view_standardised):
-        assert way(flat).abs().max() == 0
+    right, wrong = pitfalls.channel_standardised, pitfalls.view_standardised
+    assert torch.allclose(right(images), right(lamp), atol=1e-4)
+    assert not torch.allclose(wrong(images), wrong(lamp), atol=1e-4)
 
 
 # --- 5: train mode ----------------------------------------------------------------------------
 
 
-def test_looking_changes_the_statistics_and_not_one_weight():
+def test_looking_changes_the_statistics_and_no_weight():
     encoders = Encoders((8, 16), 8, 3).eval()
     state = {k: v.clone() for k, v in encoders.state_dict().items()}
     after = pitfalls.polluted(encoders, [(torch.rand(6, 3, 16, 16), torch.ones(6, 3, 16, 16))])
     assert not after.training
-    assert all(torch.equal(a, b) for a, b in zip(encoders.parameters(), after.parameters()))
     changed = {k for k, v in after.state_dict().items() if not torch.equal(v, state[k])}
     kinds = {name.rpartition(".")[2] for name in changed}
     assert kinds == {"running_mean", "running_var", "num_batches_tracked"}
     assert {name.partition(".")[0] for name in changed} == {"photo", "sketch"}
-    # the ones that were given are as before
+    # the originals are as before
     assert all(torch.equal(v, state[k]) for k, v in encoders.state_dict().items())
-
-
-def test_without_passes_nothing_changes():
-    encoders = Encoders((8, 16), 8, 3).eval()
-    after = pitfalls.polluted(encoders, []).state_dict()
-    assert all(torch.equal(v, after[k]) for k, v in encoders.state_dict().items())
 
 
 # --- 6: terms ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sure():
-    """Two teachers, each sure of another class."""
-    photo = (15 * torch.eye(4)).requires_grad_()
-    return photo, (15 * torch.eye(4).roll(1, 1)).requires_grad_()
+def test_one_way_alignment_leaves_the_photo_side_alone():
+    photo = (15 * torch.eye(4)).requires_grad_()  # both are sure, each of another class
+    sketch = (15 * torch.eye(4).roll(1, 1)).requires_grad_()
 
+    def pulls(**options):
+        term = losses.class_alignment(photo, sketch, **options)
+        return [pull.norm().item() for pull in torch.autograd.grad(term, (photo, sketch))]
 
-def test_one_way_alignment_leaves_the_photo_side_alone(sure):
-    photo, sketch = torch.autograd.grad(pitfalls.one_way_alignment(*sure), sure)
-    assert photo.norm() < 0.01 * sketch.norm()
-    photo, sketch = torch.autograd.grad(losses.class_alignment(*sure), sure)
-    assert photo.norm().item() == near(sketch.norm().item(), 1e-4)
-
-
-def test_both_directions_make_the_symmetric_term(sure):
-    there, back = (pitfalls.one_way_alignment(*pair) for pair in (sure, sure[::-1]))
-    assert ((there + back) / 2).item() == near(losses.class_alignment(*sure).item(), 1e-4)
+    one_way, both_ways = pulls(one_way=True), pulls()
+    assert one_way[0] < 0.01 * one_way[1]
+    assert both_ways[0] == near(both_ways[1], 1e-4)
 
 
 def test_the_adversary_has_no_bound():
@@ -273,54 +209,20 @@ def test_entropy_without_epsilon_is_right_until_it_is_nan():
         losses.weighted({"entropy": pitfalls.entropy_without_epsilon(logits)}, {"entropy": 1.0})
 
 
-# --- 7: needless work -------------------------------------------------------------------------
+# --- 7 and the metric lab ---------------------------------------------------------------------
 
 
-def test_reading_twice_gives_the_same_for_two_passes(make_teacher):
-    teacher, images = make_teacher(("ant", "bee")), torch.rand(2, 3, 16, 16)
-    passes = []
-    teacher.head.register_forward_hook(lambda *_: passes.append(1))
-    reading = teacher(images)
-    assert len(passes) == 1
-    logits, features = pitfalls.read_twice(teacher, images)
-    assert len(passes) == 3
-    assert torch.equal(logits, reading.logits) and torch.equal(features, reading.features)
-
-
-def test_recording_asks_for_gradients_that_a_teacher_does_not(make_teacher):
-    teacher = make_teacher(("ant", "bee"))
-    images = torch.rand(2, 3, 16, 16, requires_grad=True)
-    for network, recorded in ((teacher, False), (pitfalls.recording(teacher), True)):
-        network(images).logits.sum().backward()
-        assert all((p.grad is not None) is recorded for p in network.parameters())
-
-
-def test_the_loops_are_slow_and_right(rankings):
+def test_the_loops_are_right(rankings):
     ranked, _ = rankings
     assert torch.allclose(pitfalls.looped_average_precision(ranked), average_precision(ranked))
     assert pitfalls.looped_average_precision(hits("...")).tolist() == [0]
 
 
-# --- 8: one name ------------------------------------------------------------------------------
-
-
-def test_one_name_resumes_another_network(tmp_path, make_network):
-    first, second = make_network(3, 1), make_network(3, 2)
-    pitfalls.save_under_one_name(tmp_path, first)
-    pitfalls.resume_under_one_name(tmp_path, second)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
-    pitfalls.save_under_one_name(tmp_path, make_network(3, 3))
-    assert [path.name for path in tmp_path.iterdir()] == [pitfalls.CHECKPOINT]
-
-
-# --- the metric lab ---------------------------------------------------------------------------
-
-
 def test_plain_average_precision_is_that_of_scikit_learn(rankings):
     ranked, scores = rankings
     theirs = [average_precision_score(r.numpy(), s.numpy()) for r, s in zip(ranked, scores)]
-    told = pitfalls.variants(ranked)["mAP@all (plain)"]
-    assert told == near(sum(theirs) / len(theirs))
+    ours = pitfalls.variants(ranked)["mAP@all (plain)"]
+    assert ours == near(sum(theirs) / len(theirs))
 
 
 def test_voc_is_the_area_below_the_envelope_of_scikit_learns_curve(rankings):
@@ -334,63 +236,20 @@ def test_voc_is_the_area_below_the_envelope_of_scikit_learns_curve(rankings):
 
 
 def test_voc_by_hand():
-    rows = hits("x.x.", ".x.x", "....", "xx..")
-    # precision at the hits: 1, 2/3; 1/2, 2/4; none; 1, 1
-    assert pitfalls.voc_average_precision(rows).tolist() == near([5 / 6, 1 / 2, 0, 1])
-    # 1/3 and 2/4 rise, so the first counts as 2/4 too
-    late = hits("..xx")
-    assert pitfalls.voc_average_precision(late).item() == near(1 / 2)
-    assert average_precision(late).item() == near(5 / 12)
-
-
-def test_voc_is_never_below_the_plain_one(rankings):
-    ranked, _ = rankings
-    gain = pitfalls.voc_average_precision(ranked) - average_precision(ranked)
-    assert gain.min() > -1e-6 and gain.max() > 0
-
-
-@pytest.mark.parametrize(
-    "divide_by, value", [("reachable", 2 / 3), ("found", 1), ("relevant", 0.5)]
-)
-def test_the_divisors_by_hand(divide_by, value):
-    # the first three ranks have two of four relevant items, at precision 1 and 1
-    row = hits("xx..xx")
-    assert pitfalls.average_precision_at(row, 3, divide_by).item() == near(value)
-
-
-def test_the_divisors_agree_where_all_is_found():
-    row = hits("x.x.....")
-    values = [pitfalls.average_precision_at(row, 4, d).item() for d in pitfalls.DIVISORS]
-    assert values == near([5 / 6] * 3)
-    assert pitfalls.average_precision_at(hits("...."), 2, "found").item() == 0
-    with pytest.raises(ValueError, match="divide_by must be one of reachable, found, relevant"):
-        pitfalls.average_precision_at(row, 4, "hits")
-
-
-def test_reachable_is_what_the_kit_reports(rankings):
-    ranked, _ = rankings
-    ours = average_precision(ranked, 50)
-    assert torch.allclose(pitfalls.average_precision_at(ranked, 50), ours)
-
-
-def test_a_subsample_has_some_of_the_queries_and_each_once():
-    rows = torch.eye(6).bool()
-    some = pitfalls.subsample(rows, 4, seed=3)
-    places = some.float().argmax(1).tolist()
-    assert len(set(places)) == 4
-    assert torch.equal(some, pitfalls.subsample(rows, 4, seed=3))
-    assert len(pitfalls.subsample(rows, 50)) == 6
+    rows = hits("x.x.", "....", "xx..", "..xx")
+    # precision at the hits: 1, 2/3; none; 1, 1; 1/3 and 2/4, so that the first counts as 2/4 too
+    assert pitfalls.voc_average_precision(rows).tolist() == near([5 / 6, 0, 1, 1 / 2])
 
 
 def test_variants_differ_on_one_ranking():
     row = hits("x" * 150 + "." * 100 + "x" * 100)
-    told = pitfalls.variants(row)
-    assert told["mAP@200, by hits found"] == 1
-    assert told["mAP@200, by min(200, relevant)"] == near(150 / 200)
-    assert told["mAP@200, by all relevant"] == near(150 / 250)
-    assert told["AP up to ten hits"] == told["Prec@100"] == 1
-    assert told["Prec@200"] == near(150 / 200)
-    assert told["mAP@all (plain)"] < told["mAP@all (VOC-interpolated)"] < 1
+    values = pitfalls.variants(row)
+    assert values["mAP@200, by hits found"] == near(1)
+    assert values["mAP@200, by min(200, relevant)"] == near(150 / 200)
+    assert values["mAP@200, by all relevant"] == near(150 / 250)
+    assert values["AP up to ten hits"] == values["Prec@100"] == 1
+    assert values["Prec@200"] == near(150 / 200)
+    assert values["mAP@all (plain)"] < values["mAP@all (VOC-interpolated)"] < 1
 
 
 # --- the switches -----------------------------------------------------------------------------
@@ -427,30 +286,19 @@ def test_ticking_from_code_measures_that_combination_alone(switches):
     board, asked = switches
     board.tick("b")
     assert asked[2:] == [{"b"}] and board.on == ("b",)
-    board.tick()
-    assert board.on == () and len(asked) == 3
-    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.50)"
 
 
 def test_switches_leave_a_still_picture_and_their_whole_text(switches):
     board, _ = switches
     before = bytes(board.picture.value)
     board.tick("a")
-    after = bytes(board.picture.value)
-    assert after != before and after.startswith(b"\x89PNG")
+    assert bytes(board.picture.value) != before
     bundle, metadata = board._repr_mimebundle_()
     assert bundle["text/plain"] == repr(board) and bundle["image/png"]
-    assert board.words.alts == [metadata["image/png"]["alt"]]
-    assert board.words.alts[0].endswith("Now: a.")
-
-
-def test_one_switch_is_called_by_its_name():
-    board = widgets.Switches(["stuck"], lambda on: torch.tensor(0.25 if on else 0.75))
-    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.75, stuck ≈0.25)"
+    assert metadata["image/png"]["alt"].endswith("Now: a.")
 
 
 def test_the_present_bar_stands_out():
     axis = plots.switched({"right": 0.5, "wrong": 0.9}, "wrong", "score").axes[0]
     first, second = (bar.get_facecolor() for bar in axis.patches)
     assert first != second
-    assert axis.get_title(loc="left") == "score" and axis.get_title() == ""

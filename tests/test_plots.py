@@ -11,8 +11,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from nbconvert import HTMLExporter
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from dfsbir_lite import plots
@@ -55,7 +53,6 @@ def draw_all() -> dict[str, Figure]:
         "beside_paper": plots.beside_paper(INTERVALS, PAPER, "ToyBox"),
         "verdicts": plots.verdicts(JUDGED),
         "marks": plots.marks(MARKED),
-        "overlap_curves": plots.overlap_curves({"student": INTERVALS}, PAPER, "ToyBox"),
         "cosine_matrices": plots.cosine_matrices({"a": torch.eye(4)}, CLASSES, CLASSES),
         "retrievals": plots.retrievals(
             IMAGES[:2], IMAGES, torch.tensor([[0, 1], [5, 4]]), torch.eye(2).bool(), ["ant", "bee"]
@@ -87,10 +84,9 @@ ALT = {
     "curves": "over step: bn from 3 to 2; align from 1 to 0.5",
     "lines": "Lines of mAP@all over steps: seen from 0.1 to 0.5",
     "bars": "Bars of mAP@all: chance 0.10, student 0.60; dashed line at 0.10",
-    "confusion": "4 classes, shares: right 100% on average; most often wrong: never",
+    "confusion": "Right: ant 100%, bee 100%, cat 100%, dog 100%",
     "intervals": "seen: a 0.30, b 0.60",
     "beside_paper": "this kit, ToyBox: a 0.30, b 0.60. Reported by the paper, Sketchy: a 0.50",
-    "overlap_curves": "this kit, student: a 0.30, b 0.60. Reported by the paper, Sketchy: a 0.50",
     "cosine_matrices": "a: mean 1.00 on the diagonal, 0.00 off it",
     "retrievals": "2 photos closest to it. Right among them: ant 1, bee 1",
     "found": "one: a, b, c",
@@ -99,16 +95,11 @@ ALT = {
     "live": "no photo was taken for: bee. Classes that no sketch was taken for: none",
     "pointed_out": "An arrow leads from one picture to its point",
     "hit_maps": "Hits among the first ten: a 0.25",
-    "verdicts": "a wins (seen): holds; b wins (unseen): does not hold",
+    "verdicts": "a wins (seen): holds 0.20, b wins (unseen): does not hold -0.10",
     "marks": "photo: mug; sketch: none",
     "data_free_loop": "Behind a wall: training photos and training sketches",
     "cosine_histograms": "student: means same class 0.85, different class 0.05",
 }
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_can_be_stored_as_png(name):
-    assert plots.png(FIGURES[name]).startswith(b"\x89PNG\r\n")
 
 
 def test_pyplot_knows_of_no_figure():
@@ -122,19 +113,6 @@ def names(axis, of: str) -> list[str]:
     return [label.get_text() for label in getattr(axis, f"get_{of}ticklabels")()]
 
 
-def test_image_rows_names_rows_and_columns():
-    (axis,) = FIGURES["image_rows"].axes
-    assert names(axis, "y") == ["photo", "sketch"]
-    assert names(axis, "x") == list(CLASSES)
-    assert len(axis.images) == 8
-
-
-def test_image_rows_may_differ_in_length():
-    (axis,) = plots.image_rows({"a": IMAGES[:1], "b": IMAGES[:3]}).axes
-    assert len(axis.images) == 4
-    assert axis.get_xlim() == (0, 3)
-
-
 def test_images_lie_in_reading_order_and_keep_their_pixels():
     (axis,) = FIGURES["image_rows"].axes
     first, *_, last = axis.images
@@ -143,30 +121,9 @@ def test_images_lie_in_reading_order_and_keep_their_pixels():
     assert 3 < left < right < 4 and 1 < top < bottom < 2  # fourth column, second row
 
 
-def test_class_sheet_shows_each_class_once():
-    (axis,) = FIGURES["class_sheet"].axes
-    shown = names(axis, "y") + [text.get_text() for text in axis.texts]
-    assert shown == list(CLASSES)
-    assert len(axis.images) == 8
-
-
-def test_curves_hides_panels_that_are_left_over():
+def test_curves_have_a_panel_each():
     axes = plots.curves({name: [1.0, 2.0] for name in "abcde"}, columns=3).axes
-    assert [axis.get_title() for axis in axes] == [*"abcde", ""]
-    assert [axis.axison for axis in axes] == [True] * 5 + [False]
-
-
-def test_bars_shows_values_and_chance():
-    (axis,) = FIGURES["bars"].axes
-    assert axis.get_title() == "mAP@all"
-    assert names(axis, "y") == ["chance", "student"]
-    assert [text.get_text() for text in axis.texts] == ["0.10", "0.60"]
-    assert list(axis.lines[0].get_xdata()) == [0.1, 0.1]
-
-
-def test_bars_make_room_for_large_values():
-    (axis,) = plots.bars({"noise": 117.0, "photos": 10.0}).axes
-    assert axis.get_xlim()[1] > 117
+    assert [axis.get_title() for axis in axes] == [*"abcde"]
 
 
 def test_score_bars_has_a_panel_a_column_with_its_own_line():
@@ -188,7 +145,7 @@ def test_intervals_reach_from_low_to_high_and_compare_with_one_row():
     assert names(axis, "y") == ["a", "b"]
     assert whiskers(axis)[0] == pytest.approx([0.2, 0.5])
     assert whiskers(axis)[1] == pytest.approx([0.6, 0.6])  # one seed has no interval
-    assert axis.lines[-1].get_xdata() == [0.6, 0.6]
+    assert list(axis.lines[-1].get_xdata()) == [0.6, 0.6]
 
 
 def test_the_papers_figures_stand_apart_from_ours():
@@ -197,21 +154,6 @@ def test_the_papers_figures_stand_apart_from_ours():
     assert "paper" in right.get_title() and whiskers(left)[0] == pytest.approx([0.2, 0.5])
     assert [line.get_xdata().tolist() for line in right.lines] == [[0.5, 0.8], [0.3, 0.7]]
     assert right.get_facecolor() != left.get_facecolor()
-
-
-def test_overlap_curves_have_the_papers_beside_them():
-    shares = INTERVALS.set_axis([0.5, 1.0])
-    left, right = plots.overlap_curves({"student": shares}, PAPER.set_axis([0.5, 1.0]), "it").axes
-    assert left.lines[0].get_xydata().tolist() == [[0.5, 0.3], [1.0, 0.6]]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == list(PAPER)
-
-
-def test_confusion_shows_per_cent_of_each_true_class():
-    (axis,) = plots.confusion(torch.tensor([[3, 1], [0, 2]]), ("ant", "bee"), "teacher").axes
-    assert [text.get_text() for text in axis.texts] == ["75", "25", "", "100"]
-    assert (axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) == (
-        "teacher", "predicted", "true",
-    )  # fmt: skip
 
 
 def test_cosine_matrices_share_one_symmetric_scale():
@@ -270,19 +212,6 @@ def test_embedding_map_names_sketches_only_where_they_are_elsewhere():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["photo", "sketch"]
 
 
-def test_embedding_map_gives_each_class_its_own_colour():
-    labels = np.arange(12).repeat(2)
-    points, sketches = np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 2 == 1
-    (axis,) = plots.embedding_map({"map": points}, labels, sketches, tuple("abcdefghijkl")).axes
-    assert len({text.get_color().tobytes() for text in axis.texts}) == 12
-
-
-def test_cosine_histograms_cover_all_cosines():
-    (axis,) = FIGURES["cosine_histograms"].axes
-    assert axis.get_xlim()[0] <= -1 and axis.get_xlim()[1] >= 1
-    assert axis.get_xlabel() == "cosine" and axis.get_title() == "student"
-
-
 def test_live_shows_pairs_coverage_and_a_curve_a_term():
     sheet, coverage, bn, align, adv = FIGURES["live"].axes
     assert names(sheet, "x") == list(CLASSES) and names(sheet, "y") == ["photo", "sketch"]
@@ -302,14 +231,6 @@ def test_live_bridges_gaps_and_thins_long_histories():
     history = {"adv": [np.nan, 3.0, 2.0], "bn": list(range(2000))}
     *_, adv, bn = plots.live(pairs, counts, CLASSES, history).axes
     assert adv.get_title("left") == "adv  2" and len(bn.lines[0].get_xdata()) == 500
-
-
-def test_live_shows_the_first_of_many_classes_and_counts_them_all():
-    images = {"photo": torch.zeros(20, 3, 8, 8), "sketch": torch.ones(20, 3, 8, 8)}
-    counts = dict.fromkeys(images, torch.ones(20))
-    sheet, coverage, _ = plots.live(images, counts, [f"c{i}" for i in range(20)], {"bn": []}).axes
-    assert names(sheet, "x") == [f"c{i}" for i in range(plots.LIVE_COLUMNS)]
-    assert len(coverage.patches) == 40
 
 
 def test_fewer_colours_is_the_same_picture_in_less_space():
@@ -344,40 +265,6 @@ def test_the_data_free_loop_leaves_training_images_outside():
     assert all(x < wall for _, _, way in diagram.LESSONS for x, _ in way)
 
 
-def test_the_data_free_loop_has_room_for_its_words():
-    """Every name lies in its box, as it is drawn."""
-    figure = diagram.data_free_loop()
-    plots.png(figure)  # lays it out
-    (axis,) = figure.axes
-    boxes = [patch.get_window_extent() for patch in axis.patches]
-    for text in axis.texts:
-        if text.get_text() in diagram.LOOP:
-            words = text.get_window_extent()
-            assert any(b.x0 < words.x0 and words.x1 < b.x1 for b in boxes if b.width < 200)
-
-
-def test_verdicts_are_told_by_colour_mark_and_side():
-    (axis,) = FIGURES["verdicts"].axes
-    assert names(axis, "y") == ["a wins (seen)", "b wins (unseen)"]
-    dots = {line.get_label(): line for line in axis.lines}
-    assert list(dots["holds"].get_xdata()) == [0.2] and dots["holds"].get_color() == plots.GOOD
-    assert list(dots["does not hold"].get_ydata()) == [1]
-    assert len(dots["undecided"].get_xdata()) == 0
-
-
-def test_marks_are_where_the_table_is_true():
-    (axis,) = FIGURES["marks"].axes
-    assert [patch.get_xy() for patch in axis.patches] == [(0.05, 0.05)]
-    assert names(axis, "x") == ["mug", "fish"] and names(axis, "y") == ["photo", "sketch"]
-    assert not axis.texts
-
-
-def test_marks_say_how_many():
-    (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
-    assert [text.get_text() for text in axis.texts] == ["0", "3"]
-    assert [patch.get_y() for patch in axis.patches] == [1.05]
-
-
 def test_hit_maps_show_each_ranking_and_name_its_classes():
     hits = LABELS[:, None] == LABELS
     figure = plots.hit_maps({"few": hits, "many": hits[:, :5]}, {"few": CLASSES, "many": ("x",)})
@@ -387,31 +274,11 @@ def test_hit_maps_show_each_ranking_and_name_its_classes():
     assert figure.axes[0].get_yticks().tolist() == [1, 3, 5, 7]  # the middle of two rows each
 
 
-def test_an_arrow_leads_from_a_picture_to_its_point_in_each_map():
-    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
-    maps, marks = {"a": points, "b": 2 * points}, (np.zeros(4, int), np.arange(4) > 1, ("a",))
-    figure = plots.pointed_out(plots.embedding_map(maps, *marks), maps, 2, IMAGES[2])
-    boxes = [axis.artists[-1] for axis in figure.axes]
-    assert [tuple(box.xy) for box in boxes] == [(1, 0), (2, 0)]
-    for box, side in zip(boxes, (1, 2), strict=True):
-        place = np.array(box.xyann)
-        assert (place > 0).all() and (place < side).all()  # on the map, off the point
-        assert np.abs(place - box.xy).max() > 0.1 * side
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_say_what_they_show(name):
     figure = FIGURES[name]
     assert ALT[name] in figure.alt
     assert "\n" not in figure.alt and len(figure.alt) < 1500
-
-
-def test_a_figure_that_nobody_described_reads_what_is_written_on_it():
-    figure = plots.Figure()
-    axis = figure.subplots()
-    axis.set(title="two\nlines", xlabel="rank", ylabel="hits")
-    axis.text(0, 0, "here")
-    assert figure.alt == "A figure. two lines, horizontal: rank, vertical: hits, here."
 
 
 def test_a_notebook_stores_the_words_with_the_picture_and_not_in_the_text():
@@ -424,9 +291,40 @@ def test_a_notebook_stores_the_words_with_the_picture_and_not_in_the_text():
     assert data["text/plain"].startswith("<Figure size ") and "0.6" not in data["text/plain"]
 
 
-def test_a_page_made_of_a_notebook_has_the_words():
-    metadata = {"image/jpeg": {"alt": FIGURES["bars"].alt}}
-    shown = new_output("display_data", {"image/jpeg": "AAAA"}, metadata=metadata)
-    notebook = new_notebook(cells=[new_code_cell("bars", outputs=[shown])])
-    page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
-    assert f'alt="{FIGURES["bars"].alt}"' in page
+def test_lines_of_tables_lie_in_their_band():
+    table = INTERVALS.fillna(0.6).set_axis([0.5, 1.0])
+    (axis,) = plots.lines({"ours": table, "paper": PAPER["Sketchy"]}, "share", "mAP@all").axes
+    assert axis.lines[0].get_xydata().tolist() == [[0.5, 0.3], [1.0, 0.6]]
+    (band,) = axis.collections
+    assert band.get_paths()[0].vertices[:, 1].min() == 0.2
+
+
+def test_verdicts_stand_beside_zero_and_are_written_out():
+    (axis,) = FIGURES["verdicts"].axes
+    assert names(axis, "y") == ["a wins (seen): holds", "b wins (unseen): does not hold"]
+    assert whiskers(axis)[1] == pytest.approx([-0.3, 0.0])
+    assert axis.get_xlim()[0] < -0.3 and list(axis.lines[-1].get_xdata()) == [0, 0]
+
+
+def test_marks_are_where_the_table_is_true_and_say_how_many():
+    (axis,) = FIGURES["marks"].axes
+    assert axis.collections[0].get_array().tolist() == [[1, 0], [0, 0]]
+    assert names(axis, "x") == ["mug", "fish"] and names(axis, "y") == ["photo", "sketch"]
+    assert not axis.texts
+    (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
+    assert [text.get_text() for text in axis.texts] == ["0", "3"]
+
+
+def test_an_arrow_leads_from_the_far_corner_to_a_point_in_each_map():
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    maps, marks = {"a": points, "b": 2 * points}, (np.zeros(4, int), np.arange(4) > 1, ("a",))
+    figure = plots.pointed_out(plots.embedding_map(maps, *marks), maps, 2, IMAGES[2])
+    boxes = [axis.artists[-1] for axis in figure.axes]
+    assert [tuple(box.xy) for box in boxes] == [(1, 0), (2, 0)]
+    assert [tuple(box.xyann) for box in boxes] == [(0.07, 0.93)] * 2
+
+
+def test_confusion_shows_per_cent_of_each_true_class():
+    (axis,) = plots.confusion(torch.tensor([[3, 1], [0, 2]]), ("ant", "bee"), "teacher").axes
+    assert [text.get_text() for text in axis.texts] == ["75", "25", "", "100"]
+    assert (axis.get_title(), axis.get_xlabel()) == ("teacher", "predicted")

@@ -1,8 +1,8 @@
 """Rankings and their scores: against scikit-learn, and against cases worked out by hand."""
 
-import sys
 from math import cos, sin
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
@@ -12,7 +12,7 @@ from dfsbir_lite.retrieval import (
     Index,
     average_precision,
     embed,
-    occlusion,
+    item_ranks,
     score,
     search,
     similarities,
@@ -114,14 +114,6 @@ def test_chunks_change_nothing(random_case, held, monkeypatch):
     assert list(parts.as_dict().values()) == pytest.approx(list(whole.as_dict().values()), abs=1e-9)
 
 
-def test_only_directions_count(random_case):
-    queries, labels, gallery, gallery_labels = random_case
-    longer = gallery * torch.linspace(0.1, 10, len(gallery))[:, None]
-    assert score(queries * 7, labels, longer, gallery_labels).map_all == near(
-        score(*random_case).map_all
-    )
-
-
 def test_the_more_precise_side_decides():
     # cosines .6 and .6 + 8e-10, which single precision cannot tell apart
     query, gallery = torch.tensor([[0.6, 0.8]]).double(), torch.tensor([[1.0, 0], [1, 1e-9]])
@@ -156,41 +148,6 @@ def test_search_among_some_keeps_their_places_in_the_gallery():
     cosines, indices = search(torch.tensor([[5.0, 0]]), gallery, k=9, among=among)
     assert indices.tolist() == [[3, 0, 2]]
     assert cosines.tolist()[0] == near([0.6, 0, -1])
-
-
-def test_occlusion_finds_the_one_spot_that_counts():
-    """The read-out is (brightness of pixel (2, 5), 1): only patches over that pixel matter."""
-
-    def readout(images, modality):
-        spot = images[:, 0, 2, 5]
-        return torch.stack([spot, torch.ones_like(spot)], 1)
-
-    sketch = torch.full((3, 8, 8), 255, dtype=torch.uint8)
-    sketch[:, 2, 5] = 0  # seen: (0, 1); hidden, it is white paper: (1, 1), 45 degrees away
-    falls = occlusion(readout, sketch, "sketch", torch.tensor([0.0, 1]))
-    cover = torch.zeros(8, 8)
-    # patches of 2 × 2 at every place; four hold the spot, and all four cover only the spot
-    for top in (1, 2):
-        for left in (4, 5):
-            cover[top : top + 2, left : left + 2] += 1
-    assert torch.allclose(falls, cover / 4 * (1 - 0.5**0.5), atol=1e-6)
-    rises = occlusion(readout, sketch, "sketch", torch.tensor([1.0, 1]))
-    assert rises[2, 5] == near(0.5**0.5 - 1)
-
-
-def test_occlusion_hides_photos_behind_their_mean_colour():
-    seen = []
-
-    def readout(images, modality):
-        seen.append(images)
-        return images.mean((2, 3)) + 1
-
-    photo = torch.tensor([10, 20, 60]).byte().view(3, 1, 1).repeat(1, 8, 8)
-    photo[:, :, 4:] = 100  # means 55, 60, 80
-    occlusion(readout, photo, "photo", torch.ones(3))
-    first = seen[0][1] * 255  # its upper left corner is hidden
-    assert first[:, 0, 0].tolist() == near([55, 60, 80])
-    assert first[:, 2, 2].tolist() == near([10, 20, 60])
 
 
 def test_similarities_are_cosines():
@@ -252,41 +209,6 @@ def test_every_average_precision_is_that_of_scikit_learn(queries, items, classes
         assert ours == near(average_precision_score(relevant, cosines) if relevant.any() else 0)
 
 
-@pytest.mark.parametrize("copies", [2, 5, 300])
-@pytest.mark.parametrize("places", [4, 400])
-def test_ties_in_a_large_gallery_keep_its_order(copies, places):
-    """The query is an axis, so a cosine is a coordinate, and copies have exactly equal ones."""
-    angles = torch.arange(places).repeat(copies)
-    mixed = angles[torch.randperm(len(angles), generator=torch.Generator().manual_seed(0))]
-    gallery = torch.stack([(mixed / places * 1.5).cos(), (mixed / places * 1.5).sin()], 1)
-    query, labels = torch.tensor([[1.0, 0]]), torch.arange(len(gallery)) % 2
-    order = similarities(query, gallery)[0].argsort(descending=True, stable=True)
-    hits = labels[order] == 1
-    expected = average_precision_of(hits.tolist())
-    assert score(query, torch.tensor([1]), gallery, labels).map_all == near(expected)
-
-
-def average_precision_of(hits: list[bool]) -> float:
-    ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
-    return sum(found / rank for found, rank in enumerate(ranks, 1)) / len(ranks)
-
-
-def test_ties_by_hand():
-    # cosines 1, 0, 1, 0, 1 and -1: ranks 1, 4, 2, 5, 3 and 6
-    gallery = torch.tensor([[2.0, 0], [0, 1], [1, 0], [0, 3], [5, 0], [-1, 0]])
-    query = torch.tensor([[1.0, 0]])
-    for relevant, ranks in (
-        ([0, 1, 0, 0, 1, 0], [3, 4]),
-        ([0, 0, 1, 1, 0, 0], [2, 5]),
-        ([1, 0, 1, 0, 0, 1], [1, 2, 6]),
-        ([1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6]),
-    ):
-        expected = sum(n / rank for n, rank in enumerate(ranks, 1)) / len(ranks)
-        assert score(query, torch.tensor([1]), gallery, torch.tensor(relevant)).map_all == near(
-            expected
-        )
-
-
 def test_a_class_without_items_scores_0():
     query, label, gallery, labels = ranked([1, 0, 1])
     both = score(query.expand(2, 2), torch.tensor([1, 7]), gallery, labels)
@@ -324,60 +246,42 @@ def test_a_search_may_find_nothing():
     assert search(gallery[:0], gallery, 2)[1].shape == (0, 2)
 
 
-@pytest.fixture(scope="module")
-def large():
-    """A gallery of 30 tight clusters that is large enough for several cells, and an index."""
-    pytest.importorskip("faiss")
-    draw = torch.Generator().manual_seed(0)
-    centres = torch.randn(30, 16, generator=draw)
-    gallery = centres.repeat(500, 1) + 0.3 * torch.randn(15000, 16, generator=draw)
-    return gallery * 5, Index(gallery * 5, approximate=True)
-
-
-def test_an_approximate_search_finds_nearly_all(large):
-    gallery, index = large
-    queries = gallery[:40] * 3  # of any length
-    exact, found = search(queries, gallery, 50), index.search(queries, 50)
-    shared = [torch.isin(a, b).float().mean() for a, b in zip(found[1], exact[1])]
-    assert found[1].shape == (40, 50) and sum(shared) / 40 > 0.95
-    assert found[1][:, 0].tolist() == [*range(40)]
-    assert torch.allclose(found[0][:, 0], torch.ones(40), atol=1e-5)
-    assert (found[0].diff(dim=1) <= 0).all()
-    assert torch.equal(index.search(queries)[1], found[1][:, :10])
-
-
-def test_an_approximate_search_looks_at_a_part_only(large):
-    _, index = large
-    assert index.lists.nlist == 15000 // 64 and index.lists.nprobe == 64
-
-
-def test_an_approximate_index_is_exact_among_some_and_if_it_found_too_few(large):
-    gallery, index = large
-    among = torch.arange(len(gallery)) % 7 == 0
-    some, exact = (
-        index.search(gallery[:3], 20, among),
-        search(gallery[:3], gallery, 20, among),
-    )
-    assert torch.equal(some[1], exact[1])
-    everything = index.search(gallery[:2], 20000)
-    assert torch.equal(everything[1], search(gallery[:2], gallery, 20000)[1])
-
-
-def test_an_approximate_index_of_a_few_rows():
-    pytest.importorskip("faiss")
-    gallery = torch.eye(3)
-    assert Index(gallery, approximate=True).search(gallery[[2]], 9)[1][0, 0] == 2
-
-
-def test_without_faiss_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r"pip install 'faiss-cpu>=1.8,<2'"):
-        Index(torch.eye(3), approximate=True)
-
-
 def test_rows_in_half_precision_are_scored_and_found():
     draw = torch.Generator().manual_seed(0)
     gallery, labels = torch.randn(40, 8, generator=draw), torch.arange(40) % 4
     half = gallery.bfloat16()
     assert score(half, labels, half, labels) == score(half.float(), labels, half.float(), labels)
     assert search(half[:3], half, k=1)[1].flatten().tolist() == [0, 1, 2]
+
+
+# --- ranks that are counted -------------------------------------------------------------------
+
+
+def test_item_ranks_by_hand():
+    distances = np.array([[0.5, -1, 0.5, 0.2, 0.9], [0, 0, 0, 0, 0]], np.float32)
+    # sorted: 1, 3, 0, 2, 4, and then in the order that they have
+    assert item_ranks(distances, np.array([2, 3])).tolist() == [[2, 4], [3, 4]]
+    assert item_ranks(distances, np.array([0])).tolist() == [[3], [1]]
+    assert item_ranks(distances, np.arange(5)).tolist() == [[1, 2, 3, 4, 5]] * 2
+
+
+CASES = {
+    "spread": lambda draw, shape: draw.uniform(-1, 1, shape),
+    "in few places": lambda draw, shape: draw.integers(-3, 4, shape) / 4,
+    "all in one bin but for one": lambda draw, shape: np.where(
+        np.arange(shape[1]) == 5, 1, draw.uniform(-1e-6, 1e-6, shape)
+    ),
+    "all equal": lambda draw, shape: np.full(shape, -0.25),
+    "two zeros": lambda draw, shape: draw.choice([0.0, -0.0, 1e-42, 1e-45], shape),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_item_ranks_are_those_of_a_stable_sort(kind, dtype):
+    draw = np.random.default_rng(0)
+    distances = CASES[kind](draw, (6, 700)).astype(dtype)
+    relevant = np.sort(draw.choice(700, 350, replace=False))
+    order = np.argsort(distances, axis=1, kind="stable")
+    expected = np.stack([np.flatnonzero(np.isin(row, relevant)) + 1 for row in order])
+    np.testing.assert_array_equal(item_ranks(distances, relevant), expected)

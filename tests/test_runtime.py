@@ -1,10 +1,12 @@
-"""Devices, printed measurements, short errors."""
+"""Devices, threads, printed measurements, short errors."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from dfsbir_lite import runtime
-from dfsbir_lite.runtime import UserError, approx, pick_device, profile, progress
+from dfsbir_lite.runtime import Threads, UserError, approx, pick_device, profile, progress
 
 
 @pytest.fixture
@@ -77,7 +79,52 @@ def test_a_quiet_progress_bar_still_counts(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_peak_memory_grows_with_what_is_held():
-    before = runtime.peak_memory(torch.device("cpu"))
-    held = torch.ones(before // 4 + 50_000_000)  # floats: more than all that was held before
-    assert runtime.peak_memory(torch.device("cpu")) - before > 0.5 * held.nbytes
+# --- the number of threads --------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine whose steps take `machine.seconds[threads]`, on a clock of its own."""
+    machine = SimpleNamespace(now=0.0, threads=2, seconds={1: 1.0, 2: 0.6}, ran=[])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: machine.threads)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: setattr(machine, "threads", n))
+    monkeypatch.setattr(runtime, "time", SimpleNamespace(perf_counter=lambda: machine.now))
+
+    def run(choice: Threads, steps: int) -> list[int]:
+        machine.ran = []
+        for _ in range(steps):
+            with choice:
+                machine.ran.append(machine.threads)
+                machine.now += machine.seconds[machine.threads]
+        assert machine.threads == 2  # as it was before
+        return machine.ran
+
+    machine.run = run
+    return machine
+
+
+def test_a_quiet_machine_uses_all_threads(machine):
+    ran = machine.run(Threads(), 200)
+    assert ran.count(1) < 10 and 1 in ran[:5]
+
+
+def test_a_busy_machine_is_left_with_one_thread_and_found_quiet_again(machine):
+    choice = Threads()
+    machine.run(choice, 100)
+    machine.seconds = {1: 1.2, 2: 6.0}
+    assert machine.run(choice, 100)[:3] == [2, 1, 1]
+    assert machine.ran.count(2) < 8
+    machine.seconds = {1: 1.0, 2: 0.6}
+    assert machine.run(choice, 200)[-40:].count(1) < 3
+
+
+def test_one_thread_is_no_choice(machine):
+    machine.threads, choice = 1, None
+    choice = Threads()
+    for _ in range(5):
+        with choice:
+            assert machine.threads == 1
+
+
+def test_a_gpu_has_no_use_for_the_choice(machine):
+    assert list(Threads("cuda").seconds) == [1]

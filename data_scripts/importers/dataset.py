@@ -1,4 +1,4 @@
-"""What is to be known of a data set before its images are read: the facts that the scripts hold."""
+"""What a script says about its data set: where it lives, its folders, its published splits."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,41 +8,19 @@ from PIL import Image
 
 from importers.download import Download
 
-MODALITIES = ("photo", "sketch")
-SPLITS = ("train", "test")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where images of one modality lie.
-
-    Attributes:
-        folder: glob of the last folders of an image's path; the last of them is its class:
-            "png/*" for ".../png/<class>/1.png". Upper and lower case are alike.
-        split: "train" or "test", if what lies there is only that part.
-    """
-
-    modality: str
-    folder: str
-    split: str | None = None
-
-
-# What every script can read: one folder for each modality, and what the scripts themselves write.
-COMMON = (
-    *(Place(m, f"{m}/*") for m in MODALITIES),
-    *(Place(m, f"{m}/{split}/*", split) for m in MODALITIES for split in SPLITS),
-)
+# The end of an image's path, besides a data set's own patterns: the last folder is the class.
+COMMON = {m: (f"{m}/*/*", f"{m}/train/*/*", f"{m}/test/*/*") for m in ("photo", "sketch")}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture that could be imported. There are as many as pictures, so they are kept small.
+    """One picture that could be imported.
 
     Attributes:
-        origin: what people call it: a path, or an archive and the path in it.
-        label: its class, as found and then as repaired.
+        origin: its path, or an archive and the path in it.
+        label: its class.
         stem: its file name without a suffix.
-        load: gives the picture in RGB, for the wanted size; raises UserError if it is bad.
+        load: return the picture in RGB, or raise UserError.
         split: "train" or "test" where the source says so.
     """
 
@@ -50,16 +28,12 @@ class Item:
     modality: str
     label: str
     stem: str
-    load: Callable[[int], Image.Image]
+    load: Callable[[], Image.Image]
     split: str | None = None
 
 
-# Reads a file that holds many pictures: (path, origin, how many of a class at most).
-Reader = Callable[[Path, str, int | None], Iterator[Item]]
-
-
-def nothing_to_download(classes: tuple[str, ...], per_class: int | None) -> list[Download]:
-    return []
+# Read the pictures of one file: (path, origin, their size in the end, how many at most).
+Reader = Callable[[Path, str, int, int | None], Iterator[Item]]
 
 
 @dataclass(frozen=True)
@@ -67,23 +41,20 @@ class DataSet:
     """A data set as a script describes it.
 
     Attributes:
-        licence: what people accept before a download.
-        places: where its archives hold images; `COMMON` is understood besides.
-        readers: glob of a file name, and what reads such files.
-        downloads: the files at stable addresses, for the classes that are asked for.
-        by_hand: where to get what has no stable address.
-        classes: its class names, where other spellings of them are known to exist.
-        misspelt: names that archives have for them.
-        unseen: by the name of a published split, the classes that nobody is trained on.
+        places: by modality, patterns like those of `COMMON`: "png/*/*" for ".../png/<class>/1.png".
+        readers: by the end of a path, what reads such a file.
+        downloads: return the files to download, for classes and a number of pictures of each.
+        by_hand: how to get what a script cannot download.
+        misspelt: wrong class names in its archives, and the right ones.
+        unseen: by the name of a published split, the classes for the test alone.
     """
 
     title: str
     licence: str
     home: str
-    places: tuple[Place, ...] = ()
-    readers: tuple[tuple[str, Reader], ...] = ()
-    downloads: Callable[[tuple[str, ...], int | None], list[Download]] = nothing_to_download
+    places: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    downloads: Callable[[tuple[str, ...], int], list[Download]] = lambda classes, per_class: []
     by_hand: str = ""
-    classes: tuple[str, ...] = ()
     misspelt: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -2,22 +2,20 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-
-from dfsbir_lite.runtime import UserError
+from collections.abc import Iterable
 
 
 def tidy(name: str) -> str:
-    """`name` in lower case, words apart by one space: "Hot-air_Balloon" is "hot air balloon".
+    """Return `name` in lower case, with spaces: "hot air balloon" for "Hot-air_Balloon".
 
-    Letters of any script, digits, brackets, dots and apostrophes stay; it is safe as a file name.
+    Letters, digits, brackets, dots and apostrophes stay; the result is safe as a file name.
     """
     name = unicodedata.normalize("NFC", name).lower()
     return " ".join(re.sub(r"[^\w().']|_", " ", name).split()).strip(" .")
 
 
 def key(name: str) -> str:
-    """What two spellings of one class have in common: its letters and digits alone.
+    """Return the letters and digits of `name`, which all spellings of one class share.
 
     Coarser than `dfsbir_lite.data.class_key`: archives run words together and drop brackets.
     """
@@ -25,22 +23,13 @@ def key(name: str) -> str:
     return "".join(c for c in folded if c.isalnum())
 
 
-def repairer(known: Iterable[str] = (), misspelt: dict[str, str] | None = None) -> Callable:
-    """A function from a class name as found to the name to use.
+def spellings(names: Iterable[str], misspelt: dict[str, str]) -> dict[str, str]:
+    """Return the spelling to use for each of `names`.
 
-    Args:
-        known: names that are right; other spacings, hyphens and cases of them become them.
-        misspelt: what else was found in archives, and the right name for it.
-
-    A name that is neither is tidied, and is from then on the spelling for its other spacings.
-    The function raises UserError for a name without letters or digits.
+    Names in `misspelt` are corrected. Of several spellings of one class the longest wins, because
+    it has the most spaces and brackets: "hotairballoon" becomes "hot air balloon".
     """
-    table = {key(name): tidy(name) for name in known}
-    table |= {key(wrong): tidy(right) for wrong, right in (misspelt or {}).items()}
-
-    def repair(name: str) -> str:
-        if not key(name):
-            raise UserError(f"{name!r}: a class name needs letters or digits")
-        return table.setdefault(key(name), tidy(name))
-
-    return repair
+    corrected = {key(wrong): right for wrong, right in misspelt.items()}
+    tidied = {name: corrected.get(key(name), tidy(name)) for name in names}
+    longest = {key(name): name for name in sorted(tidied.values(), key=lambda n: (len(n), n))}
+    return {name: longest[key(right)] for name, right in tidied.items()}

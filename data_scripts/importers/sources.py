@@ -1,201 +1,95 @@
-"""Archives, folders and files that people have, as one list of pictures."""
+"""The archives and folders that people have, as one list of pictures."""
 
 import os
-import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
-
-from PIL import Image
+from pathlib import Path, PurePath, PurePosixPath
 
 from dfsbir_lite.data import IMAGE_SUFFIXES, open_image
 from dfsbir_lite.runtime import UserError
 from importers.archives import is_archive, unpack
-from importers.dataset import COMMON, DataSet, Item, Place, Reader
-from importers.names import repairer
-
-SMALLEST = 8  # pixels; what is narrower shows nothing
-
-
-@dataclass
-class Found:
-    """Everything that lies in the sources: pictures, and what is none.
-
-    Attributes:
-        bad: origin and reason of what cannot be read.
-        renamed: class names as found, and as they are now.
-        archives: those that were unpacked.
-        outside: images and other files by folder, where the data set has no place for them.
-    """
-
-    items: list[Item] = field(default_factory=list)
-    bad: dict[str, str] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
-    archives: list[Path] = field(default_factory=list)
-    outside: Counter = field(default_factory=Counter)
-
-
-@dataclass(frozen=True)
-class _Root:
-    """A folder to look through, and the archive that it was unpacked from."""
-
-    folder: Path
-    archive: Path | None = None
-
-    def origin(self, path: Path) -> str:
-        if self.archive is None:
-            return str(path)
-        return f"{self.archive}: {path.relative_to(self.folder).as_posix()}"
+from importers.dataset import COMMON, DataSet, Item, Reader
+from importers.names import key
 
 
 def look_through(
-    dataset: DataSet, paths: list[Path], scratch: Path, limit: int | None = None
-) -> Found:
-    """All pictures of `dataset` in `paths`: folders, archives, or files that hold many pictures.
+    dataset: DataSet, paths: list[Path], scratch: Path, size: int, limit: int | None
+) -> tuple[list[Item], Counter]:
+    """Return all pictures of `dataset` in `paths`, and a count of other files by folder.
 
-    Archives, also those that lie directly in a folder, are unpacked into `scratch`. `limit` is
-    how many pictures of a class one such file need give. Raises UserError if a path is missing or
-    nothing of the data set is in any of them, and says what was expected and found.
+    `paths` are folders and archives; archives, also those in folders, are unpacked into `scratch`.
+    The pictures will be `size` pixels wide, and a file of many need give no more than `limit`.
+    Raises UserError if a path is missing, or if nothing of the data set is there.
     """
-    found, repair = Found(), repairer(dataset.classes, dataset.misspelt)
-    for root, files in _open(dataset, paths, scratch, found):
-        for path in files:
-            for item in _items(dataset, root, path, limit, found):
-                try:
-                    label = sys.intern(repair(item.label))
-                except UserError as reason:
-                    found.bad[item.origin] = str(reason)
-                    continue
-                if label != item.label:
-                    found.renamed[item.label] = label
-                found.items.append(replace(item, label=label))
-    if not found.items and not found.bad:
-        raise UserError(_not_as_expected(dataset, paths, found))
-    return found
+    items, outside = [], Counter()
+
+    def reader_of(path: PurePath) -> Reader | None:
+        reader = _reader(dataset, path)
+        if not reader and not is_archive(path):
+            outside[str(path.parent)] += 1
+        return reader
+
+    for number, source in enumerate(_sources(paths)):
+        folder = source.absolute()
+        if is_archive(source):
+            # called as the archive is, because some archives begin with the class folders
+            top = source.name.partition(".")[0]
+            folder = scratch / str(number) / top
+            unpack(source, folder, lambda name, top=top: reader_of(PurePosixPath(top, name)))
+        for file in _files(folder):
+            if reader := reader_of(file.relative_to(folder.parent)):
+                items += reader(file, str(source / file.relative_to(folder)), size, limit)
+    if not items:
+        places = [*dataset.readers, *(p for m in COMMON for p in _patterns(dataset, m))]
+        found = [f"{folder} ({n} files)" for folder, n in outside.most_common(4)]
+        raise UserError(
+            f"{', '.join(map(str, paths))}: nothing of {dataset.title} in it; expected files like "
+            f"{', '.join(places)}; found {', '.join(found) or 'no files'}"
+        )
+    return items, outside
 
 
-def _open(dataset, paths, scratch: Path, found: Found) -> Iterator[tuple[_Root, list[Path]]]:
+def _sources(paths: list[Path]) -> Iterator[Path]:
+    """Yield each folder, and each archive, those in a folder included."""
     for path in paths:
         if path.is_dir():
-            top = path.absolute()
-            files = _walk(top, found)
-            archives = [p for p in files if is_archive(p) and p.parent == top]
-            found.archives += archives
-            yield _Root(top), [p for p in files if p not in archives]
-        elif not path.is_file():
-            raise UserError(f"{path}: no such file or folder")
-        elif is_archive(path):
-            found.archives.append(path)
-        elif _reader(dataset, path.name):
-            yield _Root(path.parent), [path]
+            yield path
+            yield from filter(is_archive, _files(path))
+        elif path.is_file() and is_archive(path):
+            yield path
         else:
-            raise UserError(f"{path}: neither a folder nor an archive; {_expected(dataset)}")
-    for n, archive in enumerate(found.archives):
-        # named as the archive is, for archives that begin with the class folders
-        root = _Root(scratch / str(n) / archive.name.partition(".")[0], archive)
-        root.folder.mkdir(parents=True)
-
-        def wanted(name: str, root: _Root = root) -> bool:
-            path = root.folder / name
-            if _is_wanted(dataset, root, path):
-                return True
-            found.outside[root.origin(path.parent)] += 1
-            return False
-
-        unpack(archive, root.folder, wanted)
-        yield root, _walk(root.folder, found)
+            raise UserError(f"{path}: no such folder or archive (.zip, .tar, .tar.gz, .7z)")
 
 
-def _walk(folder: Path, found: Found) -> list[Path]:
-    """The files below `folder`, sorted, without hidden ones; what cannot be read is bad."""
-    files = []
-
-    def unreadable(error: OSError) -> None:
-        found.bad[str(error.filename)] = f"cannot be read ({error.strerror})"
-
-    for top, folders, names in os.walk(folder, onerror=unreadable):
-        for name in [n for n in folders if os.path.islink(os.path.join(top, n))]:
-            found.bad[os.path.join(top, name)] = "a link to a folder, which is not followed"
-        folders[:] = sorted(n for n in folders if not n.startswith("."))
-        files += [Path(top, name) for name in sorted(names) if not name.startswith(".")]
-    return files
+def _files(folder: Path) -> list[Path]:
+    tree = os.walk(folder, followlinks=True)
+    return sorted(Path(top, name) for top, _, names in tree for name in names)
 
 
-def _items(dataset, root: _Root, path: Path, limit, found: Found) -> Iterator[Item]:
-    origin = root.origin(path)
-    if reader := _reader(dataset, path.name):
-        try:
-            yield from reader(path, origin, limit)
-        except (UserError, OSError) as reason:
-            found.bad[origin] = str(reason).removeprefix(f"{origin}: ")
-    elif place := _place(dataset, root, path):
-        yield Item(
-            origin,
-            place.modality,
-            path.parent.name,
-            path.stem,
-            partial(picture, str(path), origin),
-            place.split,
-        )
-    else:
-        found.outside[root.origin(path.parent)] += 1
+def _patterns(dataset: DataSet, modality: str) -> tuple[str, ...]:
+    return dataset.places.get(modality, ()) + COMMON[modality]
 
 
-def picture(path: str, origin: str, size: int) -> Image.Image:
-    """An image file in RGB, whatever the size it is wanted for.
+def _reader(dataset: DataSet, path: PurePath) -> Reader | None:
+    """Return what reads the file at `path`, or None.
 
-    Raises UserError if it cannot be read, moves, or is too small.
+    `path` begins with the name of the source, which may say the modality: "photo/dog/1.png".
     """
-    image = open_image(path, origin)
-    try:
-        with Image.open(path) as file:
-            frames = getattr(file, "n_frames", 1)
-    except Exception as reason:  # as in open_image: its later frames may be damaged
-        raise UserError(f"{origin}: cannot be read ({reason})") from None
-    if frames > 1:
-        raise UserError(f"{origin}: animated, or several pictures in one file ({frames})")
-    if min(image.size) < SMALLEST:
-        raise UserError(f"{origin}: only {image.width} × {image.height} pixels")
-    return image
-
-
-def _is_wanted(dataset: DataSet, root: _Root, path: Path) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in (path.name, path.parent.name))
-    return not hidden and bool(_reader(dataset, path.name) or _place(dataset, root, path))
-
-
-def _reader(dataset: DataSet, name: str) -> Reader | None:
-    return next((read for glob, read in dataset.readers if fnmatchcase(name, glob)), None)
-
-
-def _place(dataset: DataSet, root: _Root, path: Path) -> Place | None:
-    """The place that an image file lies in, if it is an image and in any.
-
-    Classes are folders below the root; the root may be the one that holds them, as "photo/train".
-    """
-    if path.suffix.lower() not in IMAGE_SUFFIXES or path.parent == root.folder:
+    if any(part.startswith((".", "__MACOSX")) for part in path.parts[1:]):
         return None
-    folders = [part.lower() for part in path.parts[:-1]]
-    for place in (*dataset.places, *COMMON):
-        globs = place.folder.lower().split("/")
-        if len(folders) >= len(globs) and all(map(fnmatchcase, folders[-len(globs) :], globs)):
-            return place
+    for pattern, reader in dataset.readers.items():
+        if path.match(pattern):
+            return reader
+    if path.suffix.lower() in IMAGE_SUFFIXES and key(path.parent.name):
+        lower = PurePosixPath(path.as_posix().lower())
+        for modality in COMMON:
+            if any(lower.match(pattern.lower()) for pattern in _patterns(dataset, modality)):
+                return partial(_image, modality)
     return None
 
 
-def _expected(dataset: DataSet) -> str:
-    places = [re.sub(r"\*$", "<class>/<image>", p.folder) for p in (*dataset.places, *COMMON)]
-    return "expected " + ", ".join([*places, *(glob for glob, _ in dataset.readers)])
-
-
-def _not_as_expected(dataset: DataSet, paths: list[Path], found: Found) -> str:
-    folders = [f"{folder} ({n} files)" for folder, n in found.outside.most_common(3)]
-    more = f" and {len(found.outside) - 3} more folders" if len(found.outside) > 3 else ""
-    return (
-        f"{', '.join(map(str, paths))}: nothing of {dataset.title} in it; {_expected(dataset)}; "
-        f"found {', '.join(folders) or 'no files'}{more}"
-    )
+def _image(modality: str, path: Path, origin: str, size: int, limit: int | None) -> Iterator[Item]:
+    above, load = path.parent.parent.name.lower(), partial(open_image, path, origin)
+    split = above if above in ("train", "test") else None
+    yield Item(origin, modality, path.parent.name, path.stem, load, split)

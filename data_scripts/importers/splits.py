@@ -1,8 +1,10 @@
-"""Who is trained on what: a test part for seen classes, unseen classes for the test alone."""
+"""Training and test parts: unseen classes for the test alone, a tenth of all others."""
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import replace
 
 from importers.dataset import Item
 
@@ -10,47 +12,58 @@ from importers.dataset import Item
 OF_A_PHOTO = re.compile(r"(n\d+_\d+)-\d+")
 
 
-def group(item: Item) -> tuple[str, str]:
-    """What has to stay together: a photo and the sketches drawn from it share their group.
+def assign(items: list[Item], unseen: Collection[str]) -> list[Item]:
+    """Return the items, each with its split.
+
+    All of an unseen class is for the test. Otherwise what the source says holds; where it says
+    nothing, a tenth of each class's groups is for the test, at least one.
+    """
+    tests = _test_groups([i for i in items if i.split is None and i.label not in unseen])
+
+    def split(item: Item) -> str:
+        if item.label in unseen:
+            return "test"
+        return item.split or ("test" if _group(item) in tests else "train")
+
+    return [replace(item, split=split(item)) for item in items]
+
+
+def limit(items: list[Item], per_class: int) -> list[Item]:
+    """Return at most `per_class` items of each class, modality and split, always the same ones."""
+    kept, counts = [], Counter()
+    for item in sorted(items, key=lambda item: _rank(item.label, item.stem)):
+        part = item.modality, item.label, item.split
+        counts[part] += 1
+        if counts[part] <= per_class:
+            kept.append(item)
+    return kept
+
+
+def _test_groups(items: list[Item]) -> set[tuple]:
+    groups = {"sketch": defaultdict(set), "photo": defaultdict(set)}
+    for item in items:
+        groups[item.modality][item.label].add(_group(item))
+    for label, photos in groups["photo"].items():
+        photos -= groups["sketch"][label]  # a tenth of the photos with sketches, and of the others
+    parts = [part for of_modality in groups.values() for part in of_modality.values()]
+    return {group for part in parts for group in _tenth(part)}
+
+
+def _group(item: Item) -> tuple[str, str, str]:
+    """Return what has to stay in one part: a photo and the sketches drawn from it share a group.
 
     No others do: elsewhere photo 3 and sketch 3 have nothing in common but their number.
     """
     if item.modality == "sketch" and (drawn := OF_A_PHOTO.fullmatch(item.stem)):
-        return "photo", drawn[1]
-    return item.modality, item.stem
+        return item.label, "photo", drawn[1]
+    return item.label, item.modality, item.stem
 
 
-def rank(label: str, name: str) -> str:
-    """A random place in a fixed order that no other class or picture has a part in."""
-    return hashlib.sha256(f"{label}/{name}".encode()).hexdigest()
+def _tenth(groups: set[tuple]) -> list[tuple]:
+    count = min(len(groups) - 1, max(1, round(0.1 * len(groups))))
+    return sorted(groups, key=lambda group: (_rank(group[0], group[2]), group))[: max(0, count)]
 
 
-def assign(items: list[Item], unseen: tuple[str, ...], test_share: float) -> dict[str, str]:
-    """By origin, "train" or "test".
-
-    All of an unseen class is for the test. Otherwise what the source says holds; where it says
-    nothing, `test_share` of each class's groups are for the test, at least one, and the same
-    ones whenever this is done. Photos go where the sketches drawn from them go.
-    """
-    splits = {item.origin: item.split for item in items}
-    open_groups = defaultdict(lambda: defaultdict(set))
-    for item in items:
-        if item.label in unseen:
-            splits[item.origin] = "test"
-        elif item.split is None:
-            open_groups[item.label][item.modality].add(group(item))
-    tests = {}
-    for label, groups in open_groups.items():
-        photos = groups["photo"] - groups["sketch"]
-        tests[label] = _share(label, groups["sketch"], test_share) | _share(
-            label, photos, test_share
-        )
-    for item in items:
-        if splits[item.origin] is None:
-            splits[item.origin] = "test" if group(item) in tests[item.label] else "train"
-    return splits
-
-
-def _share(label: str, groups: set[tuple], test_share: float) -> set[tuple]:
-    count = min(len(groups) - 1, max(1, round(test_share * len(groups))))
-    return set(sorted(groups, key=lambda g: (rank(label, g[1]), g))[: max(0, count)])
+def _rank(label: str, stem: str) -> str:
+    """Return a random number, always the same for one picture, as text that can be sorted."""
+    return hashlib.sha256(f"{label}/{stem}".encode()).hexdigest()

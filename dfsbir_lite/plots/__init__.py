@@ -15,15 +15,14 @@ from dfsbir_lite.plots.base import (
     fewer_colours,
     png,
 )
-from dfsbir_lite.plots.experiments import beside_paper, intervals, marks, overlap_curves, verdicts
-from dfsbir_lite.plots.maps import class_colours, embedding_map
+from dfsbir_lite.plots.claims import beside_paper, intervals, marks, verdicts
+from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map, pointed_out
 from dfsbir_lite.plots.pictures import (
     class_scores,
     class_sheet,
     found,
     hit_maps,
     image_rows,
-    pointed_out,
     retrievals,
     saliency_overlay,
     sprite_sheet,
@@ -37,42 +36,3 @@ from dfsbir_lite.plots.scores import (
     switched,
 )
 from dfsbir_lite.plots.training import LIVE_COLUMNS, curves, lines, live
-
-__all__ = [
-    "BAD",
-    "GOOD",
-    "GREY",
-    "LIVE_COLUMNS",
-    "MARKS",
-    "PHOTO",
-    "SERIES",
-    "SKETCH",
-    "Figure",
-    "bars",
-    "beside_paper",
-    "class_colours",
-    "class_scores",
-    "class_sheet",
-    "confusion",
-    "cosine_histograms",
-    "cosine_matrices",
-    "curves",
-    "embedding_map",
-    "fewer_colours",
-    "found",
-    "hit_maps",
-    "image_rows",
-    "intervals",
-    "lines",
-    "live",
-    "marks",
-    "overlap_curves",
-    "png",
-    "pointed_out",
-    "retrievals",
-    "saliency_overlay",
-    "score_bars",
-    "sprite_sheet",
-    "switched",
-    "verdicts",
-]

@@ -1,65 +1,60 @@
 """What changes from step to step: curves, and the live panel's picture."""
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
-from dfsbir_lite.plots.base import (
-    GREY,
-    PHOTO,
-    SERIES,
-    SKETCH,
-    Figure,
-    as_array,
-    as_pixels,
-    from_to,
-    listed,
-)
+from dfsbir_lite.plots import base
+from dfsbir_lite.plots.base import Figure
 
 LIVE_COLUMNS = 16  # more samples side by side would be too small to see
 
 
 def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "step") -> Figure:
-    """One small line plot for each entry of `history`."""
+    """Draw a small line plot for each entry of `history`."""
     columns = min(columns, len(history))
     rows = -(-len(history) // columns)
     figure = Figure(figsize=(2.6 * columns, 1.8 * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes[len(history) :]:
-        axis.axis("off")
-    for axis, (name, values) in zip(axes, history.items(), strict=False):
-        axis.plot(as_array(values), color=SKETCH, linewidth=1.2)
+    for n, (name, values) in enumerate(history.items(), 1):
+        axis = figure.add_subplot(rows, columns, n)
+        axis.plot(base.as_array(values), color=base.SKETCH, linewidth=1.2)
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.set_xlabel(xlabel, fontsize=7)
         sns.despine(ax=axis)
-    known = {
-        name: as_array(values)[np.isfinite(as_array(values))] for name, values in history.items()
-    }
-    figure.told = f"Curves over {xlabel}: " + from_to(known)
+    figure.words = f"Curves over {xlabel}: "
+    figure.words += base.from_to({name: base.as_array(values) for name, values in history.items()})
     return figure
 
 
-def lines(series: dict, xlabel: str, ylabel: str) -> Figure:
-    """Lines with markers in one plot: label → a pandas Series, whose index is the x axis."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    axis = figure.subplots()
-    for (label, values), (colour, mark, line) in zip(series.items(), SERIES, strict=False):
+def lines(series: dict[str, pd.Series | pd.DataFrame], xlabel: str, ylabel: str) -> Figure:
+    """Draw lines with markers in one plot: label → values, whose index is the x axis.
+
+    A table with columns mean, low and high becomes a line in a band.
+    """
+    figure, (axis,) = base.panels([""], (5, 3))
+    means = {label: values.get("mean", values) for label, values in series.items()}
+    for (label, values), (colour, mark, line) in zip(means.items(), base.SERIES, strict=False):
         style = {"color": colour, "marker": mark, "linestyle": line, "markersize": 4}
         axis.plot(values.index, values.values, label=label, **style)
+        if values is not series[label]:
+            ends = series[label][["low", "high"]].T.to_numpy()
+            axis.fill_between(values.index, *ends, color=colour, alpha=0.2, linewidth=0)
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1))
     axis.legend(frameon=False, fontsize=8)
     sns.despine(ax=axis)
-    known = {label: values.dropna().to_numpy() for label, values in series.items()}
-    figure.told = f"Lines of {ylabel} over {xlabel}: " + from_to(known)
+    figure.words = f"Lines of {ylabel} over {xlabel}: "
+    figure.words += base.from_to({label: values.to_numpy() for label, values in means.items()})
     return figure
 
 
 def live(
     pairs: dict[str, Tensor], counts: dict[str, Tensor], classes, history: dict, off=()
 ) -> Figure:
-    """A run at a glance: samples, below them what the teachers call them all, and every term.
+    """Draw a run at a glance: samples, below them what the teachers take all for, and every term.
 
     Drawn several times a second, so its axes have fixed places and few artists.
 
@@ -87,32 +82,33 @@ def live(
         axis = axis_at(left, top, wide - 0.5, curve - 0.32)
         _sparkline(axis, name, np.asarray(values, float), name in off)
     last = {name: v[-1] for name, v in history.items() if len(v) and np.isfinite(v[-1])}
-    figure.told = f"A photo and a sketch of each of {shown} classes, as made now. "
+    figure.words = f"A photo and a sketch of each of {shown} classes, from the last step. "
     for kind, values in counts.items():
-        none = [name for name, n in zip(classes, as_array(values)) if not n]
-        figure.told += f"Classes that no {kind} was taken for: {', '.join(none) or 'none'}. "
-    figure.told += f"Terms: {listed(last, '.3g')}."
+        none = [name for name, n in zip(classes, base.as_array(values)) if not n]
+        figure.words += f"Classes that no {kind} was taken for: {', '.join(none) or 'none'}. "
+    figure.words += f"Terms: {base.listed(last, '.3g')}."
     return figure
 
 
-def _pairs(axis, pairs: dict[str, Tensor], classes) -> None:
-    """A row of photos over a row of sketches, a column a class, as one picture."""
+def _pairs(axis: Axes, pairs: dict[str, Tensor], classes) -> None:
+    """Draw a row of photos over a row of sketches, a column a class, as one picture."""
     n = len(classes)
-    pixels = np.concatenate([np.concatenate(as_pixels(x[:n]), axis=1) for x in pairs.values()])
+    pixels = np.concatenate([np.concatenate(base.as_pixels(x[:n]), axis=1) for x in pairs.values()])
     axis.imshow(pixels, extent=(0, n, 2, 0), aspect="auto", interpolation="nearest")
     axis.vlines(np.arange(1, n), 0, 2, color="white", linewidth=2)
     axis.hlines(1, 0, n, color="white", linewidth=2)
-    axis.set_xticks(np.arange(n) + 0.5, classes, fontsize=8)
-    axis.set_yticks((0.5, 1.5), list(pairs), fontsize=9, weight="bold")
-    for label, colour in zip(axis.get_yticklabels(), (PHOTO, SKETCH)):
+    axis.set_xticks(np.arange(n) + 0.5, classes)
+    axis.set_yticks((0.5, 1.5), list(pairs), weight="bold")
+    for label, colour in zip(axis.get_yticklabels(), (base.PHOTO, base.SKETCH)):
         label.set_color(colour)  # the key to the bars below
-    axis.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-    sns.despine(ax=axis, left=True, bottom=True)
+    base.names_on_top(axis)
 
 
-def _coverage(axis, counts: dict[str, Tensor]) -> None:
-    """Bars side by side: how many images of each modality were taken for each class."""
-    for n, (values, colour) in enumerate(zip(map(as_array, counts.values()), (PHOTO, SKETCH))):
+def _coverage(axis: Axes, counts: dict[str, Tensor]) -> None:
+    """Draw bars side by side: how many images of each modality were taken for each class."""
+    for n, (values, colour) in enumerate(
+        zip(map(base.as_array, counts.values()), (base.PHOTO, base.SKETCH))
+    ):
         places = np.arange(len(values)) + 0.3 + 0.4 * n
         axis.bar(places, values, 0.36, color=colour)
         for where in places[values == 0]:
@@ -123,24 +119,19 @@ def _coverage(axis, counts: dict[str, Tensor]) -> None:
     sns.despine(ax=axis)
 
 
-def _sparkline(axis, name: str, values: np.ndarray, off: bool) -> None:
-    """One term's curve with its name, its last value and its range; on a log scale if it spans."""
+def _sparkline(axis: Axes, name: str, values: np.ndarray, off: bool) -> None:
+    """Draw a term's curve with name, last value and range; on a log scale if it is wide."""
     known = values[np.isfinite(values)]
-    colour = "#b0b0b0" if off else SKETCH
-    last = f"  {known[-1]:.3g}" if len(known) else ""
-    title = name + last + ("  (off)" if off else "")
-    axis.set_title(title, fontsize=8.5, loc="left", pad=3, color=GREY if off else "black")
+    title = name + (f"  {known[-1]:.3g}" if len(known) else "") + ("  (off)" if off else "")
+    axis.set_title(title, fontsize=8.5, loc="left", pad=3, color=base.GREY if off else "black")
     sns.despine(ax=axis)
     axis.set(xticks=[], yticks=[])
     if not len(known):
         return
-    thin = -(-len(values) // 500)  # more points than pixels only take time
-    axis.plot(np.arange(0, len(values), thin), values[::thin], color=colour, linewidth=1.1)
-    low, high = known.min(), known.max()
-    if low > 0 and high > 10 * low:
+    places = np.arange(len(values))[:: -(-len(values) // 500)]  # no more points than pixels
+    axis.plot(places, values[places], color="#b0b0b0" if off else base.SKETCH, linewidth=1.1)
+    ends = sorted({known.min(), known.max()})
+    if 0 < 10 * ends[0] < ends[-1]:
         axis.set_yscale("log")
-    axis.set_xlim(0, max(len(values) - 1, 1))
-    ends = [low, high] if high > low else [low]
     axis.set_yticks(ends, [f"{v:.2g}" for v in ends], fontsize=7)
     axis.yaxis.set_minor_locator(NullLocator())
-    axis.tick_params(length=2)

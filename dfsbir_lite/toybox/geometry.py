@@ -5,47 +5,50 @@ A `Pose` carries them to *frame units*: (0, 0) is the top left corner of the pic
 the bottom right. Pixels appear only at the very end, so one seed gives one picture at any size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 SUBPIXEL_BITS = 4  # cv2 reads fixed-point coordinates with this many fractional bits
+Point = tuple[float, float]
 
 
 class Dice:
-    """Random choices for one picture, all made from one key of non-negative integers.
+    """Random choices for one picture, all from one key of non-negative integers.
 
     Only `Generator.random` and `standard_normal` are used: their streams are the steadiest
     across numpy versions.
     """
 
-    def __init__(self, *key):
+    def __init__(self, *key: int):
         self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
-    def between(self, low, high):
-        """A float, uniform in [low, high)."""
+    def between(self, low: float, high: float) -> float:
+        """Return a float, uniform in [low, high)."""
         return low + (high - low) * self._rng.random()
 
-    def chance(self, probability):
-        """True with the given probability."""
+    def chance(self, probability: float) -> bool:
+        """Return True with this probability."""
         return self._rng.random() < probability
 
-    def whole(self, low, high):
-        """An integer, uniform in low..high, both ends included."""
+    def whole(self, low: int, high: int) -> int:
+        """Return an integer, uniform in low..high, both ends included."""
         return low + int(self._rng.random() * (high - low + 1))
 
-    def one_of(self, options):
-        """One element of a sequence."""
+    def one_of(self, options: Sequence) -> Any:
+        """Return one element of a sequence."""
         return options[int(self._rng.random() * len(options))]
 
-    def grid(self, *shape):
-        """A float32 array of the given shape, uniform in [-1, 1)."""
+    def grid(self, *shape: int) -> np.ndarray:
+        """Return a float32 array of this shape, uniform in [-1, 1)."""
         return self._rng.random(shape, dtype=np.float32) * 2 - 1
 
-    def normal(self, *shape):
-        """A float32 array of the given shape, standard normal."""
+    def normal(self, *shape: int) -> np.ndarray:
+        """Return a float32 array of this shape, standard normal."""
         return self._rng.standard_normal(shape, dtype=np.float32)
 
 
@@ -53,32 +56,35 @@ class Dice:
 class Part:
     """One outline of an object, painted in list order (later parts lie in front).
 
-    points: (P, 2) object units. role: what it is made of, see `photo.PAINTS`.
+    points: (P, 2) object units. role: what it is made of, see `materials.COMMON`.
     shade: "flat", "round" (a cylinder along y), "roundh" (along x), "ball" or "hollow".
     line: 0 for a closed outline, else the width of an open line.
     holes: closed outlines cut out of it.
     detail: 0 the object is not itself without it, 1 usual, 2 an extra that hasty sketches skip.
     """
 
-    points: np.ndarray
+    points: np.ndarray | Sequence[Point]
     role: str
     shade: str = "flat"
     line: float = 0.0
-    holes: tuple = ()
+    holes: tuple[np.ndarray, ...] = ()
     detail: int = 0
+
+    def __post_init__(self):
+        self.points = np.asarray(self.points, float)
 
 
 # --- curves ---------------------------------------------------------------------------------
 
 
-def path(*pieces):
-    """Points and arrays of points, joined end to end into one (P, 2) array."""
+def path(*pieces: Point | Sequence[Point] | np.ndarray) -> np.ndarray:
+    """Join points and arrays of points end to end into one (P, 2) array."""
     return np.concatenate([np.atleast_2d(np.asarray(piece, float)) for piece in pieces])
 
 
 @lru_cache(maxsize=256)
-def _arc(start, stop):
-    """Points of the unit circle between two angles in degrees, (P, 2), read-only."""
+def _arc(start: float, stop: float) -> np.ndarray:
+    """Return points of the unit circle between two angles in degrees, (P, 2), read-only."""
     whole = abs(stop - start) >= 360
     count = max(4, int(abs(stop - start) / 15)) + (not whole)
     angles = np.radians(np.linspace(start, stop, count, endpoint=not whole))
@@ -87,13 +93,30 @@ def _arc(start, stop):
     return points
 
 
-def oval(cx, cy, rx, ry=None, start=0.0, stop=360.0):
-    """An ellipse, or an arc of it. Angles in degrees: 0 is right, 90 is down. (P, 2)."""
+def oval(
+    cx: float, cy: float, rx: float, ry: float | None = None, start: float = 0, stop: float = 360
+) -> np.ndarray:
+    """Return an ellipse, or an arc of it. Angles in degrees: 0 is right, 90 is down. (P, 2)."""
     return _arc(start, stop) * (rx, rx if ry is None else ry) + (cx, cy)
 
 
-def box(x0, y0, x1, y1, radius=0.0):
-    """A rectangle, its corners rounded when radius > 0. (P, 2)."""
+def band(upper: Point, lower: Point, dip: float) -> np.ndarray:
+    """Return a band around a vessel between two heights, each a pair (y, radius). (P, 2)."""
+    (top, wide), (low, narrow) = upper, lower
+    return path(oval(0, top, wide, dip, 0, 180), oval(0, low, narrow, dip, 180, 0))
+
+
+def lumpy(
+    cx: float, cy: float, rx: float, ry: float, lumps: int, depth: float, phase: float = 0.0
+) -> np.ndarray:
+    """Return a cloud-like closed outline with this many lumps. (60, 2)."""
+    angles = np.radians(np.arange(0, 360, 6))
+    radius = 1 + depth * (np.abs(np.sin(lumps * (angles + phase) / 2)) - 0.6)
+    return np.stack([cx + rx * radius * np.cos(angles), cy + ry * radius * np.sin(angles)], 1)
+
+
+def box(x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> np.ndarray:
+    """Return a rectangle, its corners rounded when radius > 0. (P, 2)."""
     if radius <= 0:
         return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
     r = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
@@ -105,20 +128,20 @@ def box(x0, y0, x1, y1, radius=0.0):
     )
 
 
-_STEPS = np.arange(5) / 5
+_T = np.arange(5) / 5
 _CATMULL_ROM = 0.5 * np.stack(
     [
-        -_STEPS + 2 * _STEPS**2 - _STEPS**3,
-        2 - 5 * _STEPS**2 + 3 * _STEPS**3,
-        _STEPS + 4 * _STEPS**2 - 3 * _STEPS**3,
-        -(_STEPS**2) + _STEPS**3,
+        -_T + 2 * _T**2 - _T**3,
+        2 - 5 * _T**2 + 3 * _T**3,
+        _T + 4 * _T**2 - 3 * _T**3,
+        -(_T**2) + _T**3,
     ],
     axis=1,
 )
 
 
-def curve(*knots, closed=False):
-    """A smooth Catmull-Rom curve through the knots. (P, 2), five points a span."""
+def curve(*knots: Point | np.ndarray, closed: bool = False) -> np.ndarray:
+    """Return a smooth Catmull-Rom curve through the knots. (P, 2), five points a span."""
     knots = np.asarray(knots, float)
     if closed:
         padded = np.concatenate([knots[-1:], knots, knots[:2]])
@@ -129,13 +152,13 @@ def curve(*knots, closed=False):
     return points if closed else np.concatenate([points, knots[-1:]])
 
 
-def mirrored(right):
-    """A symmetric closed outline from its right half, given top to bottom. (2P, 2)."""
+def mirrored(right: np.ndarray) -> np.ndarray:
+    """Return a symmetric closed outline from its right half, top to bottom. (2P, 2)."""
     return np.concatenate([right, right[::-1] * (-1, 1)])
 
 
-def ribbon(points, widths):
-    """The closed outline of a line with the given width (a number, or one for each point)."""
+def ribbon(points: np.ndarray, widths: float | np.ndarray) -> np.ndarray:
+    """Return the closed outline of a line this wide (a number, or one for each point)."""
     along = np.empty_like(points)
     along[1:-1] = points[2:] - points[:-2]
     along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
@@ -150,7 +173,7 @@ def ribbon(points, widths):
 
 @dataclass(slots=True)
 class Pose:
-    """Object units to frame units: p -> shift + (p @ matrix.T) / (1 + (p @ matrix.T) @ lean).
+    """Carry object units to frame units: p -> shift + (p @ matrix.T) / (1 + (p @ matrix.T) @ lean).
 
     matrix and its inverse: (2, 2). lean (the perspective) and shift: (2,).
     """
@@ -160,14 +183,16 @@ class Pose:
     lean: np.ndarray
     shift: np.ndarray
 
-    def __call__(self, points):
-        """(P, 2) object units to (P, 2) frame units."""
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Carry (P, 2) object units to (P, 2) frame units."""
         turned = points @ self.matrix.T
         return self.shift + turned / (1 + turned @ self.lean)[:, None]
 
 
-def aim(points, dice, angle, fill, stray=0.16):
-    """A random pose that keeps all points, (P, 2), inside the frame.
+def aim(
+    points: np.ndarray, dice: Dice, angle: float, fill: tuple[float, float], stray: float
+) -> Pose:
+    """Return a random pose that keeps all points, (P, 2), inside the frame.
 
     angle: rotation in radians, clockwise. fill: (low, high) share of the frame that the longer
     side takes. stray: how far the centre may leave the middle of the frame.
@@ -190,11 +215,11 @@ def aim(points, dice, angle, fill, stray=0.16):
     return Pose(matrix, np.linalg.inv(matrix), lean / zoom, centre - zoom * (low + high) / 2)
 
 
-def fixed(points, side):
-    """Frame units to cv2 fixed-point pixel coordinates, int32. Pixel centres sit at +0.5."""
+def fixed(points: np.ndarray, side: int) -> np.ndarray:
+    """Turn frame units into cv2 fixed-point pixel coordinates, int32. Pixel centres sit at +0.5."""
     return np.rint((points * side - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
 
 
-def fill(mask, outlines, value=255):
+def fill(mask: np.ndarray, outlines: list[np.ndarray], value: int = 255) -> None:
     """Fill closed outlines, each (P, 2) int32 from `fixed`, antialiased; overlaps are holes."""
     cv2.fillPoly(mask, outlines, value, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -3,28 +3,29 @@
 Colours overlap between classes on purpose, and so do scenes: neither gives a class away.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+
+from dfsbir_lite.toybox.geometry import Dice, Part
 
 BRIGHT = (
     "#b8322a", "#2f5f9e", "#3d7d4a", "#e0a52c", "#e8e4da", "#33373c",
     "#d9702e", "#3c8a8c", "#7d4a78", "#8fb0c4", "#c98f9a", "#a8a79f",
 )  # fmt: skip
 WOODY = ("#a8703c", "#7d4f2a", "#c79a62", "#5d3b24")
+SAILS = ("#f0ece0", "#e6ddc4", "#d8c9a6", "#c8553d", "#e8b64c", "#7fa3b8")
+CAPS = ("#b8322a", "#9a5a30", "#c98f55", "#d9b98a", "#7d4a38", "#d9702e", "#e8dcc8")
+PLASTERS = ("#e8dcc4", "#d8c0a0", "#c8d0d0", "#e4e0d8", "#d49a80", "#e0c878", "#9fb4bc")
 
 # name: colours, gloss 0..1, grain (see `photo._grain`), grain strength
 MATERIALS = {
     "ceramic": (BRIGHT, 0.7, "speck", 0.02),
     "paint": (BRIGHT, 0.55, "speck", 0.03),
     "cloth": (BRIGHT, 0.0, "speck", 0.06),
-    "canvas": (
-        ("#f0ece0", "#e6ddc4", "#d8c9a6", "#c8553d", "#e8b64c", "#7fa3b8"),
-        0.0,
-        "speck",
-        0.06,
-    ),
+    "canvas": (SAILS, 0.0, "speck", 0.06),
     "steel": (("#b9bdc2", "#9aa0a6", "#d2d4d6"), 0.9, "metal", 0.28),
     "brass": (("#c39a4a", "#b27f3a", "#8f6a3a"), 0.8, "metal", 0.25),
     "plastic": (BRIGHT, 0.4, "speck", 0.02),
@@ -32,21 +33,11 @@ MATERIALS = {
     "leaf": (("#4f7d34", "#6a9440", "#3a6a38", "#8a9a3c", "#c98a2c", "#b5532c"), 0.0, "leaf", 0.3),
     "bark": (("#6b4a30", "#5a4636", "#7d6450"), 0.0, "wood", 0.2),
     "fruit": (("#c23a2c", "#e0a030", "#d86a3a"), 0.5, "speck", 0.03),
-    "cap": (
-        ("#b8322a", "#9a5a30", "#c98f55", "#d9b98a", "#7d4a38", "#d9702e", "#e8dcc8"),
-        0.35,
-        "speck",
-        0.06,
-    ),
+    "cap": (CAPS, 0.35, "speck", 0.06),
     "flesh": (("#ece2cc", "#d9c8a6", "#c9b08a"), 0.0, "wood", 0.06),
     "spot": (("#f4ece0", "#f0e0c0"), 0.1, "speck", 0.03),
     "skin": ((*BRIGHT, "#c0c8cc", "#d98a3c"), 0.5, "speck", 0.12),
-    "plaster": (
-        ("#e8dcc4", "#d8c0a0", "#c8d0d0", "#e4e0d8", "#d49a80", "#e0c878", "#9fb4bc"),
-        0.0,
-        "speck",
-        0.06,
-    ),
+    "plaster": (PLASTERS, 0.0, "speck", 0.06),
     "brick": (("#a4553c", "#b56a4a", "#8a4a3a"), 0.0, "brick", 0.16),
     "tiles": (("#9a4a34", "#6a4a40", "#54606a", "#b0603c", "#3c5a50"), 0.0, "tiles", 0.13),
     "glass": (("#3c5064", "#5a788c", "#2c3844", "#86a8bc", "#f0d890"), 0.5, "speck", 0.02),
@@ -59,27 +50,18 @@ MATERIALS = {
     "lamp": (("#f4e6a8", "#f0f0e4", "#e8b84c"), 0.6, "speck", 0.0),
 }
 
-# role: what it may be made of; "same" and "darker" go by the body's paint
+# role: what it may be made of, if not of the material of its own name; "same" and "darker" go by
+# the body's paint
 COMMON = {
     "trim": ("paint", "white"),
     "inside": ("white", "same", "same"),
-    "drink": ("drink",),
-    "rubber": ("rubber",),
     "chrome": ("steel", "white"),
-    "glass": ("glass",),
     "seam": ("darker",),
-    "lamp": ("lamp",),
-    "bark": ("bark",),
-    "leaf": ("leaf",),
-    "fruit": ("fruit",),
-    "spot": ("spot",),
     "wood": ("wood", "steel"),
-    "soil": ("soil",),
     "rock": ("stone",),
     "eye": ("white",),
     "pupil": ("dark",),
     "frame": ("white",),
-    "brick": ("brick",),
     "door": ("wood", "paint"),
     "head": ("same",),
     "fin": ("same", "skin"),
@@ -116,7 +98,6 @@ SPECIAL = {
     ("key", "head"): ("same", "same", "plastic"),
     ("house", "wall"): ("plaster", "plaster", "brick", "wood"),
     ("lighthouse", "wall"): ("plaster", "white"),
-    ("mushroom", "cap"): ("cap",),
     ("spoon", "trim"): ("dark",),
     ("fork", "trim"): ("dark",),
     ("fish", "trim"): ("skin",),
@@ -193,38 +174,39 @@ class Paint:
 
 
 @cache
-def _rgb(code):
-    """'#rrggbb' to a (3,) array in [0, 1], read-only because it is shared."""
+def _rgb(code: str) -> np.ndarray:
+    """Turn '#rrggbb' into a (3,) array in [0, 1], read-only because it is shared."""
     colour = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     colour.flags.writeable = False
     return colour
 
 
-def shade_of(dice, code, spread=0.07):
-    """A colour near the named one: lighter or darker, and a little off in hue."""
+def shade_of(dice: Dice, code: str, spread: float = 0.07) -> np.ndarray:
+    """Return a colour (3,) near `code`: lighter or darker, and a little off in hue."""
     lightness = dice.between(1 - 1.6 * spread, 1 + 1.6 * spread)
     return np.clip(_rgb(code) * lightness + dice.grid(3) * spread * 0.6, 0.02, 1)
 
 
-def pick(dice, material):
-    """A `Paint` of the named material, in one of its colours."""
+def pick(dice: Dice, material: str) -> Paint:
+    """Return a `Paint` of a material, in one of its colours."""
     colours, gloss, grain, strength = MATERIALS[material]
     colour = shade_of(dice, dice.one_of(colours))
     return Paint(colour, gloss * dice.between(0.5, 1.2), grain, strength)
 
 
-def paints_for(dice, name, parts):
-    """One `Paint` for every role among the parts; "same" repeats the body's."""
+def paints_for(dice: Dice, name: str, parts: Iterable[Part]) -> dict[str, Paint]:
+    """Return one `Paint` for every role among the parts; "same" repeats the body's."""
     paints = {"body": pick(dice, dice.one_of(BODY[name]))}
     for role in dict.fromkeys(part.role for part in parts):
         if role not in paints:
-            material = dice.one_of(SPECIAL.get((name, role)) or COMMON[role])
+            options = SPECIAL.get((name, role)) or COMMON.get(role, (role,))
+            material = dice.one_of(options)
             paints[role] = _same(paints["body"], material) or pick(dice, material)
     return paints
 
 
-def _same(body, material):
-    """The body's own paint for "same", a darker one for "darker", None for any material."""
+def _same(body: Paint, material: str) -> Paint | None:
+    """Return the body's own paint for "same", a darker one for "darker", None for any other."""
     if material == "darker":
         return Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
     return body if material == "same" else None

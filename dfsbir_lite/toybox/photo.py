@@ -10,8 +10,20 @@ from math import cos, exp, hypot, radians, sin, sqrt, tan
 import cv2
 import numpy as np
 
-from .geometry import SUBPIXEL_BITS, Part, Pose, aim, box, fill, fixed, oval, path, ribbon
-from .materials import (
+from dfsbir_lite.toybox.geometry import (
+    SUBPIXEL_BITS,
+    Dice,
+    Part,
+    Pose,
+    aim,
+    box,
+    fill,
+    fixed,
+    lumpy,
+    oval,
+    ribbon,
+)
+from dfsbir_lite.toybox.materials import (
     CLUTTER,
     FLATS,
     GROUNDS,
@@ -20,23 +32,25 @@ from .materials import (
     SKIES,
     TILT,
     WALLS,
+    Paint,
     paints_for,
     pick,
     shade_of,
 )
-from .outdoors import lumpy
+
+Light = tuple[float, float, float]
 
 # --- light on a surface ---------------------------------------------------------------------
 
 
 @lru_cache(maxsize=16)
-def _ramp(side):
-    """Frame coordinates of pixel centres along one axis, (side,) float32."""
+def _ramp(side: int) -> np.ndarray:
+    """Return frame coordinates of pixel centres along one axis, (side,) float32."""
     return ((np.arange(side) + 0.5) / side).astype(np.float32)
 
 
-def _local(pose, part, x, y):
-    """Coordinates (u, v) of frame points across a part's own box, each about [-1, 1], float32."""
+def _local(pose: Pose, part: Part, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return coordinates (u, v) of frame points across a part's own box, about [-1, 1]."""
     (a, b), (c, d) = pose.inverse.tolist()
     (x0, y0), (x1, y1) = part.points.min(0).tolist(), part.points.max(0).tolist()
     least = 0.5 * part.line + 1e-3
@@ -48,8 +62,8 @@ def _local(pose, part, x, y):
     return u, v
 
 
-def _lit(shade, u, v, light):
-    """Lambert's cosine, (h, w), for the simple body that the part stands for."""
+def _lit(shade: str, u: np.ndarray, v: np.ndarray, light: Light) -> np.ndarray:
+    """Return Lambert's cosine, (h, w), for the simple body that the part stands for."""
     lx, ly, lz = light
     if shade == "round":
         u = np.minimum(np.maximum(u, -1), 1)
@@ -65,14 +79,14 @@ def _lit(shade, u, v, light):
     return 0.72 + 0.14 * (lx * u + ly * v)
 
 
-def _weave(dice, grain):
-    """The random part of a texture: a small grid of values in [-1, 1), or a single phase."""
+def _weave(dice: Dice, grain: str) -> np.ndarray | float:
+    """Return the random part of a texture: a small grid of values in [-1, 1), or a single phase."""
     cells = {"wood": (3, 12), "leaf": (15, 15), "speck": (14, 14)}.get(grain)
     return dice.grid(*cells) if cells else dice.between(0, 6)
 
 
-def _grain(paint, weave, u, v):
-    """Relative lightness of the material's texture, (h, w)."""
+def _grain(paint: Paint, weave: np.ndarray | float, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return the relative lightness of the material's texture, (h, w)."""
     if paint.grain == "metal":
         pattern = np.sin(4.2 * u + 2.4 * v + weave)
     elif paint.grain == "tiles":
@@ -86,7 +100,9 @@ def _grain(paint, weave, u, v):
     return paint.strength * pattern
 
 
-def _paint(canvas, dice, part, paint, pose, light):
+def _paint(
+    canvas: np.ndarray, dice: Dice, part: Part, paint: Paint, pose: Pose, light: Light
+) -> None:
     """Paint one part over the canvas, (side, side, 3) float32, in place."""
     side = canvas.shape[0]
     weave = _weave(dice, paint.grain)  # before any return, so that dice roll alike at all sizes
@@ -114,8 +130,8 @@ def _paint(canvas, dice, part, paint, pose, light):
     area += (colour - area) * alpha[..., None]
 
 
-def _turned(light, pose):
-    """The light direction in the object's own axes, three floats, unit length."""
+def _turned(light: Light, pose: Pose) -> Light:
+    """Return the light direction in the object's own axes, unit length."""
     x, y, z = light
     (a, b), (c, d) = pose.matrix.tolist()
     x, y, across = a * x + c * y, b * x + d * y, hypot(x, y)
@@ -126,21 +142,21 @@ def _turned(light, pose):
 # --- surroundings ---------------------------------------------------------------------------
 
 
-def _surface(dice, cells, side):
-    """Noise for a surface; grainy ones (many cells) get a finer layer on top."""
+def _surface(dice: Dice, cells: tuple[int, int], side: int) -> np.ndarray:
+    """Return noise for a surface; grainy ones (many cells) get a finer layer on top."""
     coarse = _field(dice, cells, side)
     if min(cells) < 20:
         return coarse
     return 0.6 * coarse + 0.7 * _field(dice, (3 * cells[0], 3 * cells[1]), side)
 
 
-def _field(dice, cells, side):
-    """Smooth noise in about [-1, 1], (side, side), the same picture at every size."""
+def _field(dice: Dice, cells: tuple[int, int], side: int) -> np.ndarray:
+    """Return smooth noise in about [-1, 1], (side, side), the same picture at every size."""
     return cv2.resize(dice.grid(*cells), (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def _flat_scene(dice, scene, side):
-    """A surface seen from above, or a plain wall behind."""
+def _flat_scene(dice: Dice, scene: str, side: int) -> np.ndarray:
+    """Return a surface seen from above, or a plain wall behind."""
     colours, cells, strength = FLATS[scene]
     if dice.chance(0.5):
         cells = cells[::-1]
@@ -154,8 +170,8 @@ def _flat_scene(dice, scene, side):
     return tone[..., None] * base
 
 
-def _deep_scene(dice, scene, side, horizon, slope):
-    """Ground or water up to a sloping horizon, and a wall or the sky above it."""
+def _deep_scene(dice: Dice, scene: str, side: int, horizon: float, slope: float) -> np.ndarray:
+    """Return ground or water up to a sloping horizon, and a wall or the sky above it."""
     colours, cells, strength = GROUNDS[scene]
     near = shade_of(dice, dice.one_of(colours), 0.1)
     if scene == "table":
@@ -178,16 +194,16 @@ def _deep_scene(dice, scene, side, horizon, slope):
     return canvas
 
 
-def _ground_share(y, horizon, side):
-    """1 below the horizon, 0 above it, antialiased."""
+def _ground_share(y: np.ndarray, horizon: float, side: int) -> np.ndarray:
+    """Return 1 below the horizon, 0 above it, antialiased."""
     return np.clip((y - horizon) * side + 0.5, 0, 1)
 
 
 _FRAME = Pose(np.eye(2), np.eye(2), np.zeros(2), np.zeros(2))
 
 
-def _thing(dice, x, y, size, standing):
-    """A small distractor in frame units: a box, a ball, a post, a bush or a peak.
+def _thing(dice: Dice, x: float, y: float, size: float, standing: bool) -> Part:
+    """Return a small distractor in frame units: a box, a ball, a post, a bush or a peak.
 
     (x, y) is the middle of its foot if it is standing, else its centre.
     """
@@ -202,17 +218,17 @@ def _thing(dice, x, y, size, standing):
     y -= h * standing
     if kind == 0:
         radius = dice.between(0, 0.3) * min(w, h)
-        return Part(box(x - w, y - h, x + w, y + h, radius), "box", "flat")
+        return Part(box(x - w, y - h, x + w, y + h, radius), "box")
     if kind == 1:
         return Part(oval(x, y, w, h), "ball", "ball")
     if kind == 3:
         return Part(lumpy(x, y, w, h, 6, 0.25), "bush", "ball")
     tip = (x + w * dice.between(-0.5, 0.5), y - h)
-    return Part(path((x - w, y + h), tip, (x + w, y + h)), "peak", "flat")
+    return Part([(x - w, y + h), tip, (x + w, y + h)], "peak")
 
 
-def _clutter(dice, horizon, level):
-    """Distractors behind the object, on level ground or anywhere: a list of (part, paint)."""
+def _clutter(dice: Dice, horizon: float, level: bool) -> list[tuple[Part, Paint]]:
+    """Return distractors behind the object, on level ground or anywhere."""
     things = []
     for _ in range(dice.whole(0, 6)):
         size, x = dice.between(0.03, 0.14), dice.between(0, 1)
@@ -226,8 +242,8 @@ def _clutter(dice, horizon, level):
     return sorted(things, key=lambda pair: pair[0].points[:, 1].max()) if level else things
 
 
-def _occluder(dice, outline, standing):
-    """Something in front that hides a bit of the object's border: (part, paint)."""
+def _occluder(dice: Dice, outline: np.ndarray, standing: bool) -> tuple[Part, Paint]:
+    """Return something in front that hides a bit of the object's border."""
     low, high = outline.min(0), outline.max(0)
     x, y = low + (high - low) * (dice.between(0, 1), dice.between(0, 1))
     # In proportion to the object, or a slender tower would vanish behind it.
@@ -241,7 +257,14 @@ def _occluder(dice, outline, standing):
     return thing, pick(dice, dice.one_of(CLUTTER[thing.role]))
 
 
-def _cast_shadows(canvas, dice, outlines, light, slope, level):
+def _cast_shadows(
+    canvas: np.ndarray,
+    dice: Dice,
+    outlines: list[list[np.ndarray]],
+    light: Light,
+    slope: float,
+    level: bool,
+) -> None:
     """Darken the ground where things keep the light off.
 
     outlines: one list of (P, 2) frame-unit outlines for each thing. On level ground
@@ -268,14 +291,14 @@ def _cast_shadows(canvas, dice, outlines, light, slope, level):
 
 
 @lru_cache(maxsize=16)
-def _radius2(side):
-    """Squared distance from the centre of the frame, (side, side), 1 at the corners."""
+def _radius2(side: int) -> np.ndarray:
+    """Return the squared distance from the centre of the frame, (side, side), 1 at the corners."""
     ramp = 2 * _ramp(side) - 1
     return (ramp[None, :] ** 2 + ramp[:, None] ** 2) / 2
 
 
-def _develop(canvas, dice, size):
-    """Exposure, warmth, vignette, blur, sensor noise: float32 canvas to uint8 (size, size, 3)."""
+def _develop(canvas: np.ndarray, dice: Dice, size: int) -> np.ndarray:
+    """Add exposure, warmth, vignette, blur and noise: float32 to uint8 (size, size, 3)."""
     warmth = dice.between(-0.1, 0.12)
     gain = exp(dice.between(-0.38, 0.32)) * np.array([1 + warmth, 1, 1 - warmth], np.float32)
     contrast, vignette = dice.between(0.7, 1.15), dice.between(0, 0.4)
@@ -292,8 +315,8 @@ def _develop(canvas, dice, size):
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def photograph(parts, name, dice, size):
-    """Photograph the parts of an object of the named class: (size, size, 3) uint8 RGB."""
+def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarray:
+    """Photograph the parts of an object of class `name`: (size, size, 3) uint8 RGB."""
     parts = [part for part in parts if part.role != "air"]
     side = size * (2 if size < 96 else 1)
     scene = dice.one_of(SCENES[name])
@@ -322,8 +345,8 @@ def photograph(parts, name, dice, size):
     return _develop(canvas, dice, size)
 
 
-def _view(parts, name, dice, roll):
-    """The pose of the object before the camera."""
+def _view(parts: list[Part], name: str, dice: Dice, roll: float) -> Pose:
+    """Return the pose of the object before the camera."""
     lying = name in LYING
     tilt = radians(180 if lying else TILT.get(name, 2))
     points = np.concatenate([part.points for part in parts])
@@ -331,12 +354,12 @@ def _view(parts, name, dice, roll):
     return aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
 
 
-def _sun(dice):
-    """Where the light comes from: above, a little to one side. Three floats, unit length."""
+def _sun(dice: Dice) -> Light:
+    """Return where the light comes from: above, a little to one side. Unit length."""
     angle = radians(dice.between(-150, -30))
     return 0.7 * cos(angle), 0.7 * sin(angle), 0.714
 
 
-def _outline(part, pose):
-    """The closed outline of a part in frame units."""
+def _outline(part: Part, pose: Pose) -> np.ndarray:
+    """Return the closed outline of a part in frame units."""
     return pose(ribbon(part.points, part.line) if part.line else part.points)

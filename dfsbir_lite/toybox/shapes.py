@@ -1,8 +1,8 @@
-"""The sixteen objects, by class name: `shapes.mug(dice)` gives a list of `Part`."""
+"""The sixteen objects, by class name: `shapes.mug(dice)` returns a list of `Part`."""
 
-from .kitchen import fork, key, mug, spoon, teacup, teapot
-from .outdoors import fish, house, lighthouse, mushroom, tree, umbrella
-from .vehicles import boat, bus, car, truck
+from dfsbir_lite.toybox.kitchen import fork, key, mug, spoon, teacup, teapot
+from dfsbir_lite.toybox.outdoors import fish, house, lighthouse, mushroom, tree, umbrella
+from dfsbir_lite.toybox.vehicles import boat, bus, car, truck
 
 __all__ = [
     "boat", "bus", "car", "fish", "fork", "house", "key", "lighthouse",

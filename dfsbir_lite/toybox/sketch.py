@@ -1,5 +1,6 @@
 """Sketches: dark strokes on near-white paper, as a hand makes them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -7,8 +8,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from .geometry import aim, fill, fixed, ribbon
-from .materials import LYING, TILT
+from dfsbir_lite.toybox.geometry import Dice, Part, aim, fill, fixed, ribbon
+from dfsbir_lite.toybox.materials import LYING, TILT
 
 CORNER = np.cos(np.radians(42))  # sharper turns than this start a new stroke
 
@@ -26,7 +27,8 @@ class Hand:
     hatching: bool
 
 
-def _someone(dice):
+def _someone(dice: Dice) -> Hand:
+    """Return a random hand."""
     haste = dice.between(0, 1)
     return Hand(
         wobble=dice.between(0.002, 0.012),
@@ -42,7 +44,7 @@ def _someone(dice):
 # Lines are complex numbers x + iy from here on: half the arithmetic, and turning left is * 1j.
 
 
-def _strokes(line, closed, dice):
+def _strokes(line: np.ndarray, closed: bool, dice: Dice) -> list[np.ndarray]:
     """Split an outline, (P,) complex, at its corners, as a pen would. A list of (Q,)."""
     if not closed:
         return [line]
@@ -62,8 +64,8 @@ def _strokes(line, closed, dice):
     return [ring[a : b + 1] for a, b in pairwise(ends)]
 
 
-def _shaky(line, dice, hand):
-    """The line as it comes out: resampled, overshooting, wobbling. (N,) complex."""
+def _shaky(line: np.ndarray, dice: Dice, hand: Hand) -> np.ndarray:
+    """Return the line as it comes out: resampled, overshooting, wobbling. (N,) complex."""
     along = np.append(0, np.cumsum(np.abs(line[1:] - line[:-1])))
     length = along[-1]
     count = min(max(int(length / 0.022), 5), 48)
@@ -79,13 +81,13 @@ def _shaky(line, dice, hand):
 
 
 @lru_cache(maxsize=64)
-def _unit(count):
-    """Positions 0..1 along a stroke, and how a pen's pressure tapers at the ends, (count,)."""
+def _unit(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions 0..1 along a stroke, and how pressure tapers at its ends, (count,)."""
     t = np.linspace(0, 1, count)
     return t, np.minimum(1, 0.45 + 4.0 * np.minimum(t + 0.04, 1.04 - t))
 
 
-def _ink(paper, line, dice, hand, faint=1.0):
+def _ink(paper: np.ndarray, line: np.ndarray, dice: Dice, hand: Hand, faint: float = 1.0) -> None:
     """Lay one stroke on the paper, (side, side) uint8, with changing pressure, in place."""
     count = len(line)
     t, taper = _unit(count)
@@ -102,18 +104,20 @@ def _ink(paper, line, dice, hand, faint=1.0):
         fill(paper, [fixed(_plane(outline), side)], int(250 * (1 - dark)))
 
 
-def _plane(line):
-    """(P,) complex to (P, 2) floats."""
+def _plane(line: np.ndarray) -> np.ndarray:
+    """Turn (P,) complex numbers into (P, 2) floats."""
     return line.view(np.float64).reshape(-1, 2)
 
 
-def _complex(points):
-    """(P, 2) floats to (P,) complex."""
+def _complex(points: np.ndarray) -> np.ndarray:
+    """Turn (P, 2) floats into (P,) complex numbers."""
     return points[:, 0] + 1j * points[:, 1]
 
 
-def _draw_stroke(paper, stroke, dice, hand, loss):
-    """One stroke, (P,) complex, skipped with probability `loss`, perhaps broken or doubled."""
+def _draw_stroke(
+    paper: np.ndarray, stroke: np.ndarray, dice: Dice, hand: Hand, loss: float
+) -> None:
+    """Draw one stroke, (P,) complex, skipped with probability `loss`, perhaps broken or doubled."""
     if dice.chance(loss):
         return
     line = _shaky(stroke, dice, hand)
@@ -128,8 +132,8 @@ def _draw_stroke(paper, stroke, dice, hand, loss):
         _ink(paper, again, dice, hand, 0.8)
 
 
-def _hatch(paper, points, dice, hand):
-    """A few slanting strokes in the lower middle of a closed outline, (P, 2) frame units."""
+def _hatch(paper: np.ndarray, points: np.ndarray, dice: Dice, hand: Hand) -> None:
+    """Draw a few slanting strokes in the lower middle of a closed outline, (P, 2) frame units."""
     low, high = points.min(0), points.max(0)
     if (high - low).min() < 0.2:
         return
@@ -145,13 +149,13 @@ def _hatch(paper, points, dice, hand):
     np.minimum(paper, np.where(inside > 127, layer, 255), out=paper)
 
 
-def _skips(part, dice, hand):
-    """Whether a hasty hand leaves this part out altogether."""
+def _skips(part: Part, dice: Dice, hand: Hand) -> bool:
+    """Return whether a hasty hand leaves this part out altogether."""
     return part.detail > 0 and dice.chance((0, 0.6, 0.95)[part.detail] * hand.haste)
 
 
-def _memory(dice):
-    """Proportions drawn from memory: a slow, smooth displacement of frame points, (P, 2)."""
+def _memory(dice: Dice) -> Callable[[np.ndarray], np.ndarray]:
+    """Return proportions drawn from memory: a slow, smooth displacement of frame points, (P, 2)."""
     phase, size, pace = dice.grid(2, 2) * np.pi, dice.between(0.004, 0.04), dice.between(4.5, 8)
 
     def warp(points):
@@ -161,8 +165,8 @@ def _memory(dice):
     return warp
 
 
-def _doodle(paper, dice, hand):
-    """A stray mark: a line, a squiggle, a small ring or a cross somewhere on the paper."""
+def _doodle(paper: np.ndarray, dice: Dice, hand: Hand) -> None:
+    """Draw a stray mark: a line, a squiggle, a small ring or a cross somewhere on the paper."""
     kind, size = dice.whole(0, 3), dice.between(0.04, 0.14)
     centre = complex(dice.between(0.08, 0.92), dice.between(0.08, 0.92))
     t = np.linspace(-1, 1, 16)
@@ -179,8 +183,8 @@ def _doodle(paper, dice, hand):
         _ink(paper, _shaky(centre + size * line, dice, hand), dice, hand)
 
 
-def _rub(paper, dice):
-    """A swipe of the eraser across the drawing, which leaves a trace of the lines."""
+def _rub(paper: np.ndarray, dice: Dice) -> None:
+    """Swipe the eraser across the drawing, which leaves a trace of the lines."""
     x, y, angle = dice.between(0.2, 0.8), dice.between(0.2, 0.8), dice.between(0, np.pi)
     reach = 0.26 * np.array([np.cos(angle), np.sin(angle)])
     swipe = np.array([x, y]) + np.outer((-1, 0, 1), reach)
@@ -190,8 +194,8 @@ def _rub(paper, dice):
     paper += ((255 - paper) * (gone * np.float32(0.86 / 255))).astype(np.uint8)
 
 
-def scribble(parts, name, dice, size):
-    """Sketch the parts of an object of the named class: (size, size, 3) uint8, all grey."""
+def scribble(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarray:
+    """Sketch the parts of an object of class `name`: (size, size, 3) uint8, all grey."""
     side = size * (2 if size < 96 else 1)
     hand = _someone(dice)
     parts = [part for part in parts if not _skips(part, dice, hand)]
@@ -203,9 +207,8 @@ def scribble(parts, name, dice, size):
     for part in parts:
         _draw_part(paper, part, lambda points: warp(pose(points)), dice, hand)
     if hand.hatching:
-        big = max(
-            (part for part in parts if not part.line), key=lambda p: np.ptp(p.points, 0).prod()
-        )
+        areas = (part for part in parts if not part.line)
+        big = max(areas, key=lambda part: np.ptp(part.points, 0).prod())
         _hatch(paper, warp(pose(big.points)), dice, hand)
     if dice.chance(0.3):
         _rub(paper, dice)
@@ -214,8 +217,8 @@ def scribble(parts, name, dice, size):
     return _scan(paper, dice, size)
 
 
-def _draw_part(paper, part, place, dice, hand):
-    """Strokes of one part; what lies behind a closed part is rubbed out first.
+def _draw_part(paper: np.ndarray, part: Part, place: Callable, dice: Dice, hand: Hand) -> None:
+    """Draw the strokes of one part; what lies behind a closed part is rubbed out first.
 
     place: object units to frame units. A hasty hand draws a handle as a single line.
     """
@@ -233,8 +236,8 @@ def _draw_part(paper, part, place, dice, hand):
             _draw_stroke(paper, stroke, dice, hand, loss * (0.2 + hand.haste))
 
 
-def _scan(paper, dice, size):
-    """Paper tone and a little scanner noise: (side, side) to grey (size, size, 3) uint8."""
+def _scan(paper: np.ndarray, dice: Dice, size: int) -> np.ndarray:
+    """Add paper tone and a little scanner noise: (side, side) to grey (size, size, 3) uint8."""
     tone, noise = dice.between(0.955, 1.0), dice.between(0, 0.012)
     if paper.shape[0] != size:
         paper = cv2.resize(paper, (size, size), interpolation=cv2.INTER_AREA)

@@ -5,15 +5,5 @@ A slider writes one float, a panel calls `next()`: whatever they do, a plain `fo
 
 from dfsbir_lite.widgets.explorer import EmbeddingExplorer, EmbeddingScatter
 from dfsbir_lite.widgets.pad import DrawAndSearch, SketchPad
-from dfsbir_lite.widgets.panel import LivePanel, weight_sliders
+from dfsbir_lite.widgets.panel import LivePanel
 from dfsbir_lite.widgets.switches import Switches
-
-__all__ = [
-    "DrawAndSearch",
-    "EmbeddingExplorer",
-    "EmbeddingScatter",
-    "LivePanel",
-    "SketchPad",
-    "Switches",
-    "weight_sliders",
-]

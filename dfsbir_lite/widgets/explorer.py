@@ -1,25 +1,36 @@
-"""Embedding maps that answer: what is this point, and what if UMAP were asked differently?"""
+"""Maps of embeddings that answer: what is this point, and what if UMAP had other settings?"""
 
-import threading
-from pathlib import Path
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
 from matplotlib.colors import to_hex
+from scipy.spatial import procrustes
 
 from dfsbir_lite import plots
-from dfsbir_lite.lessons import projections
-from dfsbir_lite.widgets.names import give_names
-from dfsbir_lite.widgets.still import with_still
+from dfsbir_lite.widgets.accessible import HERE, LabelledBox
 
-HERE = Path(__file__).parent
-THREAD = "dfsbir-explorer"
-STRIP = 5  # maps in the still picture of a course
+STRIP = 5  # maps in the still picture of a time-lapse
+NEIGHBOURS = (3, 5, 10, 15, 30, 60, 120)
+SPREADS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
 
 
-class EmbeddingScatter(anywidget.AnyWidget):
+class Map(anywidget.AnyWidget):
+    """The part of an `EmbeddingScatter` that lives in the browser."""
+
+    _esm, _css = HERE / "explorer.js", HERE / "explorer.css"
+    points = traitlets.Bytes().tag(sync=True)  # of all maps, float32
+    names = traitlets.List().tag(sync=True)  # for each map, where to write which class
+    about = traitlets.Dict().tag(sync=True)  # lists: labels, sketches, classes, colours, captions
+    sprites = traitlets.Bytes().tag(sync=True)
+    frame = traitlets.Int().tag(sync=True)
+    pinned = traitlets.List().tag(sync=True)
+
+
+class EmbeddingScatter(LabelledBox):
     """Maps of N pictures to look into: circles are photos, crosses are sketches.
 
     Hovering, or the arrow keys, show a picture; a click, or Enter, pins it; the legend picks
@@ -29,173 +40,115 @@ class EmbeddingScatter(anywidget.AnyWidget):
     Args:
         points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
         labels: (N,), indices into `classes`. sketches: bool (N,).
-        images: uint8 (N, 3, H, W), what the points are pictures of.
+        images: uint8 (N, 3, H, W), the pictures.
         captions: a line for each map.
-        readings: name → T values in [0, 1], drawn as curves under the slider.
+        readings: name → T values in [0, 1], shown with the captions.
 
     Attributes:
-        maps: (T, N, 2). frame: which of them is shown, from 0.
-        pinned: the indices of the pinned pictures.
+        maps: (T, N, 2), scaled to [-1, 1]. map: what draws them; `map.pinned` are indices.
     """
 
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
-    points = traitlets.Bytes().tag(sync=True)
-    labels = traitlets.List().tag(sync=True)
-    sketches = traitlets.List().tag(sync=True)
-    classes = traitlets.List().tag(sync=True)
-    colours = traitlets.List().tag(sync=True)
-    sprites = traitlets.Bytes().tag(sync=True)
-    captions = traitlets.List().tag(sync=True)
-    readings = traitlets.Dict().tag(sync=True)
-    frame = traitlets.Int().tag(sync=True)
-    pinned = traitlets.List().tag(sync=True)
-
     def __init__(self, points, labels, sketches, classes, images, captions=("map",), readings=None):
-        self.about = (labels, sketches, classes)
-        super().__init__(
-            labels=[int(label) for label in labels],
-            sketches=[bool(sketch) for sketch in sketches],
-            classes=list(classes),
-            colours=[to_hex(colour) for colour in plots.class_colours(len(classes))],
-            sprites=plots.sprite_sheet(images),
-            captions=list(captions),
-            readings={
-                name: [float(v) for v in values] for name, values in (readings or {}).items()
-            },
-        )
+        self.labels, self.sketches, self.classes = np.asarray(labels), np.asarray(sketches), classes
+        values = [[f"{name} {v:.2f}" for v in row] for name, row in (readings or {}).items()]
+        self.captions = ["\n".join(parts) for parts in zip(captions, *values, strict=True)]
+        about = {
+            "labels": self.labels.tolist(),
+            "sketches": self.sketches.astype(int).tolist(),
+            "classes": list(classes),
+            "colours": [to_hex(colour) for colour in plots.class_colours(len(classes))],
+            "captions": self.captions,
+        }
+        self.map = Map(about=about, sprites=plots.sprite_sheet(images))
         self.show(points)
+        super().__init__([self.map, *self._time()])
 
     def __repr__(self) -> str:
-        return f"EmbeddingScatter({len(self.labels)} points, {len(self.captions)} projections)"
-
-    def _repr_mimebundle_(self, **options):
-        """Also a still picture, for places that show notebooks without running widgets."""
-        figure = self.still()
-        return with_still(super()._repr_mimebundle_(**options), plots.png(figure), figure.alt)
+        return f"EmbeddingScatter({len(self.labels)} points, {len(self.maps)} maps)"
 
     def show(self, points: np.ndarray) -> None:
-        """Moves the points to other maps of the same pictures, (N, 2) or (T, N, 2)."""
-        self.maps = points.reshape(len(self.captions), len(self.labels), 2)
-        self.points = fitted(self.maps).tobytes()
+        """Move the points to other maps of the same pictures, (N, 2) or (T, N, 2)."""
+        self.maps = fitted(points.reshape(len(self.captions), len(self.labels), 2))
+        places = [plots.class_places(frame, self.labels, self.sketches) for frame in self.maps]
+        self.map.names, self.map.points = places, self.maps.tobytes()
 
-    def still(self) -> plots.Figure:
-        """The map, or some of them side by side, on paper."""
+    def still(self) -> tuple[bytes, str]:
+        """Return the map, or some of them side by side, and its description."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
-        titles = {self._title(n): self.maps[n] for n in picked}
-        return plots.embedding_map(titles, *self.about, size=2.8 if last else 5.5)
+        titles, size = {self.captions[n]: self.maps[n] for n in picked}, 2.8 if last else 5.5
+        figure = plots.embedding_map(titles, self.labels, self.sketches, self.classes, size)
+        return plots.png(figure), figure.alt
 
-    def _title(self, n: int) -> str:
-        readings = [f"{name} {values[n]:.2f}" for name, values in self.readings.items()]
-        return "\n".join([self.captions[n], *readings])
+    def _time(self) -> list[ipywidgets.Widget]:
+        """Return the controls of a time-lapse, which the browser links without the kernel."""
+        if not (last := len(self.maps) - 1):
+            return []
+        play = ipywidgets.Play(max=last, interval=1200)  # milliseconds
+        slider = ipywidgets.IntSlider(max=last, description="moment", readout=False)
+        ipywidgets.jslink((play, "value"), (slider, "value"))
+        ipywidgets.jslink((slider, "value"), (self.map, "frame"))
+        return [ipywidgets.HBox([play, slider])]
 
 
 def fitted(points: np.ndarray) -> np.ndarray:
-    """Maps (T, N, 2), each moved and scaled to fill [-1, 1]: a map's size means nothing."""
+    """Move and scale each map (T, N, 2) to fill [-1, 1]: the size of a map means nothing."""
     low, high = points.min(1, keepdims=True), points.max(1, keepdims=True)
     return ((2 * points - low - high) / (high - low).max(2, keepdims=True)).astype("<f4")
 
 
-class EmbeddingExplorer(ipywidgets.VBox):
+class EmbeddingExplorer(EmbeddingScatter):
     """An `EmbeddingScatter` with sliders for UMAP's two settings.
 
-    A map takes a second or more, so one daemon thread computes it while the page stays alive. When
-    the sliders have moved on meanwhile, it goes on with where they are, and leaves out what they
-    passed. Maps are kept, and turned to lie as the first one lies.
+    A map takes a second or more, so a thread computes it while the page stays alive; it passes
+    over settings that the sliders have left again. Maps are kept, and turned to lie as the first.
 
     Args:
-        rows: embeddings (N, E). labels, sketches, classes, images: see `EmbeddingScatter`.
-        neighbours: where the sliders start, one of `NEIGHBOURS`. spread: one of `SPREADS`.
+        flatten: (neighbours, minimum distance) → a map (N, 2). The rest: see `EmbeddingScatter`.
     """
 
-    NEIGHBOURS = (3, 5, 10, 15, 30, 60, 120)
-    SPREADS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
-
-    def __init__(
-        self, rows, labels, sketches, classes, images, neighbours: int = 15, spread: float = 0.3
-    ):
-        self.rows = rows
-        self._first = projections.flatten(rows, neighbours, spread)
-        self._known = {(neighbours, spread): self._first}
-        self._worker: threading.Thread | None = None
-        self._guard, self._closed = threading.Lock(), False
-        self.neighbours = _choice("neighbours", self.NEIGHBOURS, neighbours)
-        self.spread = _choice("minimum distance", self.SPREADS, spread)
-        self.status = ipywidgets.Label()
-        self.scatter = EmbeddingScatter(self._first, labels, sketches, classes, images, ("UMAP",))
+    def __init__(self, flatten: Callable, labels, sketches, classes, images):
+        self.neighbours = _slider("neighbours", NEIGHBOURS, 15)
+        self.spread = _slider("minimum distance", SPREADS, 0.3)
+        self.status, self.flatten, self.first = ipywidgets.Label(), flatten, flatten(*self.asked)
+        super().__init__(self.first, labels, sketches, classes, images, ("UMAP",))
         row = ipywidgets.HBox([self.neighbours, self.spread, self.status])
-        super().__init__([row, self.scatter])
-        give_names(self)
+        self.children = (row, *self.children)
+        self._known, self._pool = {self.asked: self.first}, ThreadPoolExecutor(1)
+        self._latest = self._pool.submit(int)
         for slider in (self.neighbours, self.spread):
-            slider.observe(lambda change: self._ask(), "value")
+            slider.observe(self._ask, "value")
 
     def __repr__(self) -> str:
-        asked = "{} neighbours, minimum distance {}".format(*self.asked)
-        return f"EmbeddingExplorer({len(self.rows)} points, {asked})"
-
-    def _repr_mimebundle_(self, **options):
-        """Also a still picture, for places that show notebooks without running widgets."""
-        figure = self.scatter.still()
-        return with_still(super()._repr_mimebundle_(**options), plots.png(figure), figure.alt)
+        settings = "{} neighbours, minimum distance {}".format(*self.asked)
+        return f"EmbeddingExplorer({len(self.labels)} points, {settings})"
 
     @property
     def asked(self) -> tuple[int, float]:
-        """What the sliders say: neighbours and minimum distance."""
+        """The settings of the sliders: neighbours and minimum distance."""
         return self.neighbours.value, self.spread.value
 
     def wait(self) -> None:
-        """Returns when the map that the sliders ask for is there."""
-        if worker := self._worker:
-            worker.join()
+        """Wait for the map that the sliders ask for."""
+        self._latest.result()
 
-    def close(self) -> None:
-        """Ends the thread, after the map that it is at, and takes the explorer from the page."""
-        self._closed = True
-        self.wait()
-        self.scatter.close()
-        super().close()
-
-    def _ask(self) -> None:
-        with self._guard:
-            if self._missing() and self._worker is None:
-                self._worker = threading.Thread(target=self._work, daemon=True, name=THREAD)
-                self._worker.start()
-
-    def _missing(self) -> bool:
-        """Whether there is a map to compute; if not, shows the one that is asked for."""
-        if self._closed:
-            return False
-        if self.asked in self._known:
-            self.scatter.show(self._known[self.asked])
-            self.status.value = ""
-            return False
+    def _ask(self, change: dict) -> None:
         self.status.value = "computing…"
-        return True
+        self._latest = self._pool.submit(self._answer, self.asked)
 
-    def _work(self) -> None:
+    def _answer(self, asked: tuple[int, float]) -> None:
+        if asked != self.asked:
+            return  # the sliders have moved on
         try:
-            while self._go_on():
-                asked = self.asked
-                points = projections.flatten(self.rows, *asked)
-                self._known[asked] = projections.aligned(points, self._first)
-        except Exception as reason:  # raised in a thread, it would be lost
-            self._worker = None
+            if asked not in self._known:
+                self._known[asked] = procrustes(self.first, self.flatten(*asked))[1]
+            if asked == self.asked:
+                self.show(self._known[asked])
+                self.status.value = ""
+        except Exception as reason:  # in a thread it would be lost
             self.status.value = f"stopped by {type(reason).__name__}: {reason}"
 
-    def _go_on(self) -> bool:
-        with self._guard:
-            if self._missing():
-                return True
-            self._worker = None
-            return False
 
-
-def _choice(name: str, options: tuple, value) -> ipywidgets.SelectionSlider:
-    return ipywidgets.SelectionSlider(
-        options=options,
-        value=value,
-        description=name,
-        continuous_update=False,  # a map takes a second or more
-        style={"description_width": "initial"},
-    )
+def _slider(name: str, options: tuple, value: float) -> ipywidgets.SelectionSlider:
+    shared = {"continuous_update": False, "style": {"description_width": "initial"}}
+    return ipywidgets.SelectionSlider(options=options, value=value, description=name, **shared)

@@ -1,127 +1,133 @@
 """The trained networks that ship with the kit, by name: load one, or train a missing one."""
 
+import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from dfsbir_lite.data import ImageSet, together, toybox_set
-from dfsbir_lite.environment import cache_folder
-from dfsbir_lite.files import delete, load_state, load_weights, rebuilding, save_state
-from dfsbir_lite.health import judged
-from dfsbir_lite.lessons.snapshots import Course, load_course, recorder
+from dfsbir_lite.files import load_network, load_state, read_card, save_state, save_weights
 from dfsbir_lite.models import Encoders, SceneEstimator
-from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark
+from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, UserError, profile, progress
+from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
 from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
-from dfsbir_lite.synthesis import load_scenes, save_scenes, synthesize
-from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher, train_teacher
+from dfsbir_lite.synthesis import synthesize
+from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 
 ASSETS = Path(__file__).parent
 SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
 TEACHERS = ("photo", "sketch", "modality", "unified")
 STUDENTS = ("student", "real_student")
 SCENES = "scenes"  # an estimator, for people to look at what it paints
-NAMES = (*TEACHERS, *STUDENTS, SCENES)
+
+
+def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict:
+    """Save an estimator of scenes, with its model card beside it; return the card."""
+    facts = {"architecture": "SceneEstimator", **estimator.shape}
+    return save_weights(path, estimator.state_dict(), {**facts, **card})
+
+
+def load_scenes(path: str | Path) -> SceneEstimator:
+    """Load what `save_scenes` saved, frozen. Raises UserError, naming the file."""
+
+    def build(card: dict) -> SceneEstimator:
+        return SceneEstimator(**{k: card[k] for k in ("size", "noise_dim", "width", "objects")})
+
+    estimator, _ = load_network(path, build)
+    return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+FORMATS = {
+    **dict.fromkeys(TEACHERS, (save_teacher, load_teacher)),
+    **dict.fromkeys(STUDENTS, (save_encoders, load_encoders)),
+    SCENES: (save_scenes, load_scenes),
+}
 STEPS = 600  # iterations of the shipped student
 SCENE_STEPS = 1500  # of the shipped estimator of scenes
-COURSE_PER_CLASS = 25  # pictures of each class and modality whose way through training is kept
+NO_DATA = "none: learnt from the photo, sketch and modality teachers alone"
+
+# a network, what its card says of it, and a function that scores it as it was saved
+Built = tuple[torch.nn.Module, dict, Callable]
 
 
 def load_or_train(
     name: str, profile_name: str = "laptop", device="cpu"
 ) -> Teacher | Encoders | SceneEstimator:
-    """The network `name` (see `NAMES`): the shipped one, else a cached one, else trained now.
+    """Return the network `name`, a key of `FORMATS`: shipped, cached, or else trained now.
 
     Raises UserError for unknown names and for damaged files, naming the file.
     """
-    if name not in NAMES:
-        raise UserError(f"no network {name!r}: choose one of {', '.join(NAMES)}")
-    sizes = profile(profile_name)
-    load = {**dict.fromkeys(STUDENTS, load_encoders), SCENES: load_scenes}.get(name, load_teacher)
-    path = find(name, profile_name)
+    if name not in FORMATS:
+        raise UserError(f"no network {name!r}: choose one of {', '.join(FORMATS)}")
+    sizes, path = profile(profile_name), find(name, profile_name)
     if not path.is_file():
         build(name, sizes, path, device)
+    _, load = FORMATS[name]
     return load(path).to(device)
 
 
 def find(name: str, profile_name: str = "laptop") -> Path:
-    """The file of the network `name` (or of the "course"): shipped, or the place of the cached."""
+    """Return the file of the network `name`: the shipped one, or its place in the cache."""
     shipped = ASSETS / profile_name / f"{name}.safetensors"
     return shipped if shipped.is_file() else cache_folder() / profile_name / shipped.name
 
 
 def need_shipped(profile_name: str) -> None:
-    """Raises UserError for a profile whose teachers do not ship: it is for data of one's own."""
+    """Raise UserError for a profile whose teachers do not ship: it is for data of one's own."""
     if profile_name not in SHIPPED:
-        raise UserError(
-            f"nothing ships for profile {profile_name}: give --photos and --sketches, or choose "
-            f"{' or '.join(SHIPPED)}"
-        )
+        raise UserError(f"nothing ships for profile {profile_name}: give --photos and --sketches")
 
 
 def card(name: str, profile_name: str = "laptop") -> dict:
-    """The model card of `name`: architecture, classes, seed, command, measured scores, sha256."""
-    return load_weights(find(name, profile_name))[1]
+    """Return the card of `name`: architecture, classes, seed, command, measured scores, SHA-256."""
+    return read_card(find(name, profile_name))
 
 
 def load_teachers(profile_name: str = "laptop", device="cpu", unified: bool = False) -> Teachers:
-    """The two teachers and the guidance network; `unified` puts one classifier in both places."""
+    """Return two teachers (or the `unified` one in both places) and the guidance network."""
     names = ("unified", "unified") if unified else ("photo", "sketch")
-    return Teachers(*(load_or_train(n, profile_name, device) for n in (*names, "modality"))).to(
-        device
-    )
+    networks = (load_or_train(name, profile_name, device) for name in (*names, "modality"))
+    return Teachers(*networks).to(device)
 
 
-def student_course(profile_name: str = "laptop", device="cpu") -> Course:
-    """How the student became what it is, on `course_pictures`; trains one if no file tells."""
-    sizes = profile(profile_name)
-    path = find("course", profile_name)
-    if not path.is_file():
-        build("student", sizes, path.with_name("student.safetensors"), device)
-    return load_course(path)
+def build(
+    name: str,
+    sizes: Profile,
+    path: Path,
+    device="cpu",
+    seed: int = 0,
+    watch: Callable[[int, Encoders], None] = lambda done, encoders: None,
+) -> dict:
+    """Train the network `name` on ToyBox, save it at `path` and return its card.
 
-
-def course_pictures(sizes: Profile) -> dict[str, ImageSet]:
-    """The photos and sketches that a student's course shows: ToyBox's validation split."""
-    return {m: toybox_set(m, "val", sizes, per_class=COURSE_PER_CLASS) for m in ("photo", "sketch")}
-
-
-def build(name: str, sizes: Profile, path: Path, device="cpu", seed: int = 0) -> dict:
-    """Trains the network `name` on ToyBox, saves it at `path` and returns its model card."""
-    if name == "student":
-        return _build_student(sizes, path, device, seed)
-    if name == "real_student":
-        return _build_real_student(sizes, path, device, seed)
-    if name == SCENES:
-        return _build_scenes(sizes, path, device, seed)
-    train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
-    epochs = 3 if name == "modality" else None  # paper or not paper is easy
-    seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
-    teacher = train_teacher(
-        train.images,
-        train.labels,
-        train.classes,
-        sizes,
-        epochs=epochs,
-        device=device,
-        seed=seed,
-        desc=name,
-    )
-    save_teacher(path, teacher, {})  # scores are those of the rounded weights
-    card = {
-        "name": name,
-        "data": f"ToyBox train split, {len(train)} images, modality: {train.modality}",
-        "seed": seed,
-        "command": f"python data_scripts/train_teachers.py --profile {sizes.name}",
-        "test_accuracy": accuracy(load_teacher(path).to(device), test, device),
-    }
-    return save_teacher(path, teacher, card)
+    `watch` is called before the first iteration of the "student" and after each one, with the
+    number of those done and the encoders. Raises UserError if `path` cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path.parent}: cannot be written to; DFSBIR_CACHE names another folder")
+    makers = {"student": partial(_student, watch), "real_student": _real_student, SCENES: _scenes}
+    make, state = makers.get(name, partial(_teacher, name)), path.with_suffix(".pt")
+    network, facts, score = make(sizes, state, device, seed)
+    save, load = FORMATS[name]
+    with tempfile.TemporaryDirectory() as scratch:  # scores are those of the rounded weights
+        save(Path(scratch, path.name), network, {})
+        scores = score(load(Path(scratch, path.name)).to(device))
+    script = "train_teachers" if name in TEACHERS else "train_students"
+    command = f"python data_scripts/{script}.py --profile {sizes.name}"
+    card = save(path, network, {"name": name, "seed": seed, **facts, "command": command, **scores})
+    state.unlink(missing_ok=True)
+    return card
 
 
 def teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
-    """What the teacher `name` is trained or tested on. Photos and sketches are never pairs."""
+    """Return what the teacher `name` is trained or tested on. Photos and sketches are no pairs."""
     if name in ("photo", "sketch"):
         return toybox_set(name, split, sizes)
     photos, sketches = (toybox_set(m, split, sizes) for m in ("photo", "sketch"))
@@ -129,102 +135,87 @@ def teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
 
 
 def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
-    """The share of `data` that `teacher` classifies correctly."""
-    hits = [
-        (teacher.posteriors(images.to(device).float() / 255).argmax(1).cpu() == labels).sum()
-        for images, labels in zip(data.images.split(256), data.labels.split(256), strict=True)
-    ]
-    return float(sum(hits)) / len(data)
+    """Return the share of `data` that `teacher` classifies correctly."""
+    parts = data.images.split(256)
+    guesses = [teacher.posteriors(part.to(device).float() / 255).argmax(1).cpu() for part in parts]
+    return (torch.cat(guesses) == data.labels).float().mean().item()
 
 
-def _build_student(sizes: Profile, path: Path, device, seed: int, steps: int = STEPS) -> dict:
-    teachers, settings = load_teachers(sizes.name, device), recipe("kit")
-    encoders = new_encoders(sizes, len(teachers.classes), seed)
-    loop = distill(
-        teachers,
-        settings,
-        encoders,
-        steps=steps,
-        width=sizes.estimator_width,
-        device=device,
-        seed=seed,
-    )
-    state = path.with_suffix(".state")
-    watch = recorder(path.with_name("course.safetensors"), course_pictures(sizes), steps, device)
-    encoders = run_to_end(loop, state, watch=watch)
-    card = {
-        "name": "student",
-        "data": "none: learnt from the photo, sketch and modality teachers alone",
-        "recipe": "kit",
-        "steps": steps,
-        "seed": seed,
-        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
-        **toybox_benchmark(sizes, with_train=False).scores(encoders.embed, device),
-    }
-    card = save_encoders(path, encoders, card)
-    delete(state)
-    return card
+def recognised(judge: Teacher, images: Tensor, wanted: Tensor) -> float:
+    """Return the share of `images` (N, 3, H, W) that `judge` takes for the `wanted` class (N,)."""
+    return (judge.posteriors(images).argmax(1) == wanted).float().mean().item()
 
 
-def _build_real_student(sizes: Profile, path: Path, device, seed: int) -> dict:
-    """What the same encoders learn from real labelled images, in as many of their steps."""
-    benchmark, settings = toybox_benchmark(sizes), recipe("kit")
-    steps = STEPS * settings.encoder_steps
-    encoders = new_encoders(sizes, len(benchmark.classes), seed)
-    loop = RealDataStudent(
-        *benchmark.train, settings, encoders, steps=steps, device=device, seed=seed
-    )
-    state = path.with_suffix(".state")
-    encoders = run_to_end(loop, state, desc="student on real data")
-    images = sum(len(part) for part in benchmark.train)
-    card = {
-        "name": "real_student",
-        "data": f"ToyBox train split, {images} labelled images, half photos and half sketches",
-        "recipe": "kit, with the supervised losses of baselines.RealDataStudent",
-        "steps": steps,
-        "seed": seed,
-        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
-        **benchmark.scores(encoders.embed, device),
-    }
-    card = save_encoders(path, encoders, card)
-    delete(state)
-    return card
+def judged(
+    pairs: tuple[Tensor, Tensor], wanted: Tensor, teachers: Teachers, outsider: Teacher
+) -> dict[str, dict[str, float]]:
+    """Return how often photos and sketches are seen as `wanted` (N,), by judge and modality.
+
+    Args:
+        outsider: a unified teacher, which judges both and had no part in their synthesis.
+    """
+    found = {"seen_by_teacher": {}, "seen_by_unified_teacher": {}}
+    for modality, images in zip(("photo", "sketch"), pairs, strict=True):
+        teacher = getattr(teachers, modality)
+        found["seen_by_teacher"][modality] = recognised(teacher, images, wanted)
+        found["seen_by_unified_teacher"][modality] = recognised(outsider, images, wanted)
+    return found
 
 
-def _build_scenes(sizes: Profile, path: Path, device, seed: int) -> dict:
-    """An estimator of scenes that takes its time to please both teachers; no encoder learns."""
+def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built:
+    train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
+    seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
+    epochs = 3 if name == "modality" else None  # paper or not paper is easy
+    options = {"epochs": epochs, "device": device, "seed": seed, "desc": name}
+    teacher = train_teacher(train.images, train.labels, train.classes, sizes, **options)
+    data = f"ToyBox train split, {len(train)} images, modality: {train.modality}"
+    score = partial(accuracy, data=test, device=device)
+    return teacher, {"data": data, "seed": seed}, lambda saved: {"test_accuracy": score(saved)}
+
+
+def _student(watch: Callable, sizes: Profile, state: Path, device, seed: int) -> Built:
+    benchmark = toybox_benchmark(sizes, with_train=False)
     teachers = load_teachers(sizes.name, device)
+    encoders = new_encoders(sizes, len(teachers.classes), seed)
+    options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+    loop = distill(teachers, recipe("kit"), encoders, steps=STEPS, **options)
+    encoders = run_to_end(loop, state, watch=watch)
+    facts = {"data": NO_DATA, "recipe": "kit", "steps": STEPS}
+    return encoders, facts, lambda saved: benchmark.scores(saved.embed, device)
+
+
+def _real_student(sizes: Profile, state: Path, device, seed: int) -> Built:
+    """Train the same encoders on real labelled images, in as many of their steps."""
+    benchmark, settings = toybox_benchmark(sizes), recipe("kit")
+    steps, options = STEPS * settings.encoder_steps, {"device": device, "seed": seed}
+    encoders = new_encoders(sizes, len(benchmark.classes), seed)
+    loop = RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
+    encoders = run_to_end(loop, state, desc="student on real data")
+    images = sum(map(len, benchmark.train))
+    data = f"ToyBox train split, {images} labelled images, half photos and half sketches"
+    settings = "kit, with the supervised losses of pipeline.RealDataStudent"
+    facts = {"data": data, "recipe": settings, "steps": steps}
+    return encoders, facts, lambda saved: benchmark.scores(saved.embed, device)
+
+
+def _scenes(sizes: Profile, state: Path, device, seed: int) -> Built:
+    """Train an estimator of scenes, slowly, so that it pleases both teachers; no encoder learns."""
+    teachers = load_teachers(sizes.name, device)
+    outsider = load_or_train("unified", sizes.name, device)
     settings = recipe("kit", scene=True, views=True, refresh_every=0, diversity=0)
-    loop = synthesize(
-        teachers,
-        settings,
-        width=sizes.estimator_width,
-        device=device,
-        seed=seed,
-        steps=SCENE_STEPS,
-    )
-    state = path.with_suffix(".state")
+    options = {"width": sizes.estimator_width, "device": device, "seed": seed}
+    loop = synthesize(teachers, settings, steps=SCENE_STEPS, **options)
     if state.is_file():
-        with rebuilding(state):
-            loop.restore(load_state(state))
+        loop.restore(load_state(state))
     todo = islice(loop, SCENE_STEPS - loop.index)
     for step in progress(todo, desc=SCENES, initial=loop.index, total=SCENE_STEPS):
         if step.index % 50 == 49:
             save_state(state, loop.state())
-    card = {
-        "name": SCENES,
-        "data": "none: learnt from the photo, sketch and modality teachers alone",
-        "recipe": "kit, one scene, teachers see views, no refresh, no diversity",
-        "steps": SCENE_STEPS,
-        "seed": seed,
-        "command": f"python data_scripts/train_students.py --profile {sizes.name}",
-    }
-    save_scenes(path, loop.estimators["scene"], {})  # scores are those of the rounded weights
-    noise = loop.noise(1024)
-    with torch.no_grad():
-        pairs = load_scenes(path).to(device)(noise)
-    outsider = load_or_train("unified", sizes.name, device)
-    card |= judged(pairs, loop.wanted(noise), teachers, outsider)
-    card = save_scenes(path, loop.estimators["scene"], card)
-    delete(state)
-    return card
+    kind = "kit, one scene, teachers see views, no refresh, no diversity"
+    facts, noise = {"data": NO_DATA, "recipe": kind, "steps": SCENE_STEPS}, loop.noise(1024)
+
+    @torch.no_grad()
+    def score(saved: SceneEstimator) -> dict:
+        return judged(saved(noise), loop.wanted(noise), teachers, outsider)
+
+    return loop.estimators["scene"], facts, score

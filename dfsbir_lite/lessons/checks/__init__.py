@@ -1,7 +1,6 @@
 """Self-checks of the notebooks' exercises: a module for each notebook, a function an exercise.
 
-A check computes what is right from the question, never from a stored answer, so that another right
-answer is accepted, and it explains a wrong one by the mistake that leads to it.
+A check computes what is right, accepts every right answer, and explains typical mistakes.
 """
 
 from collections.abc import Callable
@@ -34,19 +33,18 @@ class Verdict:
 
 
 def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
-    """Makes a self-check of `check(answer, ...)`, which returns what to learn from a right answer.
+    """Turn `check(answer, ...)` into a self-check that gives a verdict and never raises.
 
-    It raises `Wrong` for a wrong one. Anything else that is raised is told as an error of the
-    answer, because a notebook should go on: dots, as a value or as what a function returns, are no
-    answer.
+    `check` returns what a right answer teaches, and raises `Wrong` for a wrong one; any other
+    error counts as an error of the answer.
     """
 
     @wraps(check)
-    def judged(answer, *given, **named) -> Verdict:
+    def judge(answer, *others, **options) -> Verdict:
         try:
             if answer is ... or answer is None:
                 raise Unanswered
-            return Verdict(True, check(answer, *given, **named))
+            return Verdict(True, check(answer, *others, **options))
         except Unanswered:
             return Verdict(None, UNANSWERED)
         except Wrong as wrong:
@@ -54,24 +52,22 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         except Exception as error:
             return Verdict(False, f"It stopped with {type(error).__name__}: {error}")
 
-    return judged
+    return judge
 
 
-def ask(function: Callable, *arguments, **named):
-    """What the learner's `function` returns; raises `Unanswered` as long as it returns nothing."""
+def ask(function: Callable, *arguments, **options):
+    """Return what the learner's `function` returns; raise `Unanswered` if that is nothing."""
     if not callable(function):
         raise Wrong("The answer should be a function. Leave the line with `def` as it was.")
-    if (result := function(*arguments, **named)) is None or result is ...:
+    if (result := function(*arguments, **options)) is None or result is ...:
         raise Unanswered
     return result
 
 
 def explain(value, mistakes: dict, tolerance: float = 6e-3, relative: float = 0.0) -> None:
-    """Raises `Wrong` with the explanation of the mistake that leads to `value`, if one does.
+    """Raise `Wrong` with the explanation of the mistake that leads to `value`, if one does.
 
-    Args:
-        value: a number, or a tensor. mistakes: explanation → what the mistake leads to, alike.
-        tolerance, relative: how near that must be, as in `torch.isclose`.
+    `mistakes` maps explanations to the numbers or tensors that the mistakes give.
     """
     value = torch.as_tensor(value).double()
     for why, mistaken in mistakes.items():
@@ -81,8 +77,8 @@ def explain(value, mistakes: dict, tolerance: float = 6e-3, relative: float = 0.
 
 
 def number(answer) -> float:
-    """`answer` as a float: a number, or a tensor or array of one element. Raises Wrong else."""
-    if answer is ... or answer is None:
+    """Return `answer`, a number or a tensor of one element, as a float; raise `Wrong` otherwise."""
+    if answer is ...:
         raise Unanswered
     try:
         return float(answer)

@@ -1,209 +1,91 @@
-"""Self-checks of notebook 06."""
+"""Checks of the exercises of notebook 06."""
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from dfsbir_lite.lessons import audit
 from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.runtime import approx
 from dfsbir_lite.study import claims
 from dfsbir_lite.study.baselines import gaussian
-from dfsbir_lite.study.claims import Claim
 from dfsbir_lite.study.rows import OURS
-from dfsbir_lite.teachers import Teacher, Teachers
+from dfsbir_lite.teachers import Teachers
 
-WORDS = ("holds", "undecided", "does not hold")
-MORE = 1.5  # how much more opinions of a source have to differ than those of Gaussian noise
+MORE = 1.5  # times as much as for noise, a teacher's opinions should differ
 
 
 @exercise
-def lead(answer, ours) -> str:
-    """By how much the student leads the best of the six baselines, on seen classes.
+def lead(answer, ours: pd.DataFrame) -> str:
+    """Check by how much the student leads the best of the six baselines on seen classes.
 
     Args:
-        answer: a number, to two digits. ours: `claims.summary` of the table.
+        answer: a number, right to two digits. ours: `claims.summary` of the stored table.
     """
     means, given = ours["mean"], number(answer)
     rivals = means[list(claims.BASELINES.values())]
-    best = means[OURS] - rivals.max()
-    slips = {
-        "The sign: ours minus theirs.": -best,
+    if abs(given - (means[OURS] - rivals.max())) < 0.006:
+        return f"The best of the six is *{rivals.idxmax()}*. With posteriors there is no lead."
+    mistakes = {
+        "The sign: ours minus theirs.": rivals.max() - means[OURS],
         "That is the student's score. By how much is it above the best baseline's?": means[OURS],
         "That is the lead over the mean of the six. Take the best.": means[OURS] - rivals.mean(),
-        "That is the lead over the weakest of the six.": means[OURS] - rivals.min(),
-        "A ratio tells how many times; a difference is wanted.": means[OURS] / rivals.max(),
-        "Posteriors are none of the paper's six.": means[OURS] - means["teacher posteriors"],
-        "Logits are none of the paper's six.": means[OURS] - means["teacher logits"],
-        "Those are the textures, which are none of the paper's six.": (
-            means[OURS] - means["textures instead of synthesis"]
-        ),
-        "That is what the claim of section 5 has left when its .10 is taken off, and about the "
-        "lead on unseen classes. The whole lead on seen classes is wanted.": best - 0.1,
-        "In per cent? Scores here go from 0 to 1, and so do their differences.": 100 * best,
+        "Posteriors are not among the six.": means[OURS] - means["teacher posteriors"],
     }
-    if abs(given - best) < 0.006:
-        return (
-            f"The best of the six is *{rivals.idxmax()}*. A lead is only as good as its rivals: "
-            "with the posteriors among them there would be none."
-        )
-    explain(given, slips)
+    explain(given, mistakes)
     raise Wrong("Take the means over the seeds, on seen classes, and the largest of six rivals.")
 
 
-@exercise
-def own_claim(answer, frame) -> str:
-    """The claim that textures alone give four fifths of the student's score on unseen classes.
-
-    Args:
-        answer: a `claims.Claim`. frame: the tidy table that it is judged on.
-    """
-    if not isinstance(answer, Claim):
-        raise Wrong(f"A claims.Claim is wanted, not a {type(answer).__name__}.")
-    textures, whole = "textures instead of synthesis", (OURS, (OURS,))
-    if answer.ours == OURS:
-        raise Wrong("`ours` is the row that the claim speaks for: here, that of the textures.")
-    if answer.ours != textures or answer.other not in whole:
-        rows = ", ".join(claims.by_seed(frame).index[:10])
-        raise Wrong(f"Two rows by their names in the table are wanted. It begins: {rows}, ...")
-    if answer.part != "unseen":
-        raise Wrong("The claim is about unseen classes: see `part`.")
-    if answer.share == 1:
-        raise Wrong("That says *better than the student*. Four fifths of it is a `share`.")
-    if abs(answer.share - 0.8) > 1e-6 or answer.margin:
-        raise Wrong("Four fifths are a `share` of the other row's score, without a `margin`.")
-    verdict = answer.judge(frame)["verdict"]
-    seen = Claim(answer.text, textures, OURS, share=0.8).judge(frame)["verdict"]
-    return (
-        f"On unseen classes it {verdict}; on seen classes the same claim is {seen}. Where nothing "
-        "was synthesised for a class, random pictures cost less."
-    )
-
-
-@exercise
-def seeds(answer) -> str:
-    """The fewest fair coins that all fall on the named side less than one time in twenty."""
-    given = number(answer)
-    if given != int(given) or given < 1:
-        raise Wrong("A whole number of seeds is wanted.")
-    if 0.5**given >= 0.05:
-        raise Wrong(f"{given:.0f} coins do so one time in {2**given:.0f}: that is too often.")
-    if 0.5 ** (given - 1) < 0.05:
-        raise Wrong("That is enough, and one seed fewer is enough, too. Look for the fewest.")
-    return (
-        f"One time in {2**given:.0f}. Three seeds agree by luck one time in eight, which is more "
-        "than convention allows: a small difference that *holds* here is a reason to run more."
-    )
-
-
-# ours, other: what each pair of triples is there for
-_CLEAR = ((0.70, 0.52, 0.61), (0.66, 0.49, 0.56))  # agrees seed by seed, and the ranges overlap
-_SPLIT = ((0.60, 0.62, 0.58), (0.61, 0.50, 0.47))  # better on average, and one seed disagrees
-_LOST = ((0.40, 0.42, 0.44), (0.60, 0.58, 0.45))
-_EQUAL = ((0.50, 0.60, 0.70), (0.50, 0.60, 0.70))
+# scores of three seeds, ours and the other row's
+CLEAR = (0.70, 0.52, 0.61), (0.66, 0.49, 0.56)
+SPLIT = (0.60, 0.62, 0.58), (0.61, 0.50, 0.47)
+EQUAL = (0.50, 0.60, 0.70), (0.50, 0.60, 0.70)
 
 
 @exercise
 def verdict(answer) -> str:
-    """The verdict on three seeds, as `claims` gives it.
+    """Check a function of two tensors (3,), scores of equal seeds, that returns the verdict.
 
-    Args:
-        answer: a function of two tensors (3,), scores of equal seeds; returns one of the three
-            words "holds", "undecided" and "does not hold".
+    The verdict is one of "holds", "undecided" and "does not hold", as in `claims`.
     """
-    for pair in (_CLEAR, _SPLIT, _LOST, _EQUAL, *_random_pairs()):
-        ours, other = (torch.tensor(scores, dtype=torch.float64) for scores in pair)
-        given = ask(answer, ours.clone(), other.clone())
-        if given not in WORDS:
-            raise Wrong(f"It should return one of {', '.join(map(repr, WORDS))}, not {given!r}.")
-        low, high = claims.interval(ours - other)
-        if given != (true := WORDS[0] if low > 0 else WORDS[2] if high <= 0 else WORDS[1]):
-            raise Wrong(_slip(pair, given, true, ours - other))
-    return (
-        "Paired differences take out what both rows share: the luck of a seed. Two clouds of "
-        "points may overlap while every single pair agrees."
-    )
-
-
-def _random_pairs() -> list:
-    draw = torch.Generator().manual_seed(0)
-    return torch.rand(12, 2, 3, generator=draw, dtype=torch.float64).tolist()
-
-
-def _slip(pair, given: str, true: str, difference: Tensor) -> str:
-    if pair is _CLEAR:
-        return (
-            "In one example every seed is better with ours, and you call it "
-            f"{given!r}. Equal seeds belong together: compare them one by one."
-        )
-    if pair is _SPLIT:
-        return (
-            "In one example ours is better on average, and one seed of three disagrees: you call "
-            f"it {given!r}. What does the lower end of the interval say?"
-        )
-    if pair is _EQUAL:
-        return "Two rows with equal scores: nothing of the difference is above 0, so what is it?"
-    above = int((difference > 0).sum())
-    return f"{above} of three differences are above 0; you call that {given!r}, and it is {true!r}."
+    for pair, true, why in (
+        (CLEAR, "holds", "Each seed is better: compare equal seeds, not the ranges."),
+        (SPLIT, "undecided", "The mean is better, but one seed of three disagrees."),
+        (CLEAR[::-1], "does not hold", "All three seeds are worse."),
+        (EQUAL, "does not hold", "The scores are equal: no difference is above 0."),
+    ):
+        if (given := ask(answer, *torch.tensor(pair))) != true:
+            raise Wrong(f"In one example you say {given!r}, and it is {true!r}. {why}")
+    return "Paired differences take out what both rows share: the luck of a seed."
 
 
 @exercise
 def source(answer, teachers: Teachers) -> str:
-    """A source of pictures that needs no data, and of which the teachers think many things.
+    """Check a source of pictures about which each teacher has differing opinions.
 
     Args:
-        answer: a function (n, size, draw) -> photos, sketches, as in `sources.py`.
-        teachers: who are asked.
+        answer: a function (n, size, draw) -> photos, sketches, as in `study.baselines`.
     """
-    device, size = teachers.photo.proxies.device, teachers.size
-    draw = torch.Generator(device).manual_seed(0)
-    with audit.watch() as touched:
-        pair = _pictures(ask(answer, 128, size, draw), 128, size)
-        later = _pictures(ask(answer, 128, size, draw), 128, size)
-        _pictures(ask(answer, 5, size, draw), 5, size)
-        again = _pictures(ask(answer, 128, size, draw.manual_seed(0)), 128, size)
-    if not touched.clean:
-        raise Wrong(f"That is not data-free: it touched {touched.images[0]}.")
-    if not all(map(torch.equal, pair, again)):
-        raise Wrong("One seed gave two sets of pictures: take all randomness from `draw`.")
-    if any(map(torch.equal, pair, later)):
+    size, draw = teachers.size, torch.Generator(teachers.photo.proxies.device).manual_seed(0)
+    first, second = (ask(answer, 64, size, draw) for _ in range(2))
+    if any(map(torch.equal, first, second)):
         raise Wrong("It paints the same pictures each time. Draw new ones with every call.")
-    told = []
-    noise = gaussian(128, size, draw)
-    for modality, mine, dull in zip(("photo", "sketch"), pair, noise, strict=True):
-        teacher = getattr(teachers, modality)
-        mine, dull = _opinions(teacher, mine), _opinions(teacher, dull)
-        if mine < MORE * dull:
+    if not all(map(torch.equal, first, ask(answer, 64, size, draw.manual_seed(0)))):
+        raise Wrong("One seed gave two sets of pictures: take all randomness from `draw`.")
+    noise = gaussian(64, size, draw)
+    for name, images, dull in zip(("photo", "sketch"), first, noise, strict=True):
+        if images.shape != dull.shape or images.min() < 0 or images.max() > 1:
+            raise Wrong(f"The {name} pictures should be {tuple(dull.shape)}, from 0 to 1.")
+        teacher = getattr(teachers, name)
+        mine, theirs = (_spread(teacher.posteriors(some)) for some in (images, dull))
+        if mine < MORE * theirs:
             raise Wrong(
-                f"The {modality} teacher's opinions of your pictures differ by {approx(mine)} nats,"
-                f" those of Gaussian noise by {approx(dull)}: too much alike to learn from. It "
-                "should be half as much again, at least."
+                f"The {name} teacher's opinions of your pictures differ by {approx(mine)} nats, "
+                f"those of noise by {approx(theirs)}. You want at least half as much again."
             )
-        told.append(f"{approx(mine)} nats for {modality} (noise: {approx(dull)})")
-    return (
-        f"The teachers' opinions differ, by {' and '.join(told)}. That is needed, not enough: only "
-        "a student tells what they are worth."
-    )
+    return "The teachers have opinions. That is not enough: only a student shows what they teach."
 
 
-def _pictures(made, n: int, size: int) -> tuple[Tensor, Tensor]:
-    """What a source made, if it has the right form."""
-    if not isinstance(made, (tuple, list)) or len(made) != 2:
-        raise Wrong("It should return two tensors: photos, sketches.")
-    for name, images in zip(("photos", "sketches"), made, strict=True):
-        if not isinstance(images, Tensor) or not images.is_floating_point():
-            raise Wrong(f"The {name} should be a tensor of floats.")
-        if images.shape != (n, 3, size, size):
-            raise Wrong(
-                f"The {name} are {tuple(images.shape)}, where ({n}, 3, {size}, {size}) was asked."
-            )
-        if not (images.min() >= 0 and images.max() <= 1):
-            raise Wrong(f"The {name} leave the range 0 to 1, where a teacher's images live.")
-    return tuple(made)
-
-
-def _opinions(teacher: Teacher, images: Tensor) -> float:
-    """How much a teacher's opinions of `images` differ: the mean KL from their mean, in nats."""
-    posteriors = teacher.posteriors(images)
-    mean = posteriors.mean(0, keepdim=True)
-    ratio = posteriors.clamp(min=1e-12).log() - mean.clamp(min=1e-12).log()
-    return float((posteriors * ratio).sum(1).mean())
+def _spread(posteriors: Tensor) -> float:
+    """Return the mean KL divergence of `posteriors` (N, C) from their mean, in nats."""
+    logs = posteriors.clamp(min=1e-12).log() - posteriors.mean(0).clamp(min=1e-12).log()
+    return float((posteriors * logs).sum(1).mean())

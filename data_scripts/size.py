@@ -1,0 +1,70 @@
+"""Print how large the house is and how large it may be; exit with 1 if anything is too large."""
+
+import ast
+import json
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "dfsbir_lite"
+METHOD = ["models", "views", "losses", "recipes", "teachers", "synthesis", "students", "retrieval"]
+MODULES = {
+    ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p
+    for p in PACKAGE.rglob("*.py")
+}
+
+
+def lines(*paths: Path) -> int:
+    """Return how many lines the files have together."""
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+def words(*paths: Path) -> int:
+    """Return how many words the files have together; of notebooks those of the text cells."""
+    count = 0
+    for path in paths:
+        texts = [path.read_text(encoding="utf-8")]
+        if path.suffix == ".ipynb":
+            cells = json.loads(texts[0])["cells"]
+            texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+        count += len(" ".join(texts).split())
+    return count
+
+
+def imports(module: str) -> Iterable[str]:
+    """Yield what `module` imports, in functions too; the package writes `from ... import ...`."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in MODULES else node.module for name in names)
+
+
+@cache
+def floor(module: str) -> int:
+    """Return how many modules the longest chain of imports has that begins at `module`."""
+    below = {name for name in imports(module) if name in MODULES} - {module, PACKAGE.name}
+    return 1 + max(map(floor, below), default=0)
+
+
+def table() -> dict[str, tuple[int, int]]:
+    """Return how much there is of each thing, and how much there may be."""
+    return {
+        "method, eight files, lines": (lines(*(PACKAGE / f"{name}.py" for name in METHOD)), 1800),
+        "package, Python, lines": (lines(*MODULES.values()), 9300),  # 10,000 with what comes next
+        "JavaScript and CSS, lines": (lines(*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")), 600),
+        "data_scripts, lines": (lines(*(ROOT / "data_scripts").rglob("*.py")), 1200),
+        "tests, lines": (lines(*(ROOT / "tests").rglob("*.py")), 9500),
+        "names at the top": (len({name.split(".")[1] for name in MODULES if "." in name}), 22),
+        "floors, longest chain of imports": (max(map(floor, MODULES)), 11),
+        "README, words": (words(ROOT / "README.md"), 1200),
+        "notebooks/*.md, words": (words(*(ROOT / "notebooks").glob("*.md")), 4000),
+        "notebooks, words": (words(*(ROOT / "notebooks").rglob("*.ipynb")), 38000),  # later 20,000
+    }
+
+
+if __name__ == "__main__":
+    for what, (now, most) in table().items():
+        print(f"{what:38} {now:7,} {most:7,} {'' if now <= most else '  too much'}".rstrip())
+    sys.exit(any(now > most for now, most in table().values()))

@@ -1,0 +1,93 @@
+"""Flat maps of embeddings, and the colours of their classes."""
+
+import numpy as np
+import seaborn as sns
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from dfsbir_lite.plots import base
+from dfsbir_lite.plots.base import Figure
+
+
+def class_colours(count: int) -> np.ndarray:
+    """Return a colour a class, (count, 3) in [0, 1], equally bright; only far classes are alike."""
+    # neighbours in the list of classes are easily confused: keep their hues apart
+    places = np.concatenate([np.arange(count)[start::3] for start in range(3)])
+    return np.array(sns.husl_palette(count, l=0.55))[np.argsort(places)]
+
+
+def embedding_map(
+    maps: dict[str, np.ndarray], labels, sketches, classes, size: float = 5.0
+) -> Figure:
+    """Draw 2-D maps side by side: colour is the class, the mark is the modality.
+
+    Args:
+        maps: title → points (N, 2).
+        labels: (N,), indices into `classes`. sketches: bool (N,), drawn as crosses.
+        size: of each map, in inches.
+    """
+    labels, sketches = base.as_array(labels), base.as_array(sketches).astype(bool)
+    figure, axes = base.panels(maps, (size * len(maps), size + 0.1))
+    colours, font = class_colours(len(classes)), min(9, 5 + size)
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    for axis, (title, points) in zip(axes, maps.items(), strict=True):
+        for mask, mark, area in ((~sketches, "o", 2.4), (sketches, "x", 3.2)):
+            style = {"marker": mark, "s": area * size, "linewidths": 0.18 * size, "alpha": 0.7}
+            axis.scatter(*points[mask].T, c=colours[labels[mask]], **style)
+        for i, *middle in class_places(points, labels, sketches):
+            ink = {"color": colours[i] * 0.6, "fontsize": font, "weight": "bold"}
+            axis.text(*middle, classes[i], ha="center", va="center", path_effects=outline, **ink)
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(title, fontsize=font + 2)
+        sns.despine(ax=axis, left=True, bottom=True)
+    for name, mark in (("photo", "o"), ("sketch", "x")):
+        axes[0].scatter([], [], color=base.GREY, marker=mark, label=name)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.words = (
+        f"Flat maps of {(~sketches).sum()} photos (circles) and {sketches.sum()} sketches "
+        f"(crosses), coloured by class: {'; '.join(maps)}. Classes: {', '.join(classes)}."
+    )
+    return figure
+
+
+def class_places(points, labels, sketches) -> list[tuple[int, float, float]]:
+    """Return where to write the names of classes on a map (N, 2): class, x, y.
+
+    A class has its name over the middle of its photos and, where they lie elsewhere, of its
+    sketches too; none where they lie scattered among the others.
+    """
+    near, places = 0.12 * np.linalg.norm(np.ptp(points, axis=0)), []
+    for i in np.unique(labels):
+        mine = []
+        for part in (~sketches, sketches):
+            if (members := part & (labels == i)).any():
+                middle, scatter = _middle(points[members])
+                known = any(np.linalg.norm(middle - place) < near for place in mine)
+                if not known and scatter < 0.7 * _middle(points[part])[1]:
+                    mine.append(middle)
+        places += [(int(i), *middle.tolist()) for middle in mine]
+    return places
+
+
+def _middle(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the median point, and the median distance from it."""
+    middle = np.median(points, axis=0)
+    return middle, np.median(np.linalg.norm(points - middle, axis=1))
+
+
+def pointed_out(figure: Figure, maps: dict[str, np.ndarray], row: int, picture: Tensor) -> Figure:
+    """Add an arrow from one picture to its point in each map of an `embedding_map`.
+
+    Args:
+        maps: those of the figure. row: which point. picture: (3, H, W), what that point is.
+    """
+    pixels = base.as_pixels(picture[None])[0]
+    style = {"boxcoords": "axes fraction", "pad": 0.15, "arrowprops": {"arrowstyle": "->"}}
+    for axis, points in zip(figure.axes, maps.values(), strict=False):
+        place = (points[row] - points.min(0)) / np.ptp(points, axis=0)
+        corner = np.where(place < 0.5, 0.93, 0.07)  # the one farthest off
+        image = OffsetImage(pixels, zoom=48 / len(pixels))
+        axis.add_artist(AnnotationBbox(image, points[row], xybox=corner, **style))
+    figure.words += " An arrow leads from one picture to its point in each."
+    return figure

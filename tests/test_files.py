@@ -1,0 +1,189 @@
+"""Files: whole or not at all, refused with one line that names what is wrong, never executed."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dfsbir_lite import files
+from dfsbir_lite.files import (
+    load_network,
+    load_state,
+    load_weights,
+    read_card,
+    read_json,
+    save_state,
+    save_weights,
+    write_atomically,
+    write_json,
+)
+from dfsbir_lite.models import SmallResNet, geometry
+from dfsbir_lite.runtime import UserError
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def test_a_write_creates_its_folder_and_replaces_the_old_file(tmp_path):
+    path = tmp_path / "new" / "state"
+    write_atomically(path, b"a longer old one")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new" and len(list(path.parent.iterdir())) == 1
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    path, write = tmp_path / "state", Path.write_bytes
+    write_atomically(path, b"the old one")
+
+    def full(draft, data):
+        write(draft, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match=r"state: cannot be written \(No space left on device"):
+            write_atomically(path, b"the new one")
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
+    assert path.read_bytes() == b"the old one"
+    with pytest.raises(UserError, match=r"state/below: cannot be written"):
+        write_atomically(path / "below", b"")
+
+
+def test_weights_are_never_seen_without_their_card(tmp_path, monkeypatch):
+    path, seen, replace = tmp_path / "photo.safetensors", [], os.replace
+
+    def watched(draft, target):
+        replace(draft, target)
+        seen.append((path.is_file(), path.with_suffix(".json").is_file()))
+
+    monkeypatch.setattr(files.os, "replace", watched)
+    save_weights(path, {"w": torch.ones(2, 2)}, {})
+    assert seen == [(False, True), (True, True)]
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+def build(card: dict) -> SmallResNet:
+    return SmallResNet(outputs=len(card["classes"]), **geometry(card))
+
+
+@pytest.fixture
+def network(tmp_path, make_network) -> Path:
+    """A network of two classes, saved."""
+    path = tmp_path / "photo.safetensors"
+    card = {"widths": [8, 16], "classes": ["ant", "bee"], "seed": 7}
+    save_weights(path, make_network(2, 0).state_dict(), card)
+    return path
+
+
+def change(path: Path, **fields) -> None:
+    """Write other fields into the card; None takes one out."""
+    card = {**read_card(path), **fields}
+    write_json(path.with_suffix(".json"), {k: v for k, v in card.items() if v is not None})
+
+
+def test_a_network_comes_back_in_half_precision(network, make_network):
+    loaded, card = load_network(network, build)
+    for was, now in zip(make_network(2, 0).state_dict().values(), loaded.state_dict().values()):
+        assert was.dtype == now.dtype
+        assert torch.equal(now, was.half().float() if was.dim() > 1 else was)
+    assert card["seed"] == 7 and len(card["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    "fields, reason",
+    [
+        ({"widths": None}, r"photo\.json: lacks 'widths'"),
+        ({"classes": 2}, r"photo\.json: classes cannot be '2'"),
+        ({"widths": [8, -1]}, r"photo\.json: no shape of a SmallResNet"),
+        ({"widths": [8, 10**9]}, r"photo\.json: describes a far larger network"),
+        ({"widths": [8]}, r"photo\.safetensors: .*Unexpected key.*stages\.1"),
+        ({"classes": ["ant"]}, r"photo\.safetensors: .*size mismatch for fc\.weight"),
+        ({"sha256": "0"}, r"photo\.safetensors: damaged, or not the file that its card describes"),
+    ],
+)
+def test_what_does_not_fit_is_named(network, fields, reason):
+    change(network, **fields)
+    with pytest.raises(UserError, match=reason) as refusal:
+        load_network(network, build)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_mistake_in_the_code_that_builds_is_raised_as_it_is(network):
+    """It used to read "does not hold the networks that are wanted here"."""
+    for mistake in (TypeError("bad call"), AttributeError("no such layer"), RuntimeError("oops")):
+
+        def wrong(card, mistake=mistake):
+            raise mistake
+
+        with pytest.raises(type(mistake), match=str(mistake)):
+            load_network(network, wrong)
+
+
+def test_missing_and_damaged_files_are_named(network):
+    with pytest.raises(UserError, match=r"nowhere\.safetensors: no such file"):
+        load_weights(network.with_name("nowhere.safetensors"))
+    whole = network.read_bytes()
+    network.write_bytes(whole[:99])
+    with pytest.raises(UserError, match=r"photo\.safetensors: not a readable safetensors file"):
+        load_weights(network)
+    network.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"photo\.safetensors: damaged"):
+        load_weights(network)
+    network.with_suffix(".json").write_text('["no card"]')
+    with pytest.raises(UserError, match=r"photo\.json: not a model card \(it is a list\)"):
+        load_weights(network)
+
+
+def test_a_card_is_read_without_its_weights(network):
+    """It used to load and hash them."""
+    network.unlink()
+    assert read_card(network)["classes"] == ["ant", "bee"]
+    network.with_suffix(".json").write_text("{")
+    with pytest.raises(UserError, match=r"photo\.json: not a model card \(Expecting"):
+        read_card(network)
+    with pytest.raises(UserError, match="none: no such file"):
+        read_json(network.with_name("none"), "a table")
+
+
+# --- states -----------------------------------------------------------------------------------
+
+
+def test_a_state_comes_back_as_it_was(tmp_path):
+    layer = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(layer.parameters(), 0.1, betas=(0.5, 0.9), fused=True)
+    layer(torch.ones(1, 3, 5, 5)).sum().backward()
+    optimiser.step()
+    plain = {"index": 3, "names": ["ant", None, True, 0.5], "draw": torch.Generator().get_state()}
+    state = {**plain, "layer": layer.state_dict(), "optimiser": optimiser.state_dict()}
+    save_state(tmp_path / "new" / "state.pt", state)
+    loaded = load_state(tmp_path / "new" / "state.pt")
+    assert loaded["index"] == 3 and loaded["names"] == ["ant", None, True, 0.5]
+    assert torch.equal(loaded["draw"], plain["draw"])
+    was, now = (s["optimiser"]["state"][0]["exp_avg"] for s in (state, loaded))
+    # fused optimisers need the moments of a weight in its own layout
+    assert torch.equal(was, now) and now.stride() == was.stride() == layer.weight.stride()
+    assert loaded["optimiser"]["param_groups"] == state["optimiser"]["param_groups"]
+
+
+class Bomb:
+    """Unpickled, it ends the test."""
+
+    def __reduce__(self):
+        return pytest.exit, ("unpickled",)
+
+
+def test_what_cannot_be_resumed_is_named_and_not_executed(tmp_path):
+    path = tmp_path / "state.pt"
+    with pytest.raises(UserError, match=r"state\.pt: no such file"):
+        load_state(path)
+    for content in (b"not tensors", b"", pickle.dumps({"index": Bomb()})):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"state\.pt: not a readable file of tensors"):
+            load_state(path)
+    torch.save({"index": Bomb()}, path)
+    with pytest.raises(UserError, match=r"state\.pt: .*Weights only load failed\)"):
+        load_state(path)

@@ -1,0 +1,291 @@
+"""A student and its gallery go to one folder and come back whole, or not at all."""
+
+import json
+import weakref
+from math import log, sqrt
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from dfsbir_lite import retrieval
+from dfsbir_lite.data import ImageSet, folder_set
+from dfsbir_lite.files import sha256_of, write_json
+from dfsbir_lite.gallery import (
+    Photos,
+    export_gallery,
+    open_gallery,
+    photos_of_folder,
+    photos_of_set,
+)
+from dfsbir_lite.models import Encoders
+from dfsbir_lite.runtime import UserError
+from dfsbir_lite.students import new_encoders
+from dfsbir_lite.widgets import DrawAndSearch
+
+CLASSES = ("ant", "bee", "cat")
+COUNT = 70  # photos: a sheet of 64, and six more
+
+
+def colour(place: int) -> torch.Tensor:
+    return torch.tensor([3 * place, 255 - 3 * place, 40])
+
+
+def coloured(count: int = COUNT) -> ImageSet:
+    """Photos of one colour each, of the classes in turn."""
+    images = torch.stack([colour(n) for n in range(count)]).byte().view(-1, 3, 1, 1)
+    labels = torch.arange(count) % len(CLASSES)
+    return ImageSet(images.expand(-1, -1, 16, 16), labels, CLASSES, "photo")
+
+
+@pytest.fixture
+def encoders(tiny):
+    return new_encoders(tiny, len(CLASSES)).eval()
+
+
+@pytest.fixture
+def folder(tmp_path, encoders):
+    """An export with two sheets."""
+    export_gallery(tmp_path / "out", encoders, {"name": "tiny"}, photos_of_set(coloured()))
+    return tmp_path / "out"
+
+
+# --- what is in it ----------------------------------------------------------------------------
+
+
+def test_embeddings_worked_out_by_hand(tmp_path):
+    encoders = Encoders((8, 16), embed_dim=2, classes=2, temperature=1.0).eval()
+    with torch.no_grad():
+        encoders.proxies.copy_(torch.eye(2))
+        encoders.photo.fc.weight.zero_()  # so every photo lies at the bias
+        encoders.photo.fc.bias.copy_(torch.tensor([log(3.0), 0.0]))
+    export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured(2)))
+    # softmax (3/4, 1/4), less 1/2 each: (1/4, -1/4), of length 1
+    expected = torch.tensor([[1, -1], [1, -1]]) / sqrt(2)
+    torch.testing.assert_close(open_gallery(tmp_path / "out").embeddings, expected)
+
+
+def test_each_thumbnail_is_where_it_belongs(folder):
+    gallery = open_gallery(folder)
+    with Image.open(folder / "sheets" / "0000.jpg") as sheet:
+        assert sheet.size == (8 * 16, 8 * 16)
+        expected = colour(8 + 2).tolist()  # second row, third column
+        assert sheet.getpixel((2 * 16 + 15, 16)) == pytest.approx(expected, abs=3)
+    assert len(list((folder / "sheets").iterdir())) == 2
+    assert len(gallery) == COUNT
+    for place in (0, 7, 8, 63, 64, 69, -1):
+        assert gallery.thumbnails[place].shape == (3, 16, 16)
+        wanted = colour(place % COUNT).view(3, 1, 1)
+        assert (gallery.thumbnails[place].int() - wanted).abs().max() <= 3
+    with pytest.raises(IndexError):
+        gallery.thumbnails[COUNT]
+
+
+def test_thumbnails_may_be_larger_than_what_the_encoder_sees(tmp_path, encoders):
+    large = torch.zeros(3, 48, 48, dtype=torch.uint8)
+    large[:, :24] = 200  # the upper half
+    photos = photos_of_set(coloured(3), lambda place: large)
+    export_gallery(tmp_path / "out", encoders, {}, photos)
+    gallery = open_gallery(tmp_path / "out")
+    assert gallery.thumbnails.shape == (3, 3, 48, 48) and gallery.images.shape == (3, 3, 16, 16)
+    assert gallery.images[2].shape == (3, 16, 16) and gallery.images[2].dtype == torch.uint8
+    rows = gallery.images[2].float().mean((0, 2))
+    assert rows.tolist() == pytest.approx([200] * 8 + [0] * 8, abs=6)
+
+
+def test_a_folder_of_photos_gives_what_its_images_give(tmp_path, encoders, write_folders):
+    root = write_folders(tmp_path)[0] / "test"
+    export_gallery(tmp_path / "out", encoders, {"name": "tiny"}, photos_of_folder(root, 16))
+    gallery, photos = open_gallery(tmp_path / "out"), folder_set(root, 16, "photo")
+    own = retrieval.embed(gallery.encoders.embed, photos.images, "photo")
+    assert torch.allclose(own, gallery.embeddings, atol=1e-5)
+    assert torch.equal(gallery.labels, photos.labels) and gallery.classes == photos.classes
+    assert gallery.files[3:5] == ["left/3.png", "right/0.png"]
+    assert gallery.card["name"] == "tiny" and gallery.card["embed_dim"] == 8
+    for was, now in zip(encoders.state_dict().values(), gallery.encoders.state_dict().values()):
+        assert torch.allclose(was, now, atol=1e-3)  # half precision
+    assert gallery.thumbnails.shape == (12, 3, 96, 96)
+    assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "out").glob("*.json"))
+
+
+def test_a_sketch_finds_the_same_photos_in_it_as_in_memory(folder):
+    gallery, photos = open_gallery(folder), coloured()
+    readouts, known = {"student": gallery.encoders.embed}, {"student": gallery.embeddings}
+    there = DrawAndSearch(readouts, gallery, gallery.thumbnails.__getitem__, rows=known)
+    here = DrawAndSearch(readouts, photos)
+    assert there.names() == here.names() and len(there.names()) == 10
+    assert torch.allclose(there.found[0], here.found[0], atol=1e-5)
+    assert there.shown()[1].shape == (10, 3, 16, 16)
+
+
+def test_only_one_sheet_of_pictures_is_in_memory_at_a_time(tmp_path, encoders):
+    alive, most = set(), 0
+
+    def read(place):
+        nonlocal most
+        picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
+        weakref.finalize(picture, alive.remove, place)
+        alive.add(place)
+        most = max(most, len(alive))
+        return picture, picture
+
+    export_gallery(tmp_path / "out", encoders, {}, Photos(CLASSES, [0] * 640, [""] * 640, 16, read))
+    assert len(open_gallery(tmp_path / "out")) == 640 and most <= 2 * 64
+
+
+# --- never half a folder ----------------------------------------------------------------------
+
+
+def failing(place: int, error: BaseException) -> Photos:
+    """Photos of which the one at `place` cannot be read."""
+    good = photos_of_set(coloured())
+
+    def read(n):
+        if n == place:
+            raise error
+        return good.read(n)
+
+    return Photos(CLASSES, good.labels, good.files, 16, read)
+
+
+def test_an_export_is_replaced_when_the_new_one_is_whole(folder, encoders, tiny):
+    before = open_gallery(folder).embeddings
+    for error in (OSError("disk"), KeyboardInterrupt()):
+        for name in ("out", "new"):
+            with pytest.raises(type(error)):
+                export_gallery(folder.with_name(name), encoders, {}, failing(66, error))
+    untrained = new_encoders(tiny, 3)
+    torch.nn.init.constant_(untrained.proxies, float("nan"))
+    with pytest.raises(UserError, match="not all of unit length"):
+        export_gallery(folder, untrained, {}, photos_of_set(coloured()))
+    assert torch.equal(open_gallery(folder).embeddings, before)
+    export_gallery(folder, encoders, {}, photos_of_set(coloured(5)))
+    assert len(open_gallery(folder)) == 5
+    assert [p.name for p in (folder / "sheets").iterdir()] == ["0000.jpg"]
+    assert [p.name for p in folder.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("thesis/chapter.tex", "thesis: something else than an export"),
+        ("out/notes.txt", r"out: holds notes\.txt, which is not of the export"),
+        ("out/sheets/mine.jpg", r"out: holds sheets/mine\.jpg"),
+        ("file", "file: something else than an export"),
+    ],
+)
+def test_what_is_no_export_is_not_replaced(folder, encoders, name, reason):
+    path = folder.parent / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("years of work")
+    with pytest.raises(UserError, match=reason):
+        export_gallery(folder.parent / Path(name).parts[0], encoders, {}, photos_of_set(coloured()))
+    assert path.read_text() == "years of work" and len(open_gallery(folder)) == COUNT
+
+
+# --- what is damaged is refused, by name ------------------------------------------------------
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+PARTS = ("student.safetensors", "student.json", "embeddings.safetensors", "photos.json")
+PARTS += ("sheets/0000.jpg", "sheets/0001.jpg")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("damage", [Path.unlink, flip, lambda path: path.write_bytes(b"")])
+def test_a_damaged_part_is_named(folder, part, damage):
+    damage(folder / part)
+    reason = "no such file" if damage is Path.unlink else r"not the file that gallery\.json"
+    with pytest.raises(UserError, match=f"{part}: {reason}"):
+        open_gallery(folder)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"version": 2}, "it is of dfsbir_lite gallery 2"),
+        ({"size": 0}, "numbers that cannot be"),
+        ({"photos": 10**15}, "numbers that cannot be"),
+        ({"photos": 129}, "does not list the files of 129 photos"),
+        ({"parts": []}, "no attribute"),
+        ({"parts": {**dict.fromkeys(PARTS, ""), "../secret": "0"}}, "does not list the files"),
+    ],
+)
+def test_a_damaged_index_is_named(folder, changes, reason):
+    path = folder / "gallery.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match=rf"gallery\.json: not the index of an export .*{reason}"):
+        open_gallery(folder)
+
+
+def sign(folder: Path, part: str) -> None:
+    """Write the sum of a changed part into the index."""
+    path = folder / "gallery.json"
+    index = json.loads(path.read_text())
+    index["parts"][part] = sha256_of(folder / part)
+    path.write_text(json.dumps(index))
+
+
+def test_embeddings_that_do_not_fit_are_named(folder):
+    for rows in (torch.ones(COUNT, 8), torch.full((COUNT, 8), float("nan")), torch.eye(8)):
+        save_file({"embeddings": rows}, folder / "embeddings.safetensors")
+        sign(folder, "embeddings.safetensors")
+        with pytest.raises(UserError, match=r"embeddings\.safetensors: not 70 rows of 8"):
+            open_gallery(folder)
+
+
+def test_an_export_of_an_earlier_version_of_the_kit_still_opens(folder):
+    """Its embeddings have another name in their file."""
+    path = folder / "embeddings.safetensors"
+    rows = load_file(path)["embeddings"].clone()
+    save_file({"/embeddings": rows}, path, metadata={"skeleton": "{}"})
+    sign(folder, "embeddings.safetensors")
+    assert torch.equal(open_gallery(folder).embeddings, rows)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"labels": [0] * 69}, "69 labels, 70 names"),
+        ({"labels": [3] * 70}, "70 labels, 70 names, 3 classes"),
+        ({"classes": None}, "not iterable"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named(folder, changes, reason):
+    table = json.loads((folder / "photos.json").read_text())
+    write_json(folder / "photos.json", {**table, **changes})
+    sign(folder, "photos.json")
+    with pytest.raises(UserError, match=rf"photos\.json: .*{reason}"):
+        open_gallery(folder)
+
+
+@pytest.mark.slow
+def test_onnx_gives_the_same_embeddings(tmp_path, encoders):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"needs {package}: pip install {package}")
+    import onnxruntime
+
+    export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()), onnx=True)
+    saved = open_gallery(tmp_path / "out").encoders
+    for modality in ("photo", "sketch"):
+        data = (tmp_path / "out" / f"{modality}.onnx").read_bytes()
+        assert b".py" not in data  # nor the folders that it was written in
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        assert session.get_inputs()[0].shape == ["batch", 3, 16, 16]
+        images = torch.rand(5, 3, 16, 16)
+        (rows,) = session.run(["embeddings"], {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(rows), saved.embed(images, modality))
+
+
+def test_a_missing_package_is_named(tmp_path, encoders, monkeypatch):
+    monkeypatch.setattr("dfsbir_lite.gallery.find_spec", lambda package: None)
+    with pytest.raises(UserError, match="pip install onnx onnxscript"):
+        export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()), onnx=True)
+    assert list(tmp_path.iterdir()) == []
