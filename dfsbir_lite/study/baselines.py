@@ -56,7 +56,7 @@ class FedStudent(Iterator[Encoders]):
         seed: int = 0,
     ):
         self.source, self.teachers, self.steps = source, teachers.folded(), steps
-        self.learner = Learner(copy.deepcopy(encoders), recipe, steps, torch.device(device))
+        self.learner = Learner(encoders, recipe, steps, torch.device(device))  # copies them
         self.draw = torch.Generator(device).manual_seed(seed)
 
     @property
