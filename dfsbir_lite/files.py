@@ -204,4 +204,6 @@ def unpack(packed):
 
 
 def restore_optimiser(optimiser, state):
-    optimiser.load_state_dict(state)
+    import copy
+
+    optimiser.load_state_dict(copy.deepcopy(state))  # which else shares its tensors
