@@ -233,13 +233,6 @@ def test_live_bridges_gaps_and_thins_long_histories():
     assert adv.get_title("left") == "adv  2" and len(bn.lines[0].get_xdata()) == 500
 
 
-def test_fewer_colours_is_the_same_picture_in_less_space():
-    picture = plots.png(FIGURES["curves"])
-    small = plots.fewer_colours(picture)
-    was, now = (np.asarray(Image.open(BytesIO(p)).convert("RGB"), int) for p in (picture, small))
-    assert len(small) < len(picture) and np.abs(was - now).mean() < 1
-
-
 def test_sprites_lie_row_by_row_in_a_square():
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
     sheet = np.asarray(Image.open(BytesIO(plots.sprite_sheet(images))))

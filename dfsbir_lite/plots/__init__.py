@@ -12,7 +12,6 @@ from dfsbir_lite.plots.base import (
     SERIES,
     SKETCH,
     Figure,
-    fewer_colours,
     png,
 )
 from dfsbir_lite.plots.claims import beside_paper, intervals, marks, verdicts
@@ -33,6 +32,5 @@ from dfsbir_lite.plots.scores import (
     cosine_histograms,
     cosine_matrices,
     score_bars,
-    switched,
 )
 from dfsbir_lite.plots.training import LIVE_COLUMNS, curves, lines, live

@@ -14,16 +14,6 @@ def bars(values: dict[str, float], title: str = "", line: float | None = None) -
     return score_bars(pd.DataFrame({title: values}), None if line is None else {title: line})
 
 
-def switched(values: dict[str, float], present: str, title: str = "") -> Figure:
-    """Draw horizontal bars with their values; the one called `present` stands out."""
-    figure = bars(values, title)
-    axis, place = figure.axes[0], list(values).index(present)
-    axis.patches[place].set_color(base.PHOTO)
-    axis.get_yticklabels()[place].set_weight("bold")
-    figure.words += f"Now: {present}."
-    return figure
-
-
 def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Figure:
     """Draw horizontal bars with their values: a panel a column of `table`, a bar a row.
 

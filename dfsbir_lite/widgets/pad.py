@@ -86,12 +86,9 @@ class DrawAndSearch(LabelledBox):
         best = self.names()[:1] or ["blank paper"]
         return f"DrawAndSearch({self.encoder.value}, {len(self.pad.strokes)} strokes: {best[0]})"
 
-    def still(self) -> tuple[bytes, str] | None:
-        """Return a picture of what was found and its description; None for blank paper."""
-        if not self.names():
-            return None
-        figure = plots.found({self.encoder.value: self.shown()})
-        return plots.png(figure), figure.alt
+    def still(self) -> plots.Figure | None:
+        """Return a picture of what was found; None for blank paper."""
+        return plots.found({self.encoder.value: self.shown()}) if self.names() else None
 
     def names(self) -> list[str]:
         """Return the classes of the photos found, best first."""
