@@ -14,8 +14,8 @@ from dfsbir_lite.plots.base import (
     Figure,
     png,
 )
-from dfsbir_lite.plots.claims import beside_paper, intervals, marks, verdicts
-from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map, pointed_out
+from dfsbir_lite.plots.claims import intervals, marks, verdicts
+from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map
 from dfsbir_lite.plots.pictures import (
     class_scores,
     class_sheet,
@@ -33,4 +33,4 @@ from dfsbir_lite.plots.scores import (
     cosine_matrices,
     score_bars,
 )
-from dfsbir_lite.plots.training import LIVE_COLUMNS, curves, lines, live
+from dfsbir_lite.plots.training import curves, lines, live
