@@ -210,7 +210,7 @@ def test_terms_that_come_later_have_gaps_before(panel):
 def test_the_end_of_a_loop_is_reported(panel):
     live = panel(lambda settings: islice(endless(settings), 2))
     live.start()
-    wait_for(lambda: live.status.value == "finished 1" and not live.running)
+    wait_for(lambda: live.status.value == "finished 1" and not at_work())
     assert bytes(live.picture.value).startswith(PNG)
 
 
@@ -218,7 +218,7 @@ def test_the_end_of_a_loop_is_reported(panel):
 def test_a_failure_is_shown_and_the_run_goes_on(panel, how):
     live = panel(Bursting)
     live.start() if how == "start" else live.run(5)
-    wait_for(lambda: live.error and not live.running)
+    wait_for(lambda: live.error and not at_work())
     assert live.status.value == "stopped by FloatingPointError: bn is nan"
     assert live.alarms[0].startswith("Divergence: bn is nan.") and "Alarm" in live.bell.value
     assert live.history["bn"] == pytest.approx([1, 1 / 2])

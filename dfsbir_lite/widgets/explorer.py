@@ -40,17 +40,15 @@ class EmbeddingScatter(LabelledBox):
         points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
         labels: (N,), indices into `classes`. sketches: bool (N,).
         images: uint8 (N, 3, H, W), the pictures.
-        captions: a line for each map.
-        readings: name → T values in [0, 1], shown with the captions.
+        captions: words for each map.
 
     Attributes:
         maps: (T, N, 2), scaled to [-1, 1]. map: what draws them; `map.pinned` are indices.
     """
 
-    def __init__(self, points, labels, sketches, classes, images, captions=("map",), readings=None):
+    def __init__(self, points, labels, sketches, classes, images, captions=("map",)):
         self.labels, self.sketches, self.classes = np.asarray(labels), np.asarray(sketches), classes
-        values = [[f"{name} {v:.2f}" for v in row] for name, row in (readings or {}).items()]
-        self.captions = ["\n".join(parts) for parts in zip(captions, *values, strict=True)]
+        self.captions = list(captions)
         about = {
             "labels": self.labels.tolist(),
             "sketches": self.sketches.astype(int).tolist(),

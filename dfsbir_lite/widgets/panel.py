@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from math import nan
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class LivePanel(LabelledBox):
     weights as they are now, from the same noise. Far left on a slider is a weight of 0.
 
     Args:
-        begin: starts the loop from a recipe, the same loop at each call: `synthesize` or
+        begin: takes the recipe and returns the loop, the same at each call: `synthesize` or
             `distill` with a fixed seed.
         settings: the recipe; the sliders write into `settings.weights`.
         teachers: those of the loop: they say what the samples show.
@@ -51,13 +51,7 @@ class LivePanel(LabelledBox):
 
     at_work: "LivePanel | None" = None  # the one that worked last, whichever cell built it
 
-    def __init__(
-        self,
-        begin: Callable[[Recipe], Iterator],
-        settings: Recipe,
-        teachers: Teachers,
-        names: tuple[str, ...] | None = None,
-    ):
+    def __init__(self, begin: Callable, settings: Recipe, teachers: Teachers, names=()):
         self.begin, self.settings, self.teachers = begin, settings, teachers
         self.names = names or tuple(settings.weights.snapshot())
         self._thread, self._end = threading.Thread(), threading.Event()
@@ -97,16 +91,9 @@ class LivePanel(LabelledBox):
         shown = ", ".join(f"{name} {weights[name]:g}" for name in self.names)
         return f"LivePanel(weights: {shown})"
 
-    # --- what its buttons do ----------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """Whether a thread is at work."""
-        return self._thread.is_alive()
-
     def start(self) -> None:
         """Run in the background, or go on after a stop or an error."""
-        if self.running:
+        if self._thread.is_alive():
             return
         self._take_over()
         self._end.clear()
@@ -117,7 +104,7 @@ class LivePanel(LabelledBox):
     def stop(self) -> None:
         """End the background run and wait for its thread, so that the models can be used."""
         self._end.set()
-        if self.running:
+        if self._thread.is_alive():
             self._thread.join()
         if not self.error:
             self._report("stopped")
@@ -137,8 +124,6 @@ class LivePanel(LabelledBox):
         self.picture.value, self.picture.layout.display = b"", "none"  # no broken link
         self._ring()
         self._report("ready")
-
-    # --- the loop ---------------------------------------------------------------------------------
 
     def _take_over(self) -> None:
         """Stop whatever panel is at work, forget an old error, and show the weights as they are."""
@@ -186,17 +171,14 @@ class LivePanel(LabelledBox):
         if self.last:
             if self.looks[-1].index != self.last.index:
                 self.looks.append(look(self.teachers, self.last))
-            self.figure = self._drawn(getattr(self.last, "made", self.last))
+            classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)
+            images = {"photo": samples.photos, "sketch": samples.sketches}
+            pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
+            off = [name for name, x in self.settings.weights.snapshot().items() if not x]
+            self.figure = plots.live(pairs, self.looks[-1].counts, classes, self.history, off)
             self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
             self.picture.layout.display = None
         self._ring()
-
-    def _drawn(self, samples: SynthesisStep) -> plots.Figure:
-        classes, weights = self.teachers.classes, self.settings.weights.snapshot()
-        images = {"photo": samples.photos, "sketch": samples.sketches}
-        pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
-        off = [name for name in self.history if not weights[name]]
-        return plots.live(pairs, self.looks[-1].counts, classes, self.history, off)
 
     def _ring(self) -> None:
         """Show what is wrong, for as long as it is."""
@@ -208,8 +190,6 @@ class LivePanel(LabelledBox):
 
     def _report(self, state: str) -> None:
         self.status.value = state if self.last is None else f"{state} {self.last.index}"
-
-    # --- weights ----------------------------------------------------------------------------------
 
     def _weigh(self, change: dict) -> None:
         setattr(self.settings.weights, change["owner"].description, _weight(change["new"]))
@@ -242,9 +222,6 @@ def _weight(value: float) -> float:
     The page moves a slider to its nearest step, 0.3 to 0.302, which must not change the weight.
     """
     return 0.0 if value <= 1.001 * 10**LOWEST else float(f"{value:.2g}")
-
-
-# --- is the run well? -----------------------------------------------------------------------------
 
 
 class Look(NamedTuple):
