@@ -27,13 +27,9 @@ class Descriptions(anywidget.AnyWidget):
 
 
 class LabelledBox(ipywidgets.VBox):
-    """A column of controls that have names; a notebook stores a still picture of them.
+    """A column of controls that have names; a notebook stores a still picture of them."""
 
-    Attributes:
-        figure: the last that was drawn.
-    """
-
-    figure: plots.Figure | None = None
+    figure: plots.Figure | None = None  # the last that was drawn
 
     def __init__(self, children: list[ipywidgets.Widget]):
         self.descriptions = Descriptions(layout={"display": "none"})

@@ -124,8 +124,7 @@ class EmbeddingExplorer(EmbeddingScatter):
         return self.neighbours.value, self.spread.value
 
     def _ask(self, change: dict) -> None:
-        asked = self.asked
-        if asked not in self._known:
+        if (asked := self.asked) not in self._known:
             self.status.value = "computing…"
             self._known[asked] = procrustes(self.first, self.flatten(*asked))[1]
         self.show(self._known[asked])
