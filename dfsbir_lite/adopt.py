@@ -127,17 +127,11 @@ def load(path: str | Path) -> Teacher:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two teachers of somebody's own, matched.
+    """Two teachers of somebody's own, matched."""
 
-    Attributes:
-        teachers: narrowed to the classes that both know, with a guidance network.
-        alone: the names that only one of the two knows: neither seen nor unseen to a student.
-        report: all that in words, and what of the method the two do not allow.
-    """
-
-    teachers: Teachers
-    alone: tuple[str, ...]
-    report: str
+    teachers: Teachers  # narrowed to the classes that both know, with a guidance network
+    alone: tuple[str, ...]  # names that only one of the two knows: neither seen nor unseen
+    report: str  # all that in words, and what of the method the two do not allow
 
 
 def load_pair(folder: str | Path, device="cpu") -> Pair:

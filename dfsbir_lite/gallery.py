@@ -42,19 +42,13 @@ JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 @dataclass(frozen=True)
 class Photos:
-    """What goes into a gallery. Pictures are read when their turn comes.
-
-    Attributes:
-        labels: a place in `classes` for each photo. files: a name for each, for people.
-        size: side of what the encoder sees, in pixels.
-        read: place → what the encoder sees, uint8 (3, size, size), and a thumbnail (3, T, T).
-    """
+    """The content of a gallery. Pictures are read when their turn comes."""
 
     classes: tuple[str, ...]
-    labels: list[int]
-    files: list[str]
-    size: int
-    read: Callable[[int], tuple[Tensor, Tensor]]
+    labels: list[int]  # a place in `classes` for each photo
+    files: list[str]  # a name for each, for people
+    size: int  # side of the pictures that the encoder sees, in pixels
+    read: Callable[[int], tuple[Tensor, Tensor]]  # place → that picture, uint8, and a thumbnail
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -176,22 +170,16 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Gallery:
-    """An exported student and its gallery, opened: all that drawing and searching needs.
-
-    Attributes:
-        embeddings: of the photos, (N, E), unit length.
-        labels: int64 (N,), places in `classes`. files: a name for each photo.
-        images: the photos about as the student saw them. thumbnails: for people to look at.
-    """
+    """An exported student and its gallery, opened: all that drawing and searching needs."""
 
     encoders: Encoders
     card: dict
-    embeddings: Tensor
-    labels: Tensor
+    embeddings: Tensor  # of the photos, (N, E), unit length
+    labels: Tensor  # int64 (N,), places in `classes`
     classes: tuple[str, ...]
-    files: list[str]
-    images: Pictures
-    thumbnails: Pictures
+    files: list[str]  # a name for each photo
+    images: Pictures  # about as the student saw them
+    thumbnails: Pictures  # for people to look at
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -36,24 +36,17 @@ Loop = Distillation | FedStudent | RealDataStudent
 
 @dataclass(frozen=True)
 class Setting:
-    """What a row is made from.
-
-    Attributes:
-        steps: iterations of each student.
-        folder: for scores, and for teachers of some of the classes.
-        networks: the folder of `teachers`.
-        changes: to the recipe `kit`.
-    """
+    """The ingredients of a row."""
 
     benchmark: Benchmark
     teachers: Teachers
     sizes: Profile
-    steps: int
-    folder: Path = Path("runs")
-    networks: Path = ASSETS / "laptop"
+    steps: int  # iterations of each student
+    folder: Path = Path("runs")  # for scores, and for teachers of some of the classes
+    networks: Path = ASSETS / "laptop"  # the folder of `teachers`
     device: str = "cpu"
     seed: int = 0
-    changes: dict = field(default_factory=dict)
+    changes: dict = field(default_factory=dict)  # to the recipe `kit`
 
     @property
     def recipe(self) -> Recipe:
@@ -91,16 +84,11 @@ def open_setting(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
-
-    Attributes:
-        make: returns a read-out, or the loop of a student, which is run to its end.
-        read: the method of a student's encoders that is the read-out: "embed" or "features".
-    """
+    """One line of a table."""
 
     name: str
-    make: Callable[[Setting], ReadOut | Loop]
-    read: str = "embed"
+    make: Callable[[Setting], ReadOut | Loop]  # a read-out, or a student's loop, run to its end
+    read: str = "embed"  # which method of its encoders is the read-out; or "features"
 
     def scores(self, setting: Setting) -> dict:
         """Make the row and return its scores, {"seen": {...}, "unseen": {...}}.
