@@ -97,7 +97,7 @@ def test_other_processes_are_busy_until_the_block_is_left(monkeypatch):
 def test_retrieval_in_tiny():
     few, gallery = speed.embeddings(12, 3, seed=1), speed.embeddings(80, 3, seed=2)
     assert speed.sklearn_loop(*few, *gallery) == pytest.approx(score(*few, *gallery).map_all)
-    found = {m.name: m for m in speed.measure_retrieval(200, 400, looped=5, searched=1000)}
+    found = {m.name: m for m in speed.time_retrieval(200, 400, looped=5, searched=1000)}
     assert found["mAP@all, away from scikit-learn's"].value < 1e-6
     assert found["1 query in 1,000 items"].most == 50 and found["1 query in 1,000 items"].value > 0
 
@@ -105,6 +105,6 @@ def test_retrieval_in_tiny():
 @pytest.mark.slow
 def test_every_ratio_of_steps_and_iterations_has_its_bar():
     sizes = profile("laptop")
-    measures = speed.measure_steps(sizes, rounds=1) + speed.measure_load(sizes, rounds=1, times=1)
+    measures = speed.time_steps(sizes, rounds=1) + speed.time_load(sizes, rounds=1, times=1)
     assert all((m.most > 0) == (m.unit == "×") and m.value > 0 for m in measures)
     assert [m.most for m in measures if m.unit == "×"] == [1.15, 0.77, 1.15, 0.77, 2.2, 4.5]

@@ -81,7 +81,7 @@ def name_rows(axis: Axes, names) -> None:
     sns.despine(ax=axis)
 
 
-def new_sheet(
+def new_figure(
     rows: float, columns: float, size: float, labels=(), titles=()
 ) -> tuple[Figure, Axes]:
     """Return a figure with one axis for rows × columns pictures, `size` inches each.

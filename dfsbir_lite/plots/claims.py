@@ -54,7 +54,7 @@ def marks(table: pd.DataFrame) -> Figure:
 
     The first two rows have the colours of photos and of sketches.
     """
-    figure, axis = base.new_sheet(len(table), len(table.columns), 0.45, table.index, table.columns)
+    figure, axis = base.new_figure(len(table), len(table.columns), 0.45, table.index, table.columns)
     figure.set_figheight(0.42 * len(table) + 1.0)
     axis.set_aspect("auto")
     rows = np.arange(1, len(table) + 1).clip(max=3)[:, None]

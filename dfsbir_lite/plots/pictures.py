@@ -23,7 +23,7 @@ def image_rows(rows: dict[str, Tensor], titles: Sequence = (), size: float = 0.9
         titles: one above each column.
     """
     columns = max(len(images) for images in rows.values())
-    figure, axis = base.new_sheet(len(rows), columns, size, list(rows), titles)
+    figure, axis = base.new_figure(len(rows), columns, size, list(rows), titles)
     for row, images in enumerate(rows.values()):
         for column, pixels in enumerate(base.as_pixels(images)):
             base.put(axis, pixels, row, column)
@@ -38,7 +38,7 @@ def class_sheet(images, labels, classes, per_class: int = 6, size: float = 0.8) 
     pixels, labels = base.as_pixels(images), base.as_array(labels)
     half = -(-len(classes) // 2)
     second = per_class + 1.4  # where the right-hand rows begin: their names need room
-    figure, axis = base.new_sheet(half, second + per_class, size, classes[:half])
+    figure, axis = base.new_figure(half, second + per_class, size, classes[:half])
     for i, name in enumerate(classes):
         row, start = i % half, second * (i // half)
         if start:
@@ -63,7 +63,7 @@ def retrievals(
     """
     ranked, relevant = base.as_array(ranked), base.as_array(relevant)
     k = ranked.shape[1]
-    figure, axis = base.new_sheet(len(ranked), k + 1.2, size, titles, ["sketch"])
+    figure, axis = base.new_figure(len(ranked), k + 1.2, size, titles, ["sketch"])
     axis.set_xticks([0.5, *np.arange(k) + 1.7], ["sketch", *range(1, k + 1)])
     for row, (sketch, places, hits) in enumerate(zip(queries, ranked, relevant)):
         frames = [base.GOOD if hit else base.BAD for hit in hits]
@@ -83,7 +83,7 @@ def found(rows: dict, size: float = 0.95) -> Figure:
     """
     k = max(len(photos) for _, photos, _, _ in rows.values())
     tall = 1.36  # a picture and two lines of text
-    figure, axis = base.new_sheet(len(rows), k + 1.2, size, list(rows))
+    figure, axis = base.new_figure(len(rows), k + 1.2, size, list(rows))
     figure.set_figheight(tall * size * len(rows) + 0.25)
     axis.set_ylim(tall * len(rows), 0)
     axis.set_yticks(tall * np.arange(len(rows)) + 0.5, list(rows))

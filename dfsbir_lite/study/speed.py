@@ -49,8 +49,8 @@ class Measure(NamedTuple):
 
 def measure(sizes: Profile, device: str = "cpu") -> pd.DataFrame:
     """Measure steps, iterations beside other processes, scoring, search: a line a `Measure`."""
-    steps, load = (partial(part, sizes, device) for part in (measure_steps, measure_load))
-    parts = progress((steps, load, measure_retrieval), desc="speed")
+    steps, load = (partial(part, sizes, device) for part in (time_steps, time_load))
+    parts = progress((steps, load, time_retrieval), desc="speed")
     return pd.DataFrame([m for part in parts for m in part()])
 
 
@@ -67,7 +67,7 @@ def ratio(mine: np.ndarray, other: np.ndarray) -> float:
     return float(np.median(mine / other))
 
 
-def measure_steps(sizes: Profile, device: str = "cpu", rounds: int = 10) -> list[Measure]:
+def time_steps(sizes: Profile, device: str = "cpu", rounds: int = 10) -> list[Measure]:
     """Measure both kinds of steps beside their floor, and beside the released code's way."""
     teachers = zoo.load_teachers(sizes.name, device)
     ours, released = running(teachers, sizes, device), released_way(teachers, sizes, device)
@@ -172,7 +172,7 @@ def released_encoder_step(loop: Distillation) -> Step:
     return step
 
 
-def measure_load(sizes: Profile, device="cpu", rounds: int = 3, times: int = 6) -> list[Measure]:
+def time_load(sizes: Profile, device="cpu", rounds: int = 3, times: int = 6) -> list[Measure]:
     """Measure an iteration of `distill` alone, beside one and beside three busy processes."""
     loop, taken = running(zoo.load_teachers(sizes.name, device), sizes, device), {}
     for _ in range(rounds):
@@ -219,7 +219,7 @@ def sklearn_loop(queries: Tensor, labels: Tensor, gallery: Tensor, gallery_label
     return float(np.mean(list(map(average_precision_score, relevant.numpy(), cosines.numpy()))))
 
 
-def measure_retrieval(
+def time_retrieval(
     queries: int = 10_000, items: int = 50_000, looped: int = 50, searched: int = 1_000_000
 ) -> list[Measure]:
     """Measure `retrieval.score` and exact search beside bare products.
