@@ -30,8 +30,8 @@ test: $(INSTALLED)
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
 
 $(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "dfsbir_lite needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' || { \
+		echo "dfsbir_lite needs Python 3.11.4 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "No virtual environment at $(VENV); on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
 	@$(PY) -m pip install --editable '.[test]' || { \
