@@ -92,9 +92,7 @@ def overlap(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 class Claim:
     """mAP@all of the row `ours` is more than `share` times that of `other`, plus `margin`.
 
-    Attributes:
-        other: a row, or several, of which the best counts.
-        part: on "seen" or on "unseen" classes.
+    `other` may be several rows, of which the best counts; `part` is "seen" or "unseen" classes.
     """
 
     text: str

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from dfsbir_lite import pipeline
 from dfsbir_lite.data import together
 from dfsbir_lite.files import write_json
 from dfsbir_lite.losses import ESTIMATOR_TERMS
+from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent
 from dfsbir_lite.recipes import Recipe, recipe
 from dfsbir_lite.retrieval import ReadOut, teacher_readouts
@@ -40,8 +42,7 @@ class Setting:
 
     Attributes:
         steps: iterations of each student.
-        folder: for scores, and for teachers of some of the classes.
-        networks: the folder of `teachers`.
+        folder: for scores, and for teachers of some of the classes. networks: of `teachers`.
         changes: to the recipe `kit`.
     """
 
@@ -95,30 +96,34 @@ class Row:
 
     Attributes:
         make: returns a read-out, or the loop of a student, which is run to its end.
-        read: the method of a student's encoders that is the read-out: "embed" or "features".
+        read: returns the read-out of a student's encoders.
     """
 
     name: str
     make: Callable[[Setting], ReadOut | Loop]
-    read: str = "embed"
+    read: Callable[[Encoders], ReadOut] = attrgetter("embed")
 
     def scores(self, setting: Setting) -> dict:
         """Make the row and return its scores, {"seen": {...}, "unseen": {...}}.
 
         A student's also have the "seconds" that it took to learn.
         """
-        began, readout, spent = time.perf_counter(), self.make(setting), {}
-        if isinstance(readout, Iterator):
-            loop = readout
-            for _ in progress(loop, desc=self.name, unit="step"):
-                pass
-            spent = {"seconds": round(time.perf_counter() - began, 1)}
-            readout = getattr(loop.encoders, self.read)
-        return {**spent, **setting.benchmark.scores(readout, setting.device)}
+        began, made = time.perf_counter(), self.make(setting)
+        if not isinstance(made, Iterator):
+            return setting.benchmark.scores(made, setting.device)
+        for _ in progress(made, desc=self.name, unit="step"):
+            pass
+        seconds = round(time.perf_counter() - began, 1)
+        scores = setting.benchmark.scores(self.read(made.encoders), setting.device)
+        return {"seconds": seconds, **scores}
 
 
 def _named(*rows: Row) -> dict[str, Row]:
     return {row.name: row for row in rows}
+
+
+def _features(encoders: Encoders) -> ReadOut:
+    return lambda images, modality: encoders.read(images, modality)[1][-1].float().mean((2, 3))
 
 
 def _unified(setting: Setting) -> Setting:
@@ -138,7 +143,7 @@ RIVALS = _named(
     Row(REAL, lambda s: s.fed(RealDataStudent, *s.benchmark.train)),
     Row(TEXTURES, lambda s: s.fed(FedStudent, baselines.textures, s.teachers)),
     # class scores would tie two encoders that learn apart, by the names of the classes
-    Row(UNIMODAL, lambda s: s.changed(align=0, modal=0, adv=0).distilled(), read="features"),
+    Row(UNIMODAL, lambda s: s.changed(align=0, modal=0, adv=0).distilled(), read=_features),
     Row("Gaussian prior", lambda s: s.fed(FedStudent, baselines.gaussian, s.teachers)),
     Row("meta-data", lambda s: s.fed(FedStudent, metadata(s.teachers, s.seed), s.teachers)),
     Row("alternative data", lambda s: s.fed(FedStudent, baselines.alternative, s.teachers)),
