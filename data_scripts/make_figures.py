@@ -6,7 +6,6 @@ import torch
 
 from dfsbir_lite import plots, retrieval, toybox, zoo
 from dfsbir_lite.data import toybox_picture, toybox_set
-from dfsbir_lite.lessons import diagram
 from dfsbir_lite.runtime import profile
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "images"
@@ -50,13 +49,7 @@ def large(modality: str, row: int) -> torch.Tensor:
     return toybox_picture(row, modality, "test", toybox.CLASSES, PER_CLASS)
 
 
-def data_free_loop() -> bytes:
-    """The idea as a drawing: the loop, and the wall between it and the training images."""
-    return plots.png(diagram.data_free_loop(), dpi=80)
-
-
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for draw in (sketch_finds_photos, data_free_loop):
-        (FOLDER / f"{draw.__name__}.png").write_bytes(draw())
-        print(f"wrote {FOLDER.name}/{draw.__name__}.png")
+    path = FOLDER / "sketch_finds_photos.png"
+    path.write_bytes(sketch_finds_photos())
+    print(f"wrote {path.name}")

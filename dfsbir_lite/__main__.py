@@ -108,8 +108,7 @@ def export_command(options: Namespace) -> None:
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
     photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
-    chosen = {"onnx": options.onnx, "device": options.device}
-    export_gallery(options.out, encoders, card, photos, **chosen)
+    export_gallery(options.out, encoders, card, photos, device=options.device)
     print(f"the student and {len(photos)} photos of {len(photos.classes)} classes: {options.out}")
 
 
@@ -207,7 +206,6 @@ def _parser() -> ArgumentParser:
     add = command("export", export_command, machine, what=what).add_argument
     add("--student", metavar="FILE", help="a student.safetensors (the shipped one)")
     add("--photos", metavar="DIR", help="the gallery, DIR/<class>/ (ToyBox's test photos)")
-    add("--onnx", action="store_true", help="the encoders as ONNX files, too")
     add("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
     return parser
 

@@ -6,7 +6,7 @@ torchvision has the architecture of, and narrows any two teachers to the classes
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,40 +122,16 @@ def load(path: str | Path) -> Teacher:
     return Teacher(network, tuple(card["classes"]), card["size"])
 
 
-def imagenet_weights(architecture: str = "resnet18") -> Path:
-    """Return where torchvision keeps its weights of ImageNet, once they have been downloaded."""
-    weights = torchvision.models.get_model_weights(architecture).DEFAULT
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def imagenet_backbone(device="cpu", architecture: str = "resnet18") -> Callable:
-    """Return the features of a torchvision classifier of ImageNet as a read-out of both modalities.
-
-    Images are scaled to 224 px. Nothing is downloaded: raises UserError without `imagenet_weights`.
-    """
-    path, classes = imagenet_weights(architecture), tuple(map(str, range(1000)))
-    teacher = torchvision_teacher(architecture, classes, 224, **IMAGENET)
-    fill(teacher.network[1], _read(path), path)
-    teacher, resize = teacher.to(device), Resize(224)
-    return lambda images, modality: teacher(resize(images)).features
-
-
 # --- two teachers -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two teachers of somebody's own, matched.
+    """Two teachers of somebody's own, matched."""
 
-    Attributes:
-        teachers: narrowed to the classes that both know, with a guidance network.
-        alone: the names that only one of the two knows: neither seen nor unseen to a student.
-        report: all that in words, and what of the method the two do not allow.
-    """
-
-    teachers: Teachers
-    alone: tuple[str, ...]
-    report: str
+    teachers: Teachers  # narrowed to the classes that both know, with a guidance network
+    alone: tuple[str, ...]  # names that only one of the two knows: neither seen nor unseen
+    report: str  # all that in words, and what of the method the two do not allow
 
 
 def load_pair(folder: str | Path, device="cpu") -> Pair:

@@ -18,17 +18,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images of one modality.
+    """Labelled images of one modality."""
 
-    Attributes:
-        images: uint8 (N, 3, H, W). labels: int64 (N,), indices into `classes`.
-        modality: "photo", "sketch" or, for both together, "both".
-    """
-
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # uint8 (N, 3, H, W)
+    labels: Tensor  # int64 (N,), indices into `classes`
     classes: tuple[str, ...]
-    modality: str
+    modality: str  # "photo", "sketch" or, for both together, "both"
 
     def __len__(self) -> int:
         return len(self.labels)

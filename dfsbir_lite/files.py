@@ -169,5 +169,5 @@ def save_state(path: str | Path, state: dict) -> None:
 
 def load_state(path: str | Path) -> dict:
     """Return what `save_state` saved, on the CPU; raises UserError if it is missing or damaged."""
-    with reading(path, "a readable file of tensors and plain values"):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    with reading(path, "a readable file of tensors and plain values"), open(path, "rb") as file:
+        return torch.load(file, map_location="cpu", weights_only=True)

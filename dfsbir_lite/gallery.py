@@ -5,7 +5,6 @@
     embeddings.safetensors   (N, E) float32, unit length
     photos.json              class names; label and file name of each photo
     sheets/0000.jpg ...      thumbnails, 64 on a sheet, row by row
-    photo.onnx, sketch.onnx  the encoders for other programs, if wanted
 
 Thumbnails lie on sheets because 50,000 files of 4 kB are slow to copy and to check, and as JPEG
 because anything can show it, and because its blocks keep one photo from bleeding into the next.
@@ -16,14 +15,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.utils import make_grid
 
 from dfsbir_lite import data, retrieval
@@ -35,7 +33,6 @@ from dfsbir_lite.students import load_encoders, save_encoders
 FORMAT, VERSION = "dfsbir_lite gallery", 1
 INDEX = "gallery.json"
 STUDENT, EMBEDDINGS, PHOTOS = "student.safetensors", "embeddings.safetensors", "photos.json"
-ONNX = {"photo": "photo.onnx", "sketch": "sketch.onnx"}
 COLUMNS = 8  # of a sheet, which has as many rows
 ON_SHEET = COLUMNS**2
 THUMBNAIL = 96  # px, at least, of photos that come from files
@@ -45,19 +42,13 @@ JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 @dataclass(frozen=True)
 class Photos:
-    """What goes into a gallery. Pictures are read when their turn comes.
-
-    Attributes:
-        labels: a place in `classes` for each photo. files: a name for each, for people.
-        size: side of what the encoder sees, in pixels.
-        read: place → what the encoder sees, uint8 (3, size, size), and a thumbnail (3, T, T).
-    """
+    """The content of a gallery. Pictures are read when their turn comes."""
 
     classes: tuple[str, ...]
-    labels: list[int]
-    files: list[str]
-    size: int
-    read: Callable[[int], tuple[Tensor, Tensor]]
+    labels: list[int]  # a place in `classes` for each photo
+    files: list[str]  # a name for each, for people
+    size: int  # side of the pictures that the encoder sees, in pixels
+    read: Callable[[int], tuple[Tensor, Tensor]]  # place → that picture, uint8, and a thumbnail
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,12 +79,12 @@ def photos_of_set(photos: data.ImageSet, pictures: Callable[[int], Tensor] | Non
 
 
 def export_gallery(
-    folder: str | Path, encoders: Encoders, card: dict, photos: Photos, *, onnx=False, device="cpu"
+    folder: str | Path, encoders: Encoders, card: dict, photos: Photos, device="cpu"
 ) -> None:
     """Write the folder, or, if anything fails, nothing; replace an older export.
 
-    `card` is the encoders' model card; `onnx` adds what `onnx_bytes` returns. Raises UserError if
-    `folder` holds anything else than an export, or for embeddings that are not of unit length.
+    `card` is the encoders' model card. Raises UserError if `folder` holds anything else than an
+    export, or for embeddings that are not of unit length.
     """
     folder = Path(folder).resolve()
     _refuse_to_replace(folder)
@@ -102,8 +93,6 @@ def export_gallery(
         draft, old = Path(scratch, "new"), Path(scratch + ".old")
         save_encoders(draft / STUDENT, encoders, card)
         saved = load_encoders(draft / STUDENT)  # with the weights as rounded in the file
-        for modality, name in ONNX.items() if onnx else ():
-            write_atomically(draft / name, onnx_bytes(saved, modality, photos.size))
         _write_photos(draft, saved.to(device), photos, device)
         if folder.exists():
             folder.rename(old)
@@ -181,22 +170,16 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Gallery:
-    """An exported student and its gallery, opened: all that drawing and searching needs.
-
-    Attributes:
-        embeddings: of the photos, (N, E), unit length.
-        labels: int64 (N,), places in `classes`. files: a name for each photo.
-        images: the photos about as the student saw them. thumbnails: for people to look at.
-    """
+    """An exported student and its gallery, opened: all that drawing and searching needs."""
 
     encoders: Encoders
     card: dict
-    embeddings: Tensor
-    labels: Tensor
+    embeddings: Tensor  # of the photos, (N, E), unit length
+    labels: Tensor  # int64 (N,), places in `classes`
     classes: tuple[str, ...]
-    files: list[str]
-    images: Pictures
-    thumbnails: Pictures
+    files: list[str]  # a name for each photo
+    images: Pictures  # about as the student saw them
+    thumbnails: Pictures  # for people to look at
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -224,7 +207,7 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
 def _read_index(folder: Path) -> dict:
     with reading(folder / INDEX, f"the index of an export of version {VERSION}"):
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        count, parts = index["photos"], index["parts"].keys() - {*ONNX.values()}
+        count, parts = index["photos"], index["parts"].keys()
         if (index["format"], index["version"]) != (FORMAT, VERSION):
             raise ValueError(f"it is of {index['format']} {index['version']}")
         if not 0 < count <= ON_SHEET * len(parts) or not 0 < index["size"] <= index["thumbnail"]:
@@ -254,34 +237,3 @@ def _read_embeddings(path: Path, shape: tuple[int, int]) -> Tensor:
 
 def _are_unit(rows: Tensor) -> bool:
     return torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-3)
-
-
-class _Encoder(nn.Module):
-    """One of the two encoders as a network of its own: images in, embeddings out."""
-
-    def __init__(self, encoders: Encoders, modality: str):
-        super().__init__()
-        self.encoders, self.modality = encoders, modality
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.encoders.embed(images, self.modality)
-
-
-def onnx_bytes(encoders: Encoders, modality: str, size: int) -> bytes:
-    """Return the "photo" or the "sketch" encoder as an ONNX file.
-
-    Its input `images` are floats (N, 3, size, size) in [0, 1] with any N, its output `embeddings`
-    is (N, E), of unit length. Raises UserError if the packages that this needs are missing.
-    """
-    if missing := [package for package in ("onnx", "onnxscript") if not find_spec(package)]:
-        raise UserError(f"ONNX needs more packages: pip install {' '.join(missing)}")
-    names = {"input_names": ["images"], "output_names": ["embeddings"]}
-    shapes = ({0: torch.export.Dim("batch")},)
-    network, images = _Encoder(encoders, modality).eval(), torch.zeros(2, 3, size, size)
-    program = torch.onnx.export(
-        network, (images,), **names, dynamic_shapes=shapes, dynamo=True, verbose=False
-    )
-    proto = program.model_proto
-    for node in proto.graph.node:
-        del node.metadata_props[:]  # where in our files it comes from, with their paths
-    return proto.SerializeToString()

@@ -100,7 +100,6 @@ class SmallResNet(nn.Module):
     @classmethod
     def of_card(cls, card: dict) -> "SmallResNet":
         """Return the network, with random weights, that a teacher's model card describes."""
-        _ = card["size"]  # a teacher needs it, too
         return cls(outputs=len(card["classes"]), **geometry(card))
 
     def read(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -185,6 +184,10 @@ class Encoders(nn.Module):
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return class scores (N, C) of `images`."""
         return self.read(images, modality)[0]
+
+    def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
+        """Return the input of an encoder's last layer, (N, widths[-1])."""
+        return self.read(images, modality)[1][-1].float().mean((2, 3))
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
         """Return the embeddings (N, E), of unit length, that belong to class scores (N, C)."""

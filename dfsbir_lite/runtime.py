@@ -36,28 +36,18 @@ class UserError(ValueError):
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes that belong together: how large the images, the networks and the benchmark are.
-
-    Attributes:
-        size: side of the square images, in pixels.
-        widths: channels of each stage of the small ResNets; a stage halves the resolution.
-        embed_dim: length of the retrieval embedding.
-        estimator_width: channels of the estimators' widest layers.
-        teacher_epochs: passes over the training set for one teacher.
-        train_per_class, test_per_class: images of each ToyBox class and modality.
-        blocks, stride: the ResNets' blocks a stage, and what their stem divides the size by.
-    """
+    """Sizes that belong together: how large the images, the networks and the benchmark are."""
 
     name: str
-    size: int
-    widths: tuple[int, ...]
-    embed_dim: int
-    estimator_width: int
-    teacher_epochs: int
-    train_per_class: int
+    size: int  # side of the square images, in pixels
+    widths: tuple[int, ...]  # channels of each stage of the ResNets; a stage halves the resolution
+    embed_dim: int  # length of the retrieval embedding
+    estimator_width: int  # channels of the estimators' widest layers
+    teacher_epochs: int  # passes over the training set
+    train_per_class: int  # images of each ToyBox class and modality
     test_per_class: int
-    blocks: int = 1
-    stride: int = 2
+    blocks: int = 1  # of the ResNets, a stage
+    stride: int = 2  # the factor by which their stem shrinks images
 
 
 PROFILES = {

@@ -135,7 +135,7 @@ class Learner:
         self.index = state["index"]
         self.encoders.load_state_dict(state["encoders"])
         self._average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
 
 
@@ -219,7 +219,7 @@ class Distillation(Iterator[DistillStep]):
         if recipe.batch % (count := runtime.process_count()):
             raise UserError(f"batch is {recipe.batch}: {count} processes cannot share it equally")
         recipe = replace(recipe, batch=recipe.batch // count)
-        self.teachers, self.recipe, self.device = teachers, recipe, torch.device(device)
+        self.recipe, self.device = recipe, torch.device(device)
         self.steps, self.seconds, self.index, self.spent = steps, seconds, 0, 0.0
         total, by_clock = (steps or 0) * recipe.encoder_steps, (lambda: self.done)
         self.learner = Learner(
@@ -229,6 +229,7 @@ class Distillation(Iterator[DistillStep]):
         self.synthesis = Synthesis(
             teachers, recipe, encoders=self.encoders, width=width, device=self.device, seed=seed
         )
+        self.teachers = self.synthesis.teachers  # copies on the device
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
         self.draw = torch.Generator(self.device).manual_seed(runtime.own_seed(seed + 1))
 

@@ -133,7 +133,7 @@ class Synthesis(Iterator[SynthesisStep]):
         """Go back to a `state()`."""
         self.index = state["index"]
         self.estimators.load_state_dict(state["estimators"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.draw.set_state(state["draw"])
 
     def _refresh(self) -> None:
@@ -259,7 +259,8 @@ class Replay:
 
     def state(self) -> dict:
         """Return all that `restore` needs."""
-        kept = {"photos": self.photos[: len(self)], "sketches": self.sketches[: len(self)]}
+        n = len(self)  # copies: torch.save would write all of the memory that a slice is part of
+        kept = {"photos": self.photos[:n].clone(), "sketches": self.sketches[:n].clone()}
         return {"added": self.added, **kept}
 
     def restore(self, state: dict) -> None:

@@ -192,9 +192,9 @@ def test_the_pad_works_by_keyboard_alone(page):
 def test_switches_measure_what_is_ticked(page):
     box = page.get_by_label("stuck")
     picture = output(page, box).get_by_role("img")
-    expect(picture).to_have_attribute("alt", re.compile("Now: everything on"))
+    expect(picture).to_have_attribute("alt", re.compile("now: everything on"))
     box.press("Space")
-    expect(picture).to_have_attribute("alt", re.compile("Now: wrong"))
+    expect(picture).to_have_attribute("alt", re.compile("now: wrong"))
     shoot(output(page, box), "switches")
 
 

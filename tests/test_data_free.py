@@ -36,7 +36,6 @@ sys.addaudithook(guard)
 LEARN = """
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile
-from dfsbir_lite.pipeline import encoders_from_teachers
 from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.teachers import load_teacher
 from dfsbir_lite.teachers import Teachers
@@ -46,12 +45,11 @@ teachers = Teachers(*(load_teacher(f"{name}.safetensors") for name in names))
 sizes = Profile("tiny", 16, (8, 16), 8, 8, 1, 1, 1)
 small = {"batch": 8, "noise_dim": 8, "estimator_steps": 2, "refresh_every": 2, "adv_after": 0}
 for name in ("kit", "paper"):
-    for start in (new_encoders(sizes, 3), encoders_from_teachers(teachers, sizes)):
-        loop = distill(teachers, recipe(name, **small), start, steps=3, width=8)
-        for step in loop:
-            pass
-        loop.save("state.pt")
-        loop.resume("state.pt")
+    loop = distill(teachers, recipe(name, **small), new_encoders(sizes, 3), steps=3, width=8)
+    for step in loop:
+        pass
+    loop.save("state.pt")
+    loop.resume("state.pt")
     print(name, step.index, *sorted(step.terms))
 """
 

@@ -33,11 +33,6 @@ def conda_ranges(environment: str) -> dict[str, frozenset[str]]:
     return dict(split(package) for package in packages if package != "pip")
 
 
-def optional_ranges(environment: str) -> dict[str, frozenset[str]]:
-    """Bounds by conda name of the packages that stand in comments of environment.yml."""
-    return dict(split(line) for line in re.findall(r"^  # - (.+)$", environment, re.MULTILINE))
-
-
 @pytest.fixture
 def pyproject() -> str:
     return (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -50,13 +45,6 @@ def environment() -> str:
 
 def test_both_files_name_the_same_packages_and_ranges(pyproject, environment):
     assert conda_ranges(environment) == pip_ranges(pyproject)
-
-
-def test_both_files_name_the_same_packages_for_onnx_and_for_fast_search(pyproject, environment):
-    extras = tomllib.loads(pyproject)["project"]["optional-dependencies"]
-    wanted = map(split, extras["onnx"] + extras["fast"])
-    ranges = {CONDA_NAMES.get(name, name): bounds for name, bounds in wanted}
-    assert optional_ranges(environment) == ranges != {}
 
 
 def test_every_package_has_a_lower_bound_and_no_exact_pin(pyproject):

@@ -49,6 +49,8 @@ def sections(notebook) -> dict[str, list]:
 
 
 def has_picture(cell) -> bool:
+    if "```mermaid" in cell.source:
+        return True
     data = [o.get("data", {}) for o in cell.get("outputs", [])]
     return any(kind.startswith("image/") for output in data for kind in output)
 

@@ -264,28 +264,3 @@ def test_a_table_that_does_not_fit_is_named(folder, changes, reason):
     sign(folder, "photos.json")
     with pytest.raises(UserError, match=rf"photos\.json: .*{reason}"):
         open_gallery(folder)
-
-
-@pytest.mark.slow
-def test_onnx_gives_the_same_embeddings(tmp_path, encoders):
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason=f"needs {package}: pip install {package}")
-    import onnxruntime
-
-    export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()), onnx=True)
-    saved = open_gallery(tmp_path / "out").encoders
-    for modality in ("photo", "sketch"):
-        data = (tmp_path / "out" / f"{modality}.onnx").read_bytes()
-        assert b".py" not in data  # nor the folders that it was written in
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-        assert session.get_inputs()[0].shape == ["batch", 3, 16, 16]
-        images = torch.rand(5, 3, 16, 16)
-        (rows,) = session.run(["embeddings"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(rows), saved.embed(images, modality))
-
-
-def test_a_missing_package_is_named(tmp_path, encoders, monkeypatch):
-    monkeypatch.setattr("dfsbir_lite.gallery.find_spec", lambda package: None)
-    with pytest.raises(UserError, match="pip install onnx onnxscript"):
-        export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()), onnx=True)
-    assert list(tmp_path.iterdir()) == []

@@ -332,7 +332,7 @@ def test_adopting_with_a_wrong_list_of_classes(capsys):
     Path("three.txt").write_text("ant\nbee\ncat\n")
     Path("bytes.txt").write_bytes(b"\xff\xfe\x00")
     for classes, reason in (
-        ("three.txt", "photo.pth: fc."),
+        ("three.txt", "photo.pth: not of this ResNet: size mismatch for fc."),
         ("nowhere.txt", "nowhere.txt"),
         ("bytes.txt", "bytes.txt: not a list of names"),
     ):

@@ -122,7 +122,7 @@ def test_the_steps_of_the_page_do_not_change_a_weight(panel):
 def test_sliders_follow_weights_that_code_has_changed(panel):
     live = panel()
     live.settings.weights.bn = 250.0  # beyond the slider's end
-    live.step()
+    live.run()
     assert live.sliders["bn"].value == 100 and live.settings.weights.bn == 250
 
 
@@ -151,7 +151,7 @@ def test_another_panel_stops_the_first(panel):
     second = panel()
     assert not at_work()
     second.start()
-    first.step()
+    first.run()
     assert not at_work() and second.status.value.startswith("stopped")
 
 
@@ -177,7 +177,7 @@ def test_reset_starts_over_with_the_weights_as_they_are(panel):
     live.buttons["Reset"].click()
     assert not at_work() and live.status.value == "ready" and live.alarms == []
     assert live.history == {"bn": []} and live.looks == [] and not live.picture.value
-    live.step()
+    live.run()
     assert live.last.index == 0 and live.settings.weights.bn == 0.25
 
 
@@ -210,7 +210,7 @@ def test_terms_that_come_later_have_gaps_before(panel):
 def test_the_end_of_a_loop_is_reported(panel):
     live = panel(lambda settings: islice(endless(settings), 2))
     live.start()
-    wait_for(lambda: live.status.value == "finished 1" and not live.running)
+    wait_for(lambda: live.status.value == "finished 1" and not at_work())
     assert bytes(live.picture.value).startswith(PNG)
 
 
@@ -218,7 +218,7 @@ def test_the_end_of_a_loop_is_reported(panel):
 def test_a_failure_is_shown_and_the_run_goes_on(panel, how):
     live = panel(Bursting)
     live.start() if how == "start" else live.run(5)
-    wait_for(lambda: live.error and not live.running)
+    wait_for(lambda: live.error and not at_work())
     assert live.status.value == "stopped by FloatingPointError: bn is nan"
     assert live.alarms[0].startswith("Divergence: bn is nan.") and "Alarm" in live.bell.value
     assert live.history["bn"] == pytest.approx([1, 1 / 2])
@@ -228,18 +228,10 @@ def test_a_failure_is_shown_and_the_run_goes_on(panel, how):
     assert live.history["bn"] == pytest.approx([1, 1 / 2, 1 / 3])
 
 
-def test_a_picture_that_fails_stops_the_loop_and_is_shown(panel, monkeypatch):
-    live = panel()
-    monkeypatch.setattr("dfsbir_lite.plots.live", lambda *args: 1 / 0)
-    live.start()
-    wait_for(lambda: live.error and not live.running)
-    assert live.status.value == "stopped by ZeroDivisionError: division by zero"
-
-
 def test_a_panel_stores_its_whole_text_and_a_picture(panel):
     live = panel()
     assert "image/png" not in live._repr_mimebundle_()[0]
-    live.step()
+    live.run()
     bundle, metadata = live._repr_mimebundle_()
     assert bundle["text/plain"] == repr(live) == "LivePanel(weights: bn 1)"
     assert bundle["image/png"].startswith("iVBOR")
@@ -280,7 +272,7 @@ def test_a_look_counts_what_each_teacher_sees(teachers):
     photos, sketches = torch.zeros(4, 3, 16, 16), torch.zeros(4, 3, 16, 16)
     photos[::2] = 0.5  # every neighbour is 0.5 away
     step = SynthesisStep(7, {}, photos, sketches, torch.zeros(4).long(), torch.zeros(4, 3))
-    seen = look(teachers, step, 7)
+    seen = look(teachers, step)
     assert seen.index == 7 and seen.spread == {"photo": 0.5, "sketch": 0.0}
     dark = int(teachers.sketch.posteriors(sketches)[0].argmax())
     assert seen.counts["sketch"].tolist() == [4 * (c == dark) for c in range(3)]
@@ -314,13 +306,7 @@ def test_a_class_missing_from_four_looks_or_from_a_young_run_may_be_chance():
 def test_samples_alike():
     (alarm,) = alarms(looks(spread={"photo": 0.2, "sketch": 0.02}), CLASSES)
     assert "sketch differ by 0.02" in alarm
-    # above the floor, but less than a third of what it was
-    (alarm,) = alarms(
-        [*looks(1), *looks(5, first=24, spread={"photo": 0.2, "sketch": 0.033})], CLASSES
-    )
-    assert "differ by 0.03 a pixel, at their best by 0.10" in alarm
-    varied = looks(5, first=24, spread={"photo": 0.2, "sketch": 0.035})
-    assert alarms([*looks(1), *varied], CLASSES) == []
+    assert alarms(looks(spread={"photo": 0.09, "sketch": 0.04}), CLASSES) == []
 
 
 def test_an_alarm_goes_when_its_reason_is_gone(panel):

@@ -5,9 +5,8 @@ import itertools
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
-from test_data_free import PACKAGE, imported, modules
 
-from dfsbir_lite import losses, plots, widgets
+from dfsbir_lite import losses, widgets
 from dfsbir_lite.lessons import pitfalls
 from dfsbir_lite.models import Encoders, Normalise
 from dfsbir_lite.retrieval import average_precision
@@ -30,15 +29,6 @@ def rankings():
     scores = torch.randn(20, 300, generator=draw) + relevant
     order = scores.argsort(dim=1, descending=True)
     return relevant.gather(1, order), scores.gather(1, order)
-
-
-def test_only_the_lessons_import_the_pitfalls():
-    using = {
-        name
-        for name, path in modules(PACKAGE).items()
-        if any(n.startswith("dfsbir_lite.lessons.pitfalls") for n in imported(name, path))
-    }
-    assert using == {"dfsbir_lite.lessons.checks.pitfalls_lab"}
 
 
 # --- 1: average precision that stops at ten hits ----------------------------------------------
@@ -264,41 +254,25 @@ def switches():
         asked.append(on)
         return 0.5 + 0.2 * ("a" in on) - 0.1 * ("b" in on)
 
-    return widgets.Switches(["a", "b"], measure), asked
+    return widgets.Switches(["a", "b"], measure, also=[["b"]]), asked
 
 
 def test_switches_begin_with_nothing_and_everything(switches):
     board, asked = switches
-    assert asked == [set(), {"a", "b"}]
-    assert board.on == ("a", "b") and board.score == near(0.6)
-    assert repr(board) == "Switches(mAP@all: nothing switched on ≈0.50, everything on ≈0.60)"
+    assert asked == [set(), {"b"}, {"a", "b"}]
+    assert board.tried == near({"nothing on": 0.5, "b": 0.4, "everything on": 0.6})
+    shown = "nothing on 0.50, b 0.40, everything on 0.60"
+    assert repr(board) == f"Switches(Bars of mAP@all now: everything on: {shown}.)"
 
 
-def test_a_tick_measures_once(switches):
+def test_a_tick_measures_once_and_leaves_a_still_picture(switches):
     board, asked = switches
-    board.boxes["b"].value = False
-    assert board.on == ("a",) and board.score == near(0.7) and len(asked) == 3
-    board.boxes["b"].value = True
-    assert board.score == near(0.6) and len(asked) == 3  # known already
-
-
-def test_ticking_from_code_measures_that_combination_alone(switches):
-    board, asked = switches
-    board.tick("b")
-    assert asked[2:] == [{"b"}] and board.on == ("b",)
-
-
-def test_switches_leave_a_still_picture_and_their_whole_text(switches):
-    board, _ = switches
     before = bytes(board.picture.value)
-    board.tick("a")
+    board.boxes["b"].value = False
+    assert board.tried["a"] == near(0.7) and len(asked) == 4
     assert bytes(board.picture.value) != before
     bundle, metadata = board._repr_mimebundle_()
     assert bundle["text/plain"] == repr(board) and bundle["image/png"]
-    assert metadata["image/png"]["alt"].endswith("Now: a.")
-
-
-def test_the_present_bar_stands_out():
-    axis = plots.switched({"right": 0.5, "wrong": 0.9}, "wrong", "score").axes[0]
-    first, second = (bar.get_facecolor() for bar in axis.patches)
-    assert first != second
+    assert metadata["image/png"]["alt"].startswith("Bars of mAP@all now: a: nothing")
+    board.boxes["b"].value = True
+    assert len(asked) == 4  # known already

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfsbir_lite import plots
-from dfsbir_lite.lessons import diagram
 
 CLASSES = ("ant", "bee", "cat", "dog")
 IMAGES = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -50,7 +49,6 @@ def draw_all() -> dict[str, Figure]:
         "bars": plots.bars({"chance": 0.1, "student": 0.6}, "mAP@all", line=0.1),
         "confusion": plots.confusion(torch.eye(4), CLASSES),
         "intervals": plots.intervals({"seen": INTERVALS}, line="b"),
-        "beside_paper": plots.beside_paper(INTERVALS, PAPER, "ToyBox"),
         "verdicts": plots.verdicts(JUDGED),
         "marks": plots.marks(MARKED),
         "cosine_matrices": plots.cosine_matrices({"a": torch.eye(4)}, CLASSES, CLASSES),
@@ -60,9 +58,6 @@ def draw_all() -> dict[str, Figure]:
         "found": plots.found({"one": (IMAGES[0], IMAGES[1:4], "abc", torch.tensor([0.9, 0.5, 0]))}),
         "class_scores": plots.class_scores(IMAGES[:3], {"teacher": POSTERIORS[:3]}, CLASSES),
         "embedding_map": plots.embedding_map({"features": points}, *marks),
-        "pointed_out": plots.pointed_out(
-            plots.embedding_map({"features": points}, *marks), {"features": points}, 3, IMAGES[3]
-        ),
         "live": plots.live(
             {"photo": IMAGES[:4], "sketch": IMAGES[4:]},
             {"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
@@ -70,7 +65,6 @@ def draw_all() -> dict[str, Figure]:
             {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
             off=("align",),
         ),
-        "data_free_loop": diagram.data_free_loop(),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
         ),
@@ -86,18 +80,15 @@ ALT = {
     "bars": "Bars of mAP@all: chance 0.10, student 0.60; dashed line at 0.10",
     "confusion": "Right: ant 100%, bee 100%, cat 100%, dog 100%",
     "intervals": "seen: a 0.30, b 0.60",
-    "beside_paper": "this kit, ToyBox: a 0.30, b 0.60. Reported by the paper, Sketchy: a 0.50",
-    "cosine_matrices": "a: mean 1.00 on the diagonal, 0.00 off it",
+    "cosine_matrices": "a: from 0.00 to 1.00, mean 1.00 on the diagonal",
     "retrievals": "2 photos closest to it. Right among them: ant 1, bee 1",
     "found": "one: a, b, c",
     "class_scores": "Picture 1, likeliest by teacher: ant 0.25",
     "embedding_map": "8 photos (circles) and 8 sketches (crosses), coloured by class: features",
     "live": "no photo was taken for: bee. Classes that no sketch was taken for: none",
-    "pointed_out": "An arrow leads from one picture to its point",
     "hit_maps": "Hits among the first ten: a 0.25",
     "verdicts": "a wins (seen): holds 0.20, b wins (unseen): does not hold -0.10",
     "marks": "photo: mug; sketch: none",
-    "data_free_loop": "Behind a wall: training photos and training sketches",
     "cosine_histograms": "student: means same class 0.85, different class 0.05",
 }
 
@@ -146,14 +137,6 @@ def test_intervals_reach_from_low_to_high_and_compare_with_one_row():
     assert whiskers(axis)[0] == pytest.approx([0.2, 0.5])
     assert whiskers(axis)[1] == pytest.approx([0.6, 0.6])  # one seed has no interval
     assert list(axis.lines[-1].get_xdata()) == [0.6, 0.6]
-
-
-def test_the_papers_figures_stand_apart_from_ours():
-    left, right = plots.beside_paper(INTERVALS, PAPER, "ToyBox").axes
-    assert "measured" in left.get_title() and "ToyBox" in left.get_title()
-    assert "paper" in right.get_title() and whiskers(left)[0] == pytest.approx([0.2, 0.5])
-    assert [line.get_xdata().tolist() for line in right.lines] == [[0.5, 0.8], [0.3, 0.7]]
-    assert right.get_facecolor() != left.get_facecolor()
 
 
 def test_cosine_matrices_share_one_symmetric_scale():
@@ -233,13 +216,6 @@ def test_live_bridges_gaps_and_thins_long_histories():
     assert adv.get_title("left") == "adv  2" and len(bn.lines[0].get_xdata()) == 500
 
 
-def test_fewer_colours_is_the_same_picture_in_less_space():
-    picture = plots.png(FIGURES["curves"])
-    small = plots.fewer_colours(picture)
-    was, now = (np.asarray(Image.open(BytesIO(p)).convert("RGB"), int) for p in (picture, small))
-    assert len(small) < len(picture) and np.abs(was - now).mean() < 1
-
-
 def test_sprites_lie_row_by_row_in_a_square():
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
     sheet = np.asarray(Image.open(BytesIO(plots.sprite_sheet(images))))
@@ -253,16 +229,6 @@ def test_a_class_is_named_only_where_it_lies_together():
     labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
     axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
     assert [text.get_text() for text in axis.texts] == ["tight"]
-
-
-def test_the_data_free_loop_leaves_training_images_outside():
-    (axis,) = FIGURES["data_free_loop"].axes
-    assert set(diagram.LOOP) <= {text.get_text() for text in axis.texts}
-    wall = axis.lines[0].get_xdata()[0]
-    outside = {name for name, (x, _, _) in diagram.LOOP.items() if x > wall}
-    assert outside == {"training photos", "training sketches"}
-    assert not outside & {*diagram.SHOWN_TO, *sum(diagram.SHOWN_TO.values(), ())}
-    assert all(x < wall for _, _, way in diagram.LESSONS for x, _ in way)
 
 
 def test_hit_maps_show_each_ranking_and_name_its_classes():
@@ -313,15 +279,6 @@ def test_marks_are_where_the_table_is_true_and_say_how_many():
     assert not axis.texts
     (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
     assert [text.get_text() for text in axis.texts] == ["0", "3"]
-
-
-def test_an_arrow_leads_from_the_far_corner_to_a_point_in_each_map():
-    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
-    maps, marks = {"a": points, "b": 2 * points}, (np.zeros(4, int), np.arange(4) > 1, ("a",))
-    figure = plots.pointed_out(plots.embedding_map(maps, *marks), maps, 2, IMAGES[2])
-    boxes = [axis.artists[-1] for axis in figure.axes]
-    assert [tuple(box.xy) for box in boxes] == [(1, 0), (2, 0)]
-    assert [tuple(box.xyann) for box in boxes] == [(0.07, 0.93)] * 2
 
 
 def test_confusion_shows_per_cent_of_each_true_class():

@@ -255,7 +255,7 @@ SPOILT = {
     lambda path: path.with_suffix(".json").write_text("{"): r"photo\.json: not a model card",
     lambda path: path.with_suffix(".json").write_text("[]"): r"photo\.json: not a model card",
     other_widths: r"photo\.safetensors: ",
-    lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.safetensors: ",
+    lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.json: lacks",
 }
 
 

@@ -12,11 +12,10 @@ from dfsbir_lite.plots.base import (
     SERIES,
     SKETCH,
     Figure,
-    fewer_colours,
     png,
 )
-from dfsbir_lite.plots.claims import beside_paper, intervals, marks, verdicts
-from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map, pointed_out
+from dfsbir_lite.plots.claims import intervals, marks, verdicts
+from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map
 from dfsbir_lite.plots.pictures import (
     class_scores,
     class_sheet,
@@ -33,6 +32,5 @@ from dfsbir_lite.plots.scores import (
     cosine_histograms,
     cosine_matrices,
     score_bars,
-    switched,
 )
-from dfsbir_lite.plots.training import LIVE_COLUMNS, curves, lines, live
+from dfsbir_lite.plots.training import curves, lines, live

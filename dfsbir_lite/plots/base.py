@@ -132,14 +132,8 @@ def put(
 
 
 def png(figure: Figure, dpi: int = 80) -> bytes:
-    """Return `figure` as a PNG file."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
-
-
-def fewer_colours(picture: bytes) -> bytes:
-    """Return the same PNG picture with 256 colours, a third of the size, for a notebook."""
-    buffer = BytesIO()
-    Image.open(BytesIO(picture)).convert("RGB").quantize(256).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
+    """Return `figure` as a PNG file with 256 colours, a third of the size for a notebook."""
+    drawn, small = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    return small.getvalue()

@@ -1,9 +1,8 @@
-"""Results of whole experiments: intervals, verdicts, ours beside the paper's."""
+"""Results of whole experiments: intervals, verdicts, tables of marks."""
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from dfsbir_lite.plots import base
@@ -14,51 +13,23 @@ def intervals(tables: dict[str, pd.DataFrame], line: str | None = None) -> Figur
     """Draw means and intervals as dots with whiskers: a panel a table, a line a row.
 
     Args:
-        tables: title → columns mean, low, high; all with the index of the first.
+        tables: title → columns mean and, if known, low and high; all with the first one's index.
         line: the row whose mean is drawn as a dashed line, to compare with.
     """
     rows = list(next(iter(tables.values())).index)
-    size = (1 + 0.08 * max(map(len, rows)) + 3.2 * len(tables), 0.27 * len(rows) + 0.8)
+    size = (2 + 0.08 * max(map(len, rows)) + 2 * len(tables), 0.27 * len(rows) + 0.8)
     figure, axes = base.panels(tables, size, sharey=True)
+    places = np.arange(len(rows))
     for axis, (title, table) in zip(axes, tables.items(), strict=True):
-        _whiskers(axis, table.loc[rows])
+        means, ends = table["mean"][rows], table.reindex(rows, columns=["low", "high"])
+        spread = ends.sub(means, axis=0).abs().fillna(0).T.to_numpy()
+        axis.errorbar(means, places, xerr=spread, fmt="o", color=base.PHOTO, ms=5, capsize=3)
+        axis.set_xlim(0, 1)
+        axis.grid(axis="y", color="0.9")
+        base.name_rows(axis, rows)
         if line is not None:
             axis.axvline(table["mean"][line], color="black", linestyle="--", linewidth=1)
-        figure.words += f"Means with intervals, {title}: {base.listed(table.loc[rows, 'mean'])}. "
-    return figure
-
-
-def _whiskers(axis: Axes, table: pd.DataFrame) -> None:
-    """Draw dots at the means of `table`, and lines from low to high where it has intervals."""
-    places = np.arange(len(table))
-    spread = table[["low", "high"]].sub(table["mean"], axis=0).abs().fillna(0).T.to_numpy()
-    axis.errorbar(
-        table["mean"], places, xerr=spread, fmt="o", color=base.PHOTO, markersize=5, capsize=3
-    )
-    axis.set_xlim(0, 1)
-    axis.grid(axis="y", color="0.9")
-    base.name_rows(axis, list(table.index))
-
-
-def beside_paper(ours: pd.DataFrame, paper: pd.DataFrame, where: str) -> Figure:
-    """Draw what was measured here, and what the paper reports for other benchmarks, side by side.
-
-    Args:
-        ours: columns mean, low, high. paper: a column for each of its benchmarks; the same index.
-        where: the benchmark of ours.
-    """
-    titles = f"measured by this kit: {where}", "reported by the paper: other benchmarks"
-    figure, (left, right) = base.panels(titles, (8.6, 0.34 * len(ours) + 1.2), sharey=True)
-    _whiskers(left, ours)
-    figure.words = f"Measured by this kit, {where}: {base.listed(ours['mean'])}. "
-    for (name, values), mark in zip(paper.items(), "DsX", strict=False):
-        right.plot(values, range(len(paper)), mark, mfc="none", color=base.GREY, label=name)
-        figure.words += f"Reported by the paper, {name}: {base.listed(values)}. "
-    base.name_rows(right, list(ours.index))
-    right.set_facecolor("0.97")
-    figure.legend(loc="outside lower right", ncols=3, frameon=False, fontsize=8)
-    for axis in (left, right):
-        axis.set(xlim=(0, 1), xlabel="mAP@all, seen classes")
+        figure.words += f"Means with intervals, {title}: {base.listed(means)}. "
     return figure
 
 

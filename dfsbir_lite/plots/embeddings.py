@@ -2,9 +2,7 @@
 
 import numpy as np
 import seaborn as sns
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patheffects import withStroke
-from torch import Tensor
 
 from dfsbir_lite.plots import base
 from dfsbir_lite.plots.base import Figure
@@ -74,20 +72,3 @@ def _middle(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the median point, and the median distance from it."""
     middle = np.median(points, axis=0)
     return middle, np.median(np.linalg.norm(points - middle, axis=1))
-
-
-def pointed_out(figure: Figure, maps: dict[str, np.ndarray], row: int, picture: Tensor) -> Figure:
-    """Add an arrow from one picture to its point in each map of an `embedding_map`.
-
-    Args:
-        maps: those of the figure. row: which point. picture: (3, H, W), what that point is.
-    """
-    pixels = base.as_pixels(picture[None])[0]
-    style = {"boxcoords": "axes fraction", "pad": 0.15, "arrowprops": {"arrowstyle": "->"}}
-    for axis, points in zip(figure.axes, maps.values(), strict=False):
-        place = (points[row] - points.min(0)) / np.ptp(points, axis=0)
-        corner = np.where(place < 0.5, 0.93, 0.07)  # the one farthest off
-        image = OffsetImage(pixels, zoom=48 / len(pixels))
-        axis.add_artist(AnnotationBbox(image, points[row], xybox=corner, **style))
-    figure.words += " An arrow leads from one picture to its point in each."
-    return figure

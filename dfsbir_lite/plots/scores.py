@@ -14,16 +14,6 @@ def bars(values: dict[str, float], title: str = "", line: float | None = None) -
     return score_bars(pd.DataFrame({title: values}), None if line is None else {title: line})
 
 
-def switched(values: dict[str, float], present: str, title: str = "") -> Figure:
-    """Draw horizontal bars with their values; the one called `present` stands out."""
-    figure = bars(values, title)
-    axis, place = figure.axes[0], list(values).index(present)
-    axis.patches[place].set_color(base.PHOTO)
-    axis.get_yticklabels()[place].set_weight("bold")
-    figure.words += f"Now: {present}."
-    return figure
-
-
 def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Figure:
     """Draw horizontal bars with their values: a panel a column of `table`, a bar a row.
 
@@ -77,18 +67,13 @@ def cosine_matrices(matrices: dict[str, Tensor], rows, columns, limit: float = 1
         axis.set_yticks(np.arange(len(rows)), rows)
         axis.tick_params(length=0)
         sns.despine(ax=axis, left=True, bottom=True)
-        figure.words += f"Matrix of cosines, {_read_matrix(base.as_array(values), title)} "
+        figure.words += f"Matrix of cosines, {title}: from {values.min():.2f} to {values.max():.2f}"
+        if len(rows) == len(columns):
+            figure.words += f", mean {np.diag(values).mean():.2f} on the diagonal"
+        figure.words += ". "
     bar = figure.colorbar(image, ax=axes, shrink=0.7, ticks=(-limit, 0, limit), format="%.2g")
     bar.outline.set_visible(False)
     return figure
-
-
-def _read_matrix(values: np.ndarray, title: str) -> str:
-    """Return its range or, if it is square, the means on its diagonal and off it."""
-    if len(values) != values.shape[1] or len(values) < 2:
-        return f"{title}: from {values.min():.2f} to {values.max():.2f}."
-    off = values[~np.eye(len(values), dtype=bool)].mean()
-    return f"{title}: mean {np.diag(values).mean():.2f} on the diagonal, {off:.2f} off it."
 
 
 def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:

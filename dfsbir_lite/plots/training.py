@@ -10,8 +10,6 @@ from torch import Tensor
 from dfsbir_lite.plots import base
 from dfsbir_lite.plots.base import Figure
 
-LIVE_COLUMNS = 16  # more samples side by side would be too small to see
-
 
 def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "step") -> Figure:
     """Draw a small line plot for each entry of `history`."""
@@ -63,7 +61,7 @@ def live(
         counts: the same → (C,), how many images were taken for each class.
         history: term → its values (nan is a gap). off: the terms without a weight: dimmed.
     """
-    shown, columns = min(len(classes), LIVE_COLUMNS), 4
+    shown, columns = min(len(classes), 16), 4  # more pictures would be too small to see
     width, margin, bars, curve = 8.0, 0.75, 0.7, 0.95  # inches
     cell = (width - margin - 0.1) / shown
     below = 0.25 + 2 * cell  # the samples

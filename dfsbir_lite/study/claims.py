@@ -90,15 +90,12 @@ def overlap(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 @dataclass(frozen=True)
 class Claim:
-    """mAP@all of the row `ours` is more than `share` times that of `other`, plus `margin`.
-
-    `other` may be several rows, of which the best counts; `part` is "seen" or "unseen" classes.
-    """
+    """mAP@all of the row `ours` is more than `share` times that of `other`, plus `margin`."""
 
     text: str
     ours: str
-    other: str | tuple[str, ...]
-    part: str = "seen"
+    other: str | tuple[str, ...]  # a row, or several, of which the best counts
+    part: str = "seen"  # or "unseen" classes
     share: float = 1.0
     margin: float = 0.0
 

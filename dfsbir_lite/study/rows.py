@@ -38,23 +38,17 @@ Loop = Distillation | FedStudent | RealDataStudent
 
 @dataclass(frozen=True)
 class Setting:
-    """What a row is made from.
-
-    Attributes:
-        steps: iterations of each student.
-        folder: for scores, and for teachers of some of the classes. networks: of `teachers`.
-        changes: to the recipe `kit`.
-    """
+    """The ingredients of a row."""
 
     benchmark: Benchmark
     teachers: Teachers
     sizes: Profile
-    steps: int
-    folder: Path = Path("runs")
-    networks: Path = ASSETS / "laptop"
+    steps: int  # iterations of each student
+    folder: Path = Path("runs")  # for scores, and for teachers of some of the classes
+    networks: Path = ASSETS / "laptop"  # the folder of `teachers`
     device: str = "cpu"
     seed: int = 0
-    changes: dict = field(default_factory=dict)
+    changes: dict = field(default_factory=dict)  # to the recipe `kit`
 
     @property
     def recipe(self) -> Recipe:
@@ -92,16 +86,11 @@ def open_setting(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
-
-    Attributes:
-        make: returns a read-out, or the loop of a student, which is run to its end.
-        read: returns the read-out of a student's encoders.
-    """
+    """One line of a table."""
 
     name: str
-    make: Callable[[Setting], ReadOut | Loop]
-    read: Callable[[Encoders], ReadOut] = attrgetter("embed")
+    make: Callable[[Setting], ReadOut | Loop]  # a read-out, or a student's loop, run to its end
+    read: Callable[[Encoders], ReadOut] = attrgetter("embed")  # of the encoders of its student
 
     def scores(self, setting: Setting) -> dict:
         """Make the row and return its scores, {"seen": {...}, "unseen": {...}}.

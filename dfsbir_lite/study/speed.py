@@ -149,7 +149,7 @@ def released_way(teachers: Teachers, sizes: Profile, device: str = "cpu") -> Dis
     """
     twice = Teachers(*map(ReadTwice, (teachers.photo, teachers.sketch, teachers.guidance)))
     loop = running(twice, sizes, device)
-    twice = loop.synthesis.judges = loop.synthesis.teachers
+    loop.synthesis.judges = twice = loop.teachers
     frozen = (twice.photo, twice.sketch, twice.guidance, loop.encoders)
     for network in (*frozen, loop.learner.encoders, loop.synthesis.estimators):
         network.to(memory_format=torch.contiguous_format).requires_grad_(True)

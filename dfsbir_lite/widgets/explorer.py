@@ -1,7 +1,6 @@
 """Maps of embeddings that answer: what is this point, and what if UMAP had other settings?"""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import anywidget
 import ipywidgets
@@ -41,17 +40,15 @@ class EmbeddingScatter(LabelledBox):
         points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
         labels: (N,), indices into `classes`. sketches: bool (N,).
         images: uint8 (N, 3, H, W), the pictures.
-        captions: a line for each map.
-        readings: name → T values in [0, 1], shown with the captions.
+        captions: words for each map.
 
     Attributes:
         maps: (T, N, 2), scaled to [-1, 1]. map: what draws them; `map.pinned` are indices.
     """
 
-    def __init__(self, points, labels, sketches, classes, images, captions=("map",), readings=None):
+    def __init__(self, points, labels, sketches, classes, images, captions=("map",)):
         self.labels, self.sketches, self.classes = np.asarray(labels), np.asarray(sketches), classes
-        values = [[f"{name} {v:.2f}" for v in row] for name, row in (readings or {}).items()]
-        self.captions = ["\n".join(parts) for parts in zip(captions, *values, strict=True)]
+        self.captions = list(captions)
         about = {
             "labels": self.labels.tolist(),
             "sketches": self.sketches.astype(int).tolist(),
@@ -72,13 +69,12 @@ class EmbeddingScatter(LabelledBox):
         places = [plots.class_places(frame, self.labels, self.sketches) for frame in self.maps]
         self.map.names, self.map.points = places, self.maps.tobytes()
 
-    def still(self) -> tuple[bytes, str]:
-        """Return the map, or some of them side by side, and its description."""
+    def still(self) -> plots.Figure:
+        """Return the map, or some of them side by side."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
         titles, size = {self.captions[n]: self.maps[n] for n in picked}, 2.8 if last else 5.5
-        figure = plots.embedding_map(titles, self.labels, self.sketches, self.classes, size)
-        return plots.png(figure), figure.alt
+        return plots.embedding_map(titles, self.labels, self.sketches, self.classes, size)
 
     def _time(self) -> list[ipywidgets.Widget]:
         """Return the controls of a time-lapse, which the browser links without the kernel."""
@@ -100,8 +96,8 @@ def fitted(points: np.ndarray) -> np.ndarray:
 class EmbeddingExplorer(EmbeddingScatter):
     """An `EmbeddingScatter` with sliders for UMAP's two settings.
 
-    A map takes a second or more, so a thread computes it while the page stays alive; it passes
-    over settings that the sliders have left again. Maps are kept, and turned to lie as the first.
+    A map takes a second or more; the page stays alive, and sends only the last of the settings
+    that a slider passes meanwhile. Maps are kept, and turned to lie as the first.
 
     Args:
         flatten: (neighbours, minimum distance) → a map (N, 2). The rest: see `EmbeddingScatter`.
@@ -114,8 +110,7 @@ class EmbeddingExplorer(EmbeddingScatter):
         super().__init__(self.first, labels, sketches, classes, images, ("UMAP",))
         row = ipywidgets.HBox([self.neighbours, self.spread, self.status])
         self.children = (row, *self.children)
-        self._known, self._pool = {self.asked: self.first}, ThreadPoolExecutor(1)
-        self._latest = self._pool.submit(int)
+        self._known = {self.asked: self.first}
         for slider in (self.neighbours, self.spread):
             slider.observe(self._ask, "value")
 
@@ -128,25 +123,12 @@ class EmbeddingExplorer(EmbeddingScatter):
         """The settings of the sliders: neighbours and minimum distance."""
         return self.neighbours.value, self.spread.value
 
-    def wait(self) -> None:
-        """Wait for the map that the sliders ask for."""
-        self._latest.result()
-
     def _ask(self, change: dict) -> None:
-        self.status.value = "computing…"
-        self._latest = self._pool.submit(self._answer, self.asked)
-
-    def _answer(self, asked: tuple[int, float]) -> None:
-        if asked != self.asked:
-            return  # the sliders have moved on
-        try:
-            if asked not in self._known:
-                self._known[asked] = procrustes(self.first, self.flatten(*asked))[1]
-            if asked == self.asked:
-                self.show(self._known[asked])
-                self.status.value = ""
-        except Exception as reason:  # in a thread it would be lost
-            self.status.value = f"stopped by {type(reason).__name__}: {reason}"
+        if (asked := self.asked) not in self._known:
+            self.status.value = "computing…"
+            self._known[asked] = procrustes(self.first, self.flatten(*asked))[1]
+        self.show(self._known[asked])
+        self.status.value = ""
 
 
 def _slider(name: str, options: tuple, value: float) -> ipywidgets.SelectionSlider:

@@ -86,12 +86,9 @@ class DrawAndSearch(LabelledBox):
         best = self.names()[:1] or ["blank paper"]
         return f"DrawAndSearch({self.encoder.value}, {len(self.pad.strokes)} strokes: {best[0]})"
 
-    def still(self) -> tuple[bytes, str] | None:
-        """Return a picture of what was found and its description; None for blank paper."""
-        if not self.names():
-            return None
-        figure = plots.found({self.encoder.value: self.shown()})
-        return plots.png(figure), figure.alt
+    def still(self) -> plots.Figure | None:
+        """Return a picture of what was found; None for blank paper."""
+        return plots.found({self.encoder.value: self.shown()}) if self.names() else None
 
     def names(self) -> list[str]:
         """Return the classes of the photos found, best first."""
@@ -106,9 +103,8 @@ class DrawAndSearch(LabelledBox):
     def update(self, change: dict | None = None) -> None:
         """Read the pad and all controls, search, and show what was found."""
         self.sketch = render(self.pad.strokes, self.photos.images.shape[-1])
-        self.found = torch.zeros(0), torch.zeros(0, dtype=torch.long)
-        if self.pad.strokes:
-            self.found = self._search()
+        nothing = torch.zeros(0), torch.zeros(0, dtype=torch.long)
+        self.found = self._search() if self.pad.strokes else nothing
         photos = [self.picture(place) for place in self.found[1].tolist()]
         self.results.value = results_html(photos, self.names(), self.found[0].tolist())
         if self.explain.value and self.pad.strokes:
@@ -127,30 +123,30 @@ class DrawAndSearch(LabelledBox):
     def _make_controls(self) -> None:
         paper = [("my own drawing", ""), *((name, name) for name in EXAMPLES)]
         self.pad = SketchPad(strokes=EXAMPLES["mug"])
-        self.examples = _choice("on paper", paper, "mug")
-        self.group = _choice("search in", list(self.groups), next(iter(self.groups)))
+        wide = {"layout": {"width": "280px"}}
+        self.examples = ipywidgets.Dropdown(options=paper, description="on paper", **wide)
+        self.examples.value = "mug"
+        self.group = ipywidgets.Dropdown(options=[*self.groups], description="search in", **wide)
         self.encoder = ipywidgets.ToggleButtons(options=list(self.readouts), description="encoder")
         self.encoder.style.button_width, self.encoder.index = "auto", len(self.readouts) - 1
         self.explain = ipywidgets.Checkbox(description="what did it look at?", indent=False)
         self.explain.layout.width = "auto"
-        self.views, self.results = ipywidgets.HTML(), ipywidgets.HTML(layout={"width": "auto"})
+        rest = {"width": "auto", "flex": "1 1 300px", "min_width": "0"}
+        self.views, self.results = ipywidgets.HTML(), ipywidgets.HTML(layout=rest)
 
     def _lay_out(self) -> list[ipywidgets.Widget]:
-        fixed, rest = {"flex": "0 0 auto"}, {"flex": "1 1 300px", "min_width": "0"}
+        fixed = {"flex": "0 0 auto"}
         row = {"flex_flow": "row wrap", "grid_gap": "8px 14px"}
         paper = ipywidgets.VBox([self.pad, self.examples], layout=fixed)
         seen = ipywidgets.VBox([self.explain, self.views], layout=fixed)
-        answers = ipywidgets.VBox([self.results], layout=rest)
         questions = ipywidgets.HBox([self.encoder, self.group], layout=row)
-        return [questions, ipywidgets.HBox([paper, seen, answers], layout=row)]
+        return [questions, ipywidgets.HBox([paper, seen, self.results], layout=row)]
 
     def _start_from(self, change: dict) -> None:
-        if change["new"]:
-            self.pad.strokes = EXAMPLES[change["new"]]
+        self.pad.strokes = EXAMPLES.get(change["new"], self.pad.strokes)
 
     def _drawn_on(self, change: dict) -> None:
-        names = [name for name, strokes in EXAMPLES.items() if strokes == change["new"]]
-        self.examples.value = names[0] if names else ""
+        self.examples.value = next((n for n, s in EXAMPLES.items() if s == change["new"]), "")
         self.update()
 
     def _explained(self) -> dict[str, np.ndarray]:
@@ -184,11 +180,6 @@ def views_html(pictures: dict[str, np.ndarray], legend: str = "") -> str:
     """Return titled pictures, uint8 (H, W, 3), below each other; the legend last."""
     parts = "".join(f"{escape(t)}{_img(pixels, t)}" for t, pixels in pictures.items())
     return f'<div class="dfsbir-found views">{parts}<small>{legend}</small></div>'
-
-
-def _choice(name: str, options: list, value: str) -> ipywidgets.Dropdown:
-    layout = ipywidgets.Layout(width="280px")
-    return ipywidgets.Dropdown(options=options, value=value, description=name, layout=layout)
 
 
 def _pixels(image: Tensor) -> np.ndarray:

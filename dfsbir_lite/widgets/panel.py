@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from math import nan
 from typing import NamedTuple
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from dfsbir_lite import losses, plots
 from dfsbir_lite.recipes import PRESETS, Recipe, preset
-from dfsbir_lite.runtime import progress
 from dfsbir_lite.students import DistillStep
 from dfsbir_lite.synthesis import SynthesisStep
 from dfsbir_lite.teachers import Teachers
@@ -27,7 +26,6 @@ REDRAW = 0.4  # seconds between two pictures
 YOUNG = 20  # steps in which estimators miss classes in the best of runs
 WINDOW = 5  # looks that must agree: a class may be missing from one batch by chance
 ALIKE = {"photo": 0.08, "sketch": 0.03}  # untrained estimators reach 0.095 and 0.045
-SHRUNK = 1 / 3  # of the best so far
 
 
 class LivePanel(LabelledBox):
@@ -38,7 +36,7 @@ class LivePanel(LabelledBox):
     weights as they are now, from the same noise. Far left on a slider is a weight of 0.
 
     Args:
-        begin: starts the loop from a recipe, the same loop at each call: `synthesize` or
+        begin: takes the recipe and returns the loop, the same at each call: `synthesize` or
             `distill` with a fixed seed.
         settings: the recipe; the sliders write into `settings.weights`.
         teachers: those of the loop: they say what the samples show.
@@ -53,13 +51,7 @@ class LivePanel(LabelledBox):
 
     at_work: "LivePanel | None" = None  # the one that worked last, whichever cell built it
 
-    def __init__(
-        self,
-        begin: Callable[[Recipe], Iterator],
-        settings: Recipe,
-        teachers: Teachers,
-        names: tuple[str, ...] | None = None,
-    ):
+    def __init__(self, begin: Callable, settings: Recipe, teachers: Teachers, names=()):
         self.begin, self.settings, self.teachers = begin, settings, teachers
         self.names = names or tuple(settings.weights.snapshot())
         self._thread, self._end = threading.Thread(), threading.Event()
@@ -67,15 +59,15 @@ class LivePanel(LabelledBox):
         self.reset()
 
     def _controls(self) -> list[ipywidgets.Widget]:
-        actions = (
-            ("Start", self.start, "play", "run in the background, or go on"),
-            ("Step", self.step, "step-forward", "take one step"),
-            ("Stop", self.stop, "stop", "end the background run; Start goes on"),
-            ("Reset", self.reset, "undo", "start over, with the weights as they are now"),
-        )
+        actions = {
+            "Start": (self.start, "play"),
+            "Step": (self.run, "step-forward"),
+            "Stop": (self.stop, "stop"),
+            "Reset": (self.reset, "undo"),
+        }
         self.buttons = {}
-        for name, action, icon, tooltip in actions:
-            button = ipywidgets.Button(description=name, icon=icon, tooltip=tooltip)
+        for name, (action, icon) in actions.items():
+            button = ipywidgets.Button(description=name, icon=icon, tooltip=action.__doc__)
             button.layout.width = "7em"
             button.on_click(lambda _, action=action: action())
             self.buttons[name] = button
@@ -99,60 +91,39 @@ class LivePanel(LabelledBox):
         shown = ", ".join(f"{name} {weights[name]:g}" for name in self.names)
         return f"LivePanel(weights: {shown})"
 
-    def still(self) -> tuple[bytes, str] | None:
-        """Return the picture of the last step and its description."""
-        return (self.picture.value, self.descriptions.alts[0]) if self.picture.value else None
-
-    # --- what its buttons do ----------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """Whether a thread is at work."""
-        return self._thread.is_alive()
-
     def start(self) -> None:
         """Run in the background, or go on after a stop or an error."""
-        if self.running:
+        if self._thread.is_alive():
             return
         self._take_over()
         self._end.clear()
-        self._thread = threading.Thread(target=self._work, name="dfsbir-panel")
+        turns = iter(self._is_over, True)
+        self._thread = threading.Thread(target=self._drive, args=[turns], name="dfsbir-panel")
         self._thread.start()
 
     def stop(self) -> None:
         """End the background run and wait for its thread, so that the models can be used."""
         self._end.set()
-        if self.running:
+        if self._thread.is_alive():
             self._thread.join()
         if not self.error:
             self._report("stopped")
 
-    def step(self) -> None:
-        """Take one step, here and now, with a new picture."""
+    def run(self, steps: int = 1) -> None:
+        """Take one step, or more, here and now."""
         self._take_over()
-        self._advance()
-        self._redraw()
-
-    def run(self, steps: int) -> None:
-        """Take `steps` steps in the foreground, with a progress bar."""
-        self._take_over()
-        for _ in progress(range(steps), desc="steps"):
-            if not self._advance():
-                break
-        self._redraw()
+        self._drive(range(steps))
 
     def reset(self) -> None:
-        """Start over: a new loop, with the weights as they are now."""
+        """Start over, with the weights as they are now."""
         self.error: Exception | None = None
         self._take_over()
-        self.loop, self.last = self.begin(self.settings), None
+        self.loop, self.last, self.figure = self.begin(self.settings), None, None
         self.history: dict[str, list[float]] = {name: [] for name in self.names}
         self.looks: list[Look] = []
         self.picture.value, self.picture.layout.display = b"", "none"  # no broken link
         self._ring()
         self._report("ready")
-
-    # --- the loop ---------------------------------------------------------------------------------
 
     def _take_over(self) -> None:
         """Stop whatever panel is at work, forget an old error, and show the weights as they are."""
@@ -161,11 +132,14 @@ class LivePanel(LabelledBox):
         LivePanel.at_work, self.error = self, None
         self._follow()
 
-    def _work(self) -> None:
+    def _is_over(self) -> bool:
+        """Let the page's messages through; return whether the thread has to end."""
+        return self._end.wait(0.002) or not threading.main_thread().is_alive()
+
+    def _drive(self, turns: Iterable) -> None:
+        """Take a step at each turn, with a picture now and then, and of the last."""
         drawn = time.monotonic()
-        while not self._end.wait(0.002):  # lets the page's messages through, between steps
-            if not threading.main_thread().is_alive():
-                return  # the interpreter ends, and waits for this thread
+        for _ in turns:
             if not self._advance():
                 break
             if time.monotonic() - drawn > REDRAW:
@@ -177,40 +151,34 @@ class LivePanel(LabelledBox):
         """Take one step; return False once the loop has ended or failed."""
         try:
             step = next(self.loop)
-            if step.index % LOOK_EVERY == 0:
-                self.looks.append(look(self.teachers, _samples(step), step.index))
         except StopIteration:
             self._report("finished")
             return False
-        except Exception as reason:
-            self._fail(reason)
+        except Exception as reason:  # in a thread it would be lost
+            self.error = reason
+            self.status.value = f"stopped by {type(reason).__name__}: {reason}"
             return False
         self.last, taken = step, max(map(len, self.history.values()))
         for name in {*self.history, *step.terms}:
             self.history.setdefault(name, [nan] * taken).append(float(step.terms.get(name, nan)))
+        if step.index % LOOK_EVERY == 0:
+            self.looks.append(look(self.teachers, step))
         self._report("step")
         return True
 
     def _redraw(self) -> None:
-        """Draw the last step, and ring the alarms with it."""
-        if self.last is None:
-            return
-        try:
+        """Draw the last step, if there was one, and ring the alarms."""
+        if self.last:
             if self.looks[-1].index != self.last.index:
-                self.looks.append(look(self.teachers, _samples(self.last), self.last.index))
-            figure = self._glance(_samples(self.last))
-            self.picture.value, self.descriptions.alts = plots.png(figure, dpi=90), [figure.alt]
+                self.looks.append(look(self.teachers, self.last))
+            classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)
+            images = {"photo": samples.photos, "sketch": samples.sketches}
+            pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
+            off = [name for name, x in self.settings.weights.snapshot().items() if not x]
+            self.figure = plots.live(pairs, self.looks[-1].counts, classes, self.history, off)
+            self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
             self.picture.layout.display = None
-        except Exception as reason:
-            return self._fail(reason)
         self._ring()
-
-    def _glance(self, samples: SynthesisStep) -> plots.Figure:
-        classes, weights = self.teachers.classes, self.settings.weights.snapshot()
-        images = {"photo": samples.photos, "sketch": samples.sketches}
-        pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
-        off = [name for name in self.history if not weights[name]]
-        return plots.live(pairs, self.looks[-1].counts, classes, self.history, off)
 
     def _ring(self) -> None:
         """Show what is wrong, for as long as it is."""
@@ -220,17 +188,8 @@ class LivePanel(LabelledBox):
         lines = "".join(f"<div>⚠ <b>Alarm</b> {escape(alarm)}</div>" for alarm in self.alarms)
         self.bell.value = f'<div role="status">{lines or "✓ no alarm"}</div>'
 
-    def _fail(self, reason: Exception) -> None:
-        """Show an error, which would be lost in a thread, and stop."""
-        self.error = reason
-        self._end.set()
-        self.status.value = f"stopped by {type(reason).__name__}: {reason}"
-        self._ring()
-
     def _report(self, state: str) -> None:
         self.status.value = state if self.last is None else f"{state} {self.last.index}"
-
-    # --- weights ----------------------------------------------------------------------------------
 
     def _weigh(self, change: dict) -> None:
         setattr(self.settings.weights, change["owner"].description, _weight(change["new"]))
@@ -265,9 +224,6 @@ def _weight(value: float) -> float:
     return 0.0 if value <= 1.001 * 10**LOWEST else float(f"{value:.2g}")
 
 
-# --- is the run well? -----------------------------------------------------------------------------
-
-
 class Look(NamedTuple):
     """What the teachers see in the samples of step `index`.
 
@@ -280,20 +236,15 @@ class Look(NamedTuple):
     spread: dict[str, float]
 
 
-def _samples(step: SynthesisStep | DistillStep) -> SynthesisStep:
-    """Return the synthesis step with the images of `step`, which is one or holds one."""
-    return getattr(step, "made", step)
-
-
 @torch.no_grad()
-def look(teachers: Teachers, samples: SynthesisStep, index: int) -> Look:
-    """Read the samples with the two teachers."""
-    counts, spread, classes = {}, {}, len(teachers.classes)
+def look(teachers: Teachers, step: SynthesisStep | DistillStep) -> Look:
+    """Read the samples of `step`, which is a synthesis step or holds one, with the two teachers."""
+    samples, counts, spread = getattr(step, "made", step), {}, {}
     for name, images in (("photo", samples.photos), ("sketch", samples.sketches)):
         answers = getattr(teachers, name)(images).logits.argmax(1)
-        counts[name] = answers.bincount(minlength=classes).cpu()
+        counts[name] = answers.bincount(minlength=len(teachers.classes)).cpu()
         spread[name] = -float(losses.diversity(images))
-    return Look(index, counts, spread)
+    return Look(step.index, counts, spread)
 
 
 def one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -308,19 +259,17 @@ def alarms(looks: list[Look], classes: Sequence[str]) -> list[str]:
     Args:
         looks: one every few steps, oldest first. classes: the names of the classes.
     """
-    found, grown = [], [each for each in looks if each.index >= YOUNG]
-    for modality, floor in ALIKE.items() if len(grown) >= WINDOW else ():
-        counts = sum(each.counts[modality] for each in grown[-WINDOW:])
+    found, grown = [], [each for each in looks if each.index >= YOUNG][-WINDOW:]
+    for modality, floor in ALIKE.items() if len(grown) == WINDOW else ():
+        counts = sum(each.counts[modality] for each in grown)
         if missing := [name for name, n in zip(classes, counts, strict=True) if n == 0]:
             found.append(
                 f"Collapse, classes missing: lately no {modality} was taken for: "
                 f"{', '.join(missing)}. More one_hot or entropy may help."
             )
-        spread = [each.spread[modality] for each in grown]
-        now, best = np.mean(spread[-WINDOW:]), max(spread)
-        if now < max(floor, SHRUNK * best):
+        if (apart := np.mean([each.spread[modality] for each in grown])) < floor:
             found.append(
-                f"Collapse, samples alike: neighbours of modality {modality} differ by {now:.2f} "
-                f"a pixel, at their best by {best:.2f}. More diversity or bn may help."
+                f"Collapse, samples alike: neighbours of modality {modality} differ by {apart:.2f} "
+                "a pixel. More diversity or bn may help."
             )
     return found
