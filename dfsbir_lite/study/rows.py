@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from dfsbir_lite import pipeline
 from dfsbir_lite.data import together
 from dfsbir_lite.files import write_json
 from dfsbir_lite.losses import ESTIMATOR_TERMS
+from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent
 from dfsbir_lite.recipes import Recipe, recipe
 from dfsbir_lite.retrieval import ReadOut, teacher_readouts
@@ -88,25 +90,29 @@ class Row:
 
     name: str
     make: Callable[[Setting], ReadOut | Loop]  # a read-out, or a student's loop, run to its end
-    read: str = "embed"  # which method of its encoders is the read-out; or "features"
+    read: Callable[[Encoders], ReadOut] = attrgetter("embed")  # of the encoders of its student
 
     def scores(self, setting: Setting) -> dict:
         """Make the row and return its scores, {"seen": {...}, "unseen": {...}}.
 
         A student's also have the "seconds" that it took to learn.
         """
-        began, readout, spent = time.perf_counter(), self.make(setting), {}
-        if isinstance(readout, Iterator):
-            loop = readout
-            for _ in progress(loop, desc=self.name, unit="step"):
-                pass
-            spent = {"seconds": round(time.perf_counter() - began, 1)}
-            readout = getattr(loop.encoders, self.read)
-        return {**spent, **setting.benchmark.scores(readout, setting.device)}
+        began, made = time.perf_counter(), self.make(setting)
+        if not isinstance(made, Iterator):
+            return setting.benchmark.scores(made, setting.device)
+        for _ in progress(made, desc=self.name, unit="step"):
+            pass
+        seconds = round(time.perf_counter() - began, 1)
+        scores = setting.benchmark.scores(self.read(made.encoders), setting.device)
+        return {"seconds": seconds, **scores}
 
 
 def _named(*rows: Row) -> dict[str, Row]:
     return {row.name: row for row in rows}
+
+
+def _features(encoders: Encoders) -> ReadOut:
+    return lambda images, modality: encoders.read(images, modality)[1][-1].float().mean((2, 3))
 
 
 def _unified(setting: Setting) -> Setting:
@@ -126,7 +132,7 @@ RIVALS = _named(
     Row(REAL, lambda s: s.fed(RealDataStudent, *s.benchmark.train)),
     Row(TEXTURES, lambda s: s.fed(FedStudent, baselines.textures, s.teachers)),
     # class scores would tie two encoders that learn apart, by the names of the classes
-    Row(UNIMODAL, lambda s: s.changed(align=0, modal=0, adv=0).distilled(), read="features"),
+    Row(UNIMODAL, lambda s: s.changed(align=0, modal=0, adv=0).distilled(), read=_features),
     Row("Gaussian prior", lambda s: s.fed(FedStudent, baselines.gaussian, s.teachers)),
     Row("meta-data", lambda s: s.fed(FedStudent, metadata(s.teachers, s.seed), s.teachers)),
     Row("alternative data", lambda s: s.fed(FedStudent, baselines.alternative, s.teachers)),

@@ -56,8 +56,8 @@ def measure(sizes: Profile, device: str = "cpu") -> pd.DataFrame:
 
 def interleave(tasks: dict[str, Step], rounds: int, times: int = 1) -> dict[str, np.ndarray]:
     """Return each task's mean seconds of `times` calls, after two, in each round (rounds,)."""
-    options = {"num_threads": torch.get_num_threads()}
-    timers = [Timer("task()", globals={"task": task}, **options) for task in tasks.values()]
+    timer = partial(Timer, "task()", num_threads=torch.get_num_threads())
+    timers = [timer(globals={"task": task}) for task in tasks.values()]
     taken = [[timer.timeit(times).mean for timer in timers] for _ in range(rounds)]
     return dict(zip(tasks, np.array(taken).T))
 
@@ -99,7 +99,7 @@ def floors(loop: Distillation) -> tuple[Step, Step]:
 
     They run the networks that the step runs, and nothing else.
     """
-    made, learner, teachers = loop.synthesis, loop.learner, loop.teachers
+    made, learner, teachers = loop.synthesis, loop.learner, loop.synthesis.teachers
     batch = [images.expand(-1, 3, -1, -1).contiguous() for images in loop.pictures()]
 
     def estimators():
@@ -161,11 +161,12 @@ def released_way(teachers: Teachers, sizes: Profile, device: str = "cpu") -> Dis
 
 def released_encoder_step(loop: Distillation) -> Step:
     """Return an encoder step whose teachers, in the graph for no reason, read twice."""
+    teachers = loop.synthesis.teachers
 
     def step():
         pairs = (mix(jitter(x, loop.draw), loop.draw) for x in loop.pictures())
         photos, sketches = (x.expand(-1, 3, -1, -1) for x in pairs)
-        p, s = loop.teachers.photo(photos), loop.teachers.sketch(sketches)
+        p, s = teachers.photo(photos), teachers.sketch(sketches)
         maps = ([m.detach() for m in reading.maps] for reading in (p, s))
         loop.learner.step(photos, sketches, p.logits.detach(), s.logits.detach(), *maps)
 
