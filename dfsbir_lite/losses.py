@@ -81,7 +81,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def activation(features: Tensor) -> Tensor:
-    """Return minus the mean absolute feature (N, D): real images excite it; DAFL, the paper."""
+    """Return minus the mean absolute feature (N, D), high for real images; DAFL, the paper."""
     return -features.abs().mean()
 
 
@@ -135,7 +135,7 @@ def adversarial(
 ) -> Tensor:
     """Return L_adv of the paper, metric-agnostic: lower the more the encoder disagrees.
 
-    Minus KL(teacher ‖ student), where `student_logits` (N, C) read the embedding through the
+    Minus KL(teacher ‖ student), where `student_logits` (N, C) read the encoder's point through the
     class proxies. Each sample's KL is clamped at `limit`, because the term is unbounded. With
     `labels`, samples that the teacher does not classify as wanted do not count: they are
     disagreements about nothing.
@@ -156,10 +156,10 @@ def diversity(images: Tensor) -> Tensor:
 
 
 def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Return the mean squared distance of class scores (N, C), up to a constant a sample.
+    """Return the mean squared distance of class scores (N, C), up to a constant per sample.
 
     Asks for the whole answer of the teacher, the unlikely classes too, where a cross-entropy to
-    its posteriors soon has nothing more to say (Ba and Caruana, 2014; Kim et al., 2021).
+    its posteriors soon gives no more gradient (Ba and Caruana, 2014; Kim et al., 2021).
     """
     student = student_logits - student_logits.mean(1, keepdim=True)
     return F.mse_loss(student, teacher_logits - teacher_logits.mean(1, keepdim=True))
@@ -169,7 +169,7 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Measure how far the stages' maps (N, channels, H, W) are from the teacher's: FitNets.
 
     Each stage's mean squared distance, in units of the variance of the teacher's map; summed over
-    stages. Every position is a lesson, where class scores give one an image.
+    stages. Every position is a target, where class scores give one per image.
     """
     distances = [
         _wide(mine - theirs).square().mean() / _wide(theirs).var().clamp(min=1e-6)

@@ -17,7 +17,7 @@ class Normalise(nn.Module):
     """Map [0, 1] to about zero mean and unit spread.
 
     Args:
-        mean, std: of all channels, or one a channel. By default the same for both modalities.
+        mean, std: one value, or one per channel. By default the same for both modalities.
     """
 
     def __init__(self, mean: float | tuple = 0.5, std: float | tuple = 0.25):
@@ -60,14 +60,14 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
 def geometry(facts: dict) -> dict:
     """Return the arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` is of the smallest kind. Raises ValueError for anything
-    else, and for networks so large that nobody would want to wait for them.
+    A card without `blocks` and `stride` means the smallest network. Raises ValueError for anything
+    else, and for networks so deep that nobody would want to wait for them.
     """
     shape = {"widths": list(facts["widths"]), "blocks": 1, "stride": 2}
     shape |= {k: facts[k] for k in ("blocks", "stride") if k in facts}
     sane = all(type(n) is int and n > 0 for n in (*shape["widths"], shape["blocks"]))
     if not sane or shape["stride"] not in (2, 4) or len(shape["widths"]) * shape["blocks"] > 99:
-        raise ValueError(f"no shape of a SmallResNet: {shape}")
+        raise ValueError(f"not a valid SmallResNet shape: {shape}")
     return shape
 
 
@@ -116,7 +116,7 @@ class SmallResNet(nn.Module):
     def folded(self) -> "SmallResNet":
         """Return a frozen copy that computes the same in eval mode, faster.
 
-        Its convolutions do the work of the batch norms behind them.
+        Its convolutions absorb the batch norms that follow them.
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry).to(self.fc.weight)
         network.load_state_dict(self.state_dict())
@@ -132,10 +132,10 @@ class SmallResNet(nn.Module):
 def expected_proxy(
     class_logits: torch.Tensor, proxies: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """Return the embeddings (N, E), of unit length, that class scores (N, C) let one expect.
+    """Return the embeddings (N, E) expected under class scores (N, C), of unit length.
 
     Args:
-        proxies: (C, E), one direction a class. temperature: see `Encoders`.
+        proxies: (C, E), one direction per class. temperature: see `Encoders`.
     """
     share = (class_logits / temperature).softmax(1) - 1 / class_logits.shape[1]
     return F.normalize((share @ proxies).float(), dim=1)
@@ -145,8 +145,8 @@ class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
     Each encoder is a SmallResNet whose last layer gives a point; its inner products with the
-    proxies, one direction a class, are its class scores. The embedding is the proxy that those
-    scores let one expect: all proxies, weighted by how likely each class is. `temperature` says
+    proxies, one direction per class, are its class scores. The embedding is the expected proxy:
+    all proxies, weighted by how much likelier than 1 / C each class is. `temperature` says
     how much the unlikely classes count: near 0 only the likeliest, so that unseen classes look
     alike; if large, scores count as they are, as in retrieval by logits. `shape` goes to
     `SmallResNet`; `modality` is "photo" or "sketch" everywhere.

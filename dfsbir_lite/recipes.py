@@ -20,14 +20,14 @@ class Recipe:
     labels: str = "noise"  # the wanted class: from the noise, or the "teacher"'s arg-max (paper)
     one_way: bool = False  # alignment, see `losses.class_alignment`
     scene: bool = False  # one estimator for both images of a pair, see `models.SceneEstimator`
-    views: bool = False  # show all networks random views of the estimators' images
+    views: bool = False  # in estimator steps, show all networks random views of the images
     adv_after: int = 0  # estimator steps before the adversarial term counts
     adv_masked: bool = False  # count only samples that the teacher sees as the wanted class
-    refresh_every: int = 0  # estimator steps between new noise projections; 0 is never
+    refresh_every: int = 0  # estimator steps between new noise projections; 0: never
     catch_up: int = 0  # estimator steps after such a refresh whose samples are not kept
     replay: int = 1  # batches kept in memory; 1 is the newest only
     contours: float = 0.0  # the share of the encoders' sketches that `views.contours` replace
-    relabel: bool = False  # augment and mix samples, and let the teachers label the result
+    relabel: bool = False  # jitter and mix samples before the teachers label them
     ema: float = 0.0  # decay of the averaged encoders; 0 averages nothing
     queue: int = 0  # embeddings of each modality kept as further contrastive keys
 

@@ -151,7 +151,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     chunk = max(1, min(128, HELD // (threads * len(gallery))))
 
     def figures(parts) -> np.ndarray:
-        """Sum the figures of `parts`, whose products share one place: new memory costs as much."""
+        """Sum the figures of `parts`, whose products share memory: allocating costs as much."""
         place = np.empty((chunk, len(gallery)), np.result_type(rows, columns))
         sums = np.zeros(5)
         for label, part in parts:

@@ -122,13 +122,14 @@ class Learner:
 
     def state(self) -> dict:
         """Return all that `restore` needs to go on exactly from here."""
-        return {
+        state = {
             "index": self.index,
             "encoders": self.encoders.state_dict(),
             "average": self._average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "queues": self.queues,
         }
+        return copy.deepcopy(state)  # those are the tensors that training changes
 
     def restore(self, state: dict) -> None:
         """Go back to a `state()`."""
@@ -142,7 +143,7 @@ class Learner:
 def _average_of(ema: float) -> Callable:
     """Return how to average weights, with a decay that grows to `ema`.
 
-    A young average would remember the random start: it follows fast at first.
+    Early weights are poor, so the average forgets them quickly.
     """
 
     def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
@@ -167,7 +168,7 @@ def teach(
     with learner.threads:
         if learner.recipe.relabel:
             photos, sketches = (mix(jitter(images, draw), draw) for images in (photos, sketches))
-        # not before: one channel is faster to turn
+        # only now: jittering one channel is cheaper
         photos, sketches = (
             images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
             for images in (photos, sketches)
@@ -197,7 +198,7 @@ class Distillation(Iterator[DistillStep]):
         teachers: all that is known of the data.
         recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
         encoders: where to start, see `new_encoders` and `encoders_from_teachers`.
-        steps, seconds: iterations or time in the loop, at whose end the learning rate is zero.
+        steps, seconds: iterations, or time in the loop; then the learning rate is zero.
         width: of the estimators.
 
     Attributes:
@@ -253,7 +254,7 @@ class Distillation(Iterator[DistillStep]):
             terms = self.learn()
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
-        # all processes go by the clock of the first, or they would end apart
+        # all processes go by the clock of the first, or they would stop at different times
         self.spent = runtime.share(self.spent + time.monotonic() - began)
         return step
 
@@ -269,7 +270,7 @@ class Distillation(Iterator[DistillStep]):
         return photos, sketches
 
     def save(self, path: str | Path) -> None:
-        """Write what `resume` needs, in every process, to go on as if nothing had happened."""
+        """Write one file, by the first process, from which all can resume; not the recipe."""
         state = {
             "index": self.index,
             "spent": self.spent,
@@ -289,12 +290,12 @@ class Distillation(Iterator[DistillStep]):
         self.synthesis.restore(state["synthesis"])
         self.replay.restore(state["replay"])
         self.draw.set_state(state["draw"])
-        if not runtime.is_first():  # that was the first's noise: draw one's own again
+        if not runtime.is_first():  # that was the first's noise: draw other noise again
             for draw in (self.draw, self.synthesis.draw):
                 draw.manual_seed(runtime.own_seed(draw.initial_seed() + self.index))
 
 
-distill = Distillation  # as functions are named, for `for step in distill(...)`
+distill = Distillation  # the name to call: `for step in distill(...)`
 
 
 def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:

@@ -29,10 +29,10 @@ class SynthesisStep:
     """The record of one optimisation step of both estimators; all tensors are detached."""
 
     index: int  # steps before this one
-    terms: dict[str, Tensor]  # unweighted scalars; modal and adv only while they have a weight
+    terms: dict[str, Tensor]  # unweighted scalars; modal and adv only while they are in use
     photos: Tensor  # (N, 3, H, W) in [0, 1]
     sketches: Tensor
-    labels: Tensor  # the wanted classes (N,)
+    labels: Tensor  # the wanted classes (N,), of the photos
     noise: Tensor  # (N, noise_dim)
 
 
@@ -122,12 +122,13 @@ class Synthesis(Iterator[SynthesisStep]):
 
     def state(self) -> dict:
         """Return all that `restore` needs to go on exactly from here."""
-        return {
+        state = {
             "index": self.index,
             "estimators": self.estimators.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "draw": self.draw.get_state(),
         }
+        return copy.deepcopy(state)  # those are the tensors that training changes
 
     def restore(self, state: dict) -> None:
         """Go back to a `state()`."""
@@ -137,7 +138,7 @@ class Synthesis(Iterator[SynthesisStep]):
         self.draw.set_state(state["draw"])
 
     def _refresh(self) -> None:
-        """Draw new noise projections: the estimators keep how to paint and forget what."""
+        """Draw new noise projections: the estimators still know how to paint, but not what."""
         for estimator in self.estimators.values():
             layer = estimator.project
             bound = layer.in_features**-0.5
@@ -149,7 +150,7 @@ class Synthesis(Iterator[SynthesisStep]):
     def _step(self) -> SynthesisStep:
         with self.threads:
             total, step = self._loss()
-            # with every weight at zero there is nothing to learn, nor from a constant term
+            # skip the step if all weights are zero or the terms constant
             if total.requires_grad:
                 self.optimiser.zero_grad()
                 total.backward()
@@ -171,7 +172,7 @@ class Synthesis(Iterator[SynthesisStep]):
         return total, SynthesisStep(self.index, detached, *images, labels, noise)
 
     def _terms(self, photos, sketches, noise, weights) -> tuple[dict[str, Tensor], Tensor]:
-        """Return every loss term of one batch, and the wanted classes (N,)."""
+        """Return the loss terms of one batch, and the wanted classes (N,) of the photos."""
         spread = losses.diversity(photos) + losses.diversity(sketches)
         if self.recipe.views:
             photos, sketches = (self._view(images) for images in (photos, sketches))
@@ -227,7 +228,7 @@ def new_estimators(recipe: Recipe, size: int, width: int) -> Estimators:
     return Estimators({name: Estimator(channels=n, **shape) for name, n in channels.items()})
 
 
-synthesize = Synthesis  # as functions are named, for `for step in synthesize(...)`
+synthesize = Synthesis  # the name to call: `for step in synthesize(...)`
 
 
 class Replay:

@@ -22,7 +22,7 @@ class Reading(NamedTuple):
 
     logits: Tensor  # (N, C)
     features: Tensor  # (N, D), the input of the last layer
-    # of each batch-norm layer: the batch's mean and variance, the stored ones; if asked for
+    # batch mean and variance, stored mean and variance of each batch-norm layer; empty by default
     moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]
     maps: list[Tensor]  # the output of each stage of a ResNet, ours or torchvision's; else none
 
@@ -30,8 +30,8 @@ class Reading(NamedTuple):
 class Moments(torch.autograd.Function):
     """Mean and variance (channels,) of maps (N, channels, H, W), over all but the channels.
 
-    As `torch.var_mean`, but ten times as fast for bfloat16 maps in channels_last: a synthesis step
-    needs them for every batch-norm layer of both teachers.
+    The biased variance, ten times as fast as `torch.var_mean` for bfloat16 maps in channels_last:
+    a synthesis step needs it for every batch-norm layer of both teachers.
     """
 
     @staticmethod
@@ -70,7 +70,7 @@ class _Record:
 
 
 # The pass that is under way, in each thread its own: teachers are shared between threads.
-_passes: ContextVar[_Record | None] = ContextVar("passes", default=None)
+_pass: ContextVar[_Record | None] = ContextVar("passes", default=None)
 
 
 class Teacher(nn.Module):
@@ -106,7 +106,7 @@ class Teacher(nn.Module):
 
     def _record(self) -> _Record | None:
         """Return the record of the pass under way, if it is one of this teacher's."""
-        record = _passes.get()
+        record = _pass.get()
         return record if record and record.teacher is self else None
 
     def _keep_features(self, layer, inputs) -> None:
@@ -124,17 +124,17 @@ class Teacher(nn.Module):
             record.maps.append(output)
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stay in eval mode: a teacher's statistics are facts."""
+        """Stay in eval mode: a teacher's statistics must not change."""
         return super().train(False)
 
     def forward(self, images: Tensor, moments: bool = False) -> Reading:
         """Read `images`; `moments` adds the batch-norm statistics."""
         record = _Record(self, moments)
-        token = _passes.set(record)
+        token = _pass.set(record)
         try:
             logits = self.network(images).float()
         finally:
-            _passes.reset(token)
+            _pass.reset(token)
         return Reading(logits, record.features.float(), record.moments, record.maps)
 
     def posteriors(self, images: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class Teacher(nn.Module):
         return other
 
     def folded(self) -> "Teacher":
-        """Return a copy to be asked often, without moments; see `SmallResNet.folded`.
+        """Return a faster copy, without moments; see `SmallResNet.folded`.
 
         A network of another kind stays as it is.
         """
@@ -241,7 +241,7 @@ class Teachers:
         return Teachers(*(t.folded() for t in (self.photo, self.sketch, self.guidance)))
 
     def to(self, device) -> "Teachers":
-        """Return copies on `device`, in the memory layout that convolutions like best."""
+        """Return copies on `device`, in the memory layout that convolutions run fastest in."""
         copies = copy.deepcopy((self.photo, self.sketch, self.guidance))
         return Teachers(*(t.to(device, memory_format=torch.channels_last) for t in copies))
 

@@ -1,4 +1,4 @@
-"""Random views of image batches (N, 3, H, W) in [0, 1], and textures: pictures that mean nothing.
+"""Random views of image batches (N, 3, H, W) in [0, 1], and textures: images without content.
 
 `draw` is the generator that all randomness comes from; it lives on the images' device.
 """
@@ -17,7 +17,7 @@ def _uniform(shape, low: float, high: float, draw: torch.Generator) -> Tensor:
 def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: float = 0.15) -> Tensor:
     """Mirror, turn (up to `turn` degrees), scale (by up to 1 ± `zoom`) and shift by up to 1/10.
 
-    Pixels that leave the frame are gone; the edge fills the gaps.
+    Pixels that leave the frame are lost; the edge fills the gaps.
     """
     n = len(images)
     angle = _uniform(n, -turn, turn, draw) * math.pi / 180
@@ -40,7 +40,7 @@ def _centres(pixels: int, device: torch.device) -> Tensor:
 
 
 def mix(images: Tensor, draw: torch.Generator) -> Tensor:
-    """Blend each image with its neighbour in the batch, half of them by a share below one half."""
+    """Blend half of the images with their neighbour in the batch, at a weight of up to 0.5."""
     share = _uniform((len(images), 1, 1, 1), -0.5, 0.5, draw).clamp(min=0)
     return images.lerp(images.roll(1, 0), share)
 
