@@ -101,7 +101,8 @@ class Learner:
             loss.backward()
             self.optimiser.step()
         self.index += 1
-        self.schedule.step()
+        if self.optimiser.state:  # not before its first step, or PyTorch warns
+            self.schedule.step()
         self._average.update_parameters(self.encoders)
         return {name: term.detach() for name, term in terms.items()}
 

@@ -90,7 +90,8 @@ class Synthesis(Iterator[SynthesisStep]):
                 self._step()
         step = self._step()
         self.index += 1
-        self.schedule.step()
+        if self.optimiser.state:  # not before its first step, or PyTorch warns
+            self.schedule.step()
         return step
 
     def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
