@@ -8,6 +8,7 @@ tests run it. One that fails keeps its old file; the others are still run, and t
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints
     everything = sorted([*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")])
     paths = options.paths or everything
+    os.environ["OMP_NUM_THREADS"] = "1"  # the same digits with any number of cores
     failed = []
     for path in (bar := progress(paths, desc="notebooks")):
         try:
