@@ -172,15 +172,21 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     stages. Every position is a target, where class scores give one per image.
     """
     distances = [
-        _wide(mine - theirs).square().mean() / _wide(theirs).var().clamp(min=1e-6)
+        _mean_square(mine - theirs) / _variance(theirs).clamp(min=1e-6)
         for mine, theirs in zip(student_maps, teacher_maps, strict=True)
     ]
     return torch.stack(distances).sum()
 
 
-def _wide(values: Tensor) -> Tensor:
-    """Return `values` in no less than single precision."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+def _mean_square(values: Tensor) -> Tensor:
+    """Return the mean square; norms are the fastest way to it, forth and back."""
+    wide = torch.promote_types(values.dtype, torch.float32)
+    return torch.linalg.vector_norm(values, dtype=wide).square() / values.numel()
+
+
+def _variance(values: Tensor) -> Tensor:
+    n, wide = values.numel(), torch.promote_types(values.dtype, torch.float32)
+    return (_mean_square(values) - values.mean(dtype=wide).square()) * (n / (n - 1))
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:

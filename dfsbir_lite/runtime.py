@@ -122,13 +122,10 @@ def full_precision():
 class Threads:
     """Choose between one thread and all for each step, by what steps took lately.
 
-    All threads are faster on a quiet machine. Beside another busy process they wait for the
-    slowest among them, and a step takes up to ten times as long as with one thread. Every now and
-    then one step tries the other number: soon after a change or a slow step, else ever more
-    rarely. Use one object for steps of one kind, as a context around each:
-
-        with threads:
-            step()
+    On a quiet machine all threads are faster. Beside another busy process they wait for the
+    slowest among them, and a step may take ten times as long as with one. Now and then one step
+    tries the other number: soon after a change or a slow step, else ever more rarely. Use one
+    object for steps of one kind, as a context: `with threads: step()`.
 
     With OMP_NUM_THREADS=1 there is nothing to choose, and runs are the same to the last bit.
     """
@@ -289,11 +286,7 @@ def progress(iterable=None, *, desc: str, total: int | None = None, **options) -
 
 
 def approx(value, digits: int = 2) -> str:
-    """Return a measured number as text, `≈0.83`: the mark says that it varies.
-
-    Args:
-        value: a float or a one-element tensor.
-    """
+    """Return a float or a one-element tensor as text, `≈0.83`: the mark says that it varies."""
     return f"≈{float(value):.{digits}f}"
 
 
