@@ -98,9 +98,3 @@ def test_the_same_figures_with_another_number_of_threads():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to compare with")
 def test_the_same_figures_on_a_gpu():
     compare(ran(1, "cpu", "same dice"), ran(1, "cuda", "same dice"))
-
-
-@pytest.mark.slow
-def test_with_the_same_dice_one_thread_more_changes_as_little():
-    """What is asked of a GPU above, where there may be none."""
-    compare(ran(1, "cpu", "same dice"), ran(2, "cpu", "same dice"))
