@@ -1,4 +1,4 @@
-"""Draw the README's two pictures from the shipped files: `python data_scripts/make_figures.py`."""
+"""Draw the README's picture from the shipped files: `python data_scripts/make_figures.py`."""
 
 from pathlib import Path
 
