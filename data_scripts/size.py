@@ -52,7 +52,7 @@ def table() -> dict[str, tuple[int, int]]:
     """Return how much there is of each thing, and how much there may be."""
     return {
         "method, eight files, lines": (lines(*(PACKAGE / f"{name}.py" for name in METHOD)), 1800),
-        "package, Python, lines": (lines(*MODULES.values()), 9300),  # 10,000 with what comes next
+        "package, Python, lines": (lines(*MODULES.values()), 10000),
         "JavaScript and CSS, lines": (lines(*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")), 600),
         "data_scripts, lines": (lines(*(ROOT / "data_scripts").rglob("*.py")), 1200),
         "tests, lines": (lines(*(ROOT / "tests").rglob("*.py")), 9500),
