@@ -9,7 +9,6 @@ from dfsbir_lite import toybox
 from dfsbir_lite.data import (
     OUR_SKETCH,
     ImageSet,
-    folder_pair,
     folder_set,
     our_sketch,
     read_image,
@@ -142,16 +141,6 @@ def test_folders_that_are_not_as_expected(save, tmp_path):
     save(b"hello", "root/bee/readme.txt")
     with pytest.raises(UserError, match=r"bee: holds no images"):
         folder_set(root, 8, "photo")
-
-
-def test_a_pair_of_folders(write_folders, tmp_path):
-    photos, sketches = write_folders(tmp_path, ("ant", "bee"), each=2)
-    pair = folder_pair(photos, sketches, "test", 8)
-    assert [p.modality for p in pair] == ["photo", "sketch"]
-    assert pair[0].classes == pair[1].classes == ("ant", "bee")
-    assert [p.labels.tolist() for p in pair] == [[0, 0, 1, 1]] * 2
-    grey = [(p.images.float().std(1).mean() < 20).item() for p in pair]
-    assert grey == [False, True]  # each from its own folder
 
 
 # --- ToyBox, and parts of sets ----------------------------------------------------------------

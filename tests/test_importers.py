@@ -167,8 +167,8 @@ def test_pacs(tmp_path, capsys):
     ]
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["counts"] == {
-        f"{m}/{s}/{c}": n
-        for m in ("photo", "sketch") for s, n in (("train", 9), ("test", 1)) for c in SEVEN
+        f"{m}/{s}/{c}": 9 if s == "train" else 1
+        for m in ("photo", "sketch") for s in ("train", "test") for c in SEVEN
     }  # fmt: skip
     assert sorted(manifest["left out"].pop("in other folders, or no images")) == [
         "PACS/__MACOSX/kfold/photo/dog: 1 files",
@@ -184,9 +184,6 @@ def test_pacs(tmp_path, capsys):
     expected = np.asarray(source.resize((16, 16), Image.Resampling.LANCZOS))
     assert np.array_equal(read_image(out / name, 16).transpose(1, 2, 0), expected)
 
-    train, test = (folder_pair(out / "photo", out / "sketch", s, 16) for s in ("train", "test"))
-    assert [len(part) for part in (*train, *test)] == [63, 63, 7, 7]
-    assert train[0].classes == SEVEN
     assert sorted(p.name for p in out.parent.iterdir()) == ["pacs"]  # nothing else is left
 
 
@@ -434,37 +431,12 @@ def test_folders_above_the_source_say_nothing(tmp_path):
     assert sum(manifest["counts"].values()) == 16
 
 
-def test_folders_that_are_links(tmp_path):
-    store = write_files(tmp_path / "store", good_files())
-    (tmp_path / "s").mkdir()
-    for modality in ("photo", "sketch"):
-        (tmp_path / "s" / modality).symlink_to(store / modality)
-    assert len(import_data(PACS, [tmp_path / "s"], tmp_path / "out")["files"]) == 16
-
-
 def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path, capsys):
     archive = write_zip(tmp_path / "PACS.zip", good_files())
     archive.write_bytes(archive.read_bytes()[:-1000])
     assert main(PACS, ["import", str(archive), "--out", str(tmp_path / "out")]) == 2
     assert "PACS.zip: cannot be unpacked (BadZipFile" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["PACS.zip"]
-
-
-def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch, capsys):
-    source = write_files(tmp_path / "s", good_files(each=20))
-    calls, fit = [], importing.fit
-
-    def interrupted(image, size):
-        calls.append(size)
-        if len(calls) == 30:
-            assert not (tmp_path / "out").exists()
-            raise KeyboardInterrupt
-        return fit(image, size)
-
-    monkeypatch.setattr(importing, "fit", interrupted)
-    assert main(PACS, ["import", str(source), "--out", str(tmp_path / "out")]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
 
 def test_what_is_there_is_never_replaced(tmp_path, capsys):
@@ -505,16 +477,3 @@ def test_real_drawings(tmp_path):
         assert np.percentile(image, 60) > 240 and image.min() < 120  # lines on paper
         edge = np.concatenate([image[:, [0, -1]].ravel(), image[:, :, [0, -1]].ravel()])
         assert edge.min() > 240  # a margin all around
-
-
-@needs_data
-def test_real_photos_and_sketches(tmp_path):
-    manifest = import_data(PACS, [DATA / "pacs"], tmp_path / "out", size=16, per_class=10)
-    assert parts(manifest) == {  # the slice has test folders
-        "photo/train": 70, "photo/test": 70, "sketch/train": 70, "sketch/test": 70
-    }  # fmt: skip
-    assert not any(manifest["left out"].values())
-    photos, sketches = folder_pair(tmp_path / "out/photo", tmp_path / "out/sketch", "train", 16)
-    assert photos.classes == SEVEN and len(photos) == len(sketches) == 70
-    grey = [part.images.float().std(1).mean().item() for part in (photos, sketches)]
-    assert grey[0] > 10 > 1 > grey[1]  # photos have colours

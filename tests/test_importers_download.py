@@ -128,12 +128,6 @@ def test_a_server_that_is_too_slow(server, tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_no_server_answers(server, tmp_path):
-    server.server_close()
-    with pytest.raises(UserError, match=r"file\.zip: .*onnection"):
-        fetch(Download(server.url), tmp_path)
-
-
 def numbered(count: int) -> bytes:
     return b"".join(b"%099d\n" % n for n in range(count))
 
