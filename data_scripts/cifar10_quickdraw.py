@@ -1,7 +1,6 @@
 """Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes.
 
-Quick, Draw! has nine of CIFAR-10's ten classes, all but the deer. Commands: README.md beside this
-file.
+Quick, Draw! has nine of CIFAR-10's ten classes, all but the deer.
 """
 
 import sys
@@ -22,10 +21,7 @@ DRAWN = ("airplane", "bird", "car", "cat", "cruise ship", "dog", "frog", "horse"
 
 
 def photos(path: Path, origin: str, size: int, limit: int | None) -> Iterator[Item]:
-    """Yield the photos of both parts, once for a folder `cifar-10-batches-py`.
-
-    torchvision unpickles nothing but files with the published checksums.
-    """
+    """Yield the photos of both parts, once for a folder; torchvision checks before it unpickles."""
     if path.name != "batches.meta":
         return
     for split in ("train", "test"):
@@ -34,13 +30,11 @@ def photos(path: Path, origin: str, size: int, limit: int | None) -> Iterator[It
         except RuntimeError:
             raise UserError(f"{origin}: its folder is not CIFAR-10 as published") from None
         for number, (pixels, label) in enumerate(zip(part.data, part.targets)):
-            stem = f"{split}_{number:05}"
-            load = partial(Image.fromarray, pixels)
+            stem, load = f"{split}_{number:05}", partial(Image.fromarray, pixels)
             yield Item(f"{origin}: {stem}", "photo", part.classes[label], stem, load, split)
 
 
 def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
-    """Return CIFAR-10's archive, and the first drawings of its classes."""
     archive = Download(CIFAR10.url, f"md5:{CIFAR10.tgz_md5}")
     return [archive, *(drawings_of(name, per_class) for name in classes or DRAWN)]
 

@@ -1,6 +1,6 @@
 """PACS: the photos and sketches of its seven classes.
 
-Of its four domains, photo and sketch are read. Commands: README.md beside this file.
+Of its four domains, photo and sketch are read.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes.
 
-Only the first drawings of a class are transferred. Commands: README.md beside this file.
+Only the first drawings of a class are transferred.
 """
 
 import json
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from dfsbir_lite.data import NOTE
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.strokes import PEN, render
 from importers.cli import main
@@ -44,20 +45,24 @@ def drawings(path: Path, origin: str, size: int, limit: int | None) -> Iterator[
 
 
 def drawn(line: bytes, origin: str, size: int) -> Image.Image:
-    """Return a drawing as dark lines on white paper, (size, size), as ToyBox's sketches are.
+    """Return a drawing as dark lines on white paper, (size, size), centred, with a margin.
 
-    `line` is `{"drawing": [[[x, ...], [y, ...]], ...], ...}`, in any units: the drawing is centred,
-    with a margin. Raises UserError if the line is not a drawing or has no strokes.
+    `line` is `{"drawing": [[[x, ...], [y, ...]], ...], ...}`. Raises UserError for anything else.
     """
     try:
-        strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
+        content = json.loads(line)
+        strokes = [np.array(stroke[:2], float).T for stroke in content["drawing"]]
         whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
-    return Image.fromarray(render(lines, size)[0].numpy()).convert("RGB")
+    picture = Image.fromarray(render(lines, size)[0].numpy()).convert("RGB")
+    picture.info[NOTE] = (
+        "not recognised in the game" if content.get("recognized") is False else None
+    )
+    return picture
 
 
 def drawings_of(name: str, lines: int) -> Download:
@@ -69,10 +74,10 @@ def drawings_of(name: str, lines: int) -> Download:
 
 def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
     """Return the first drawings of the classes; without classes QuickDraw-Extended's archives."""
-    if classes:
-        return [drawings_of(name, per_class) for name in classes]
-    names = ("QuickDraw_sketches_final.zip", "QuickDraw_images_final.zip")
-    return [Download(f"{EXTENDED}/{name}") for name in names]
+    archives = [
+        Download(f"{EXTENDED}/QuickDraw_{kind}_final.zip") for kind in ("sketches", "images")
+    ]
+    return [drawings_of(name, per_class) for name in classes] or archives
 
 
 QUICKDRAW = DataSet(

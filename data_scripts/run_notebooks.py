@@ -1,10 +1,7 @@
-"""Run notebooks top to bottom and store their outputs in place.
+"""Run notebooks top to bottom and store their outputs in place: all, or those that are named.
 
-    python data_scripts/run_notebooks.py                                  # all of them
-    python data_scripts/run_notebooks.py notebooks/00_start_here.ipynb    # the ones named
-
-A notebook runs in a fresh kernel of the Python that runs this script, in its own folder, as the
-tests run it. One that fails keeps its old file; the others are still run, and the exit status is 1.
+Each runs in a fresh kernel of the Python that runs this script, in its own folder, as the tests run
+it. One that fails keeps its old file; the others are still run, and the exit status is 1.
 """
 
 import argparse
@@ -28,33 +25,27 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "nbconvert_exporter": "python",
-        "pygments_lexer": "ipython3",
+        "file_extension": ".py", "mimetype": "text/x-python", "name": "python",
+        "nbconvert_exporter": "python", "pygments_lexer": "ipython3",
     },
-}
-VIEW_STATE = ("collapsed", "scrolled", "execution", "ExecuteTime")
+}  # fmt: skip
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class ThisPython(KernelSpecManager):
-    """Knows one kernel, that of the Python which runs this script.
-
-    The name `python3` alone could lead to a kernel that the user once installed elsewhere.
-    """
+    """Knows one kernel, that of this Python; `python3` alone might lead to another."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-def execute(notebook, folder: Path, timeout: int) -> None:
-    """Run every code cell in a fresh kernel, `timeout` seconds each, and store the outputs."""
+def run(path: Path, timeout: int) -> None:
+    """Run the notebook at `path` and replace the file; where a cell fails, raise and leave it."""
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
         km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(path.resolve().parent)}},
         timeout=timeout,
         coalesce_streams=True,
         record_timing=False,
@@ -62,28 +53,21 @@ def execute(notebook, folder: Path, timeout: int) -> None:
     )
     # what the kernel process itself says is no output of a cell
     client.execute(cleanup_kc=True, stderr=subprocess.DEVNULL)
+    normalise(notebook)
+    write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
 
 
 def normalise(notebook) -> None:
     """Drop whatever differs from run to run or from reader to reader and teaches nothing."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        for key in VIEW_STATE:
+        for key in ("collapsed", "scrolled", "execution", "ExecuteTime"):
             cell.metadata.pop(key, None)
-        # A stored widget view carries a random id and shows "model not found"; without it a reader
-        # sees the widget's text or its picture.
+        # a stored widget view shows "model not found"; without it one sees its text or picture
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
-
-
-def run(path: Path, timeout: int) -> None:
-    """Run the notebook at `path` and replace the file; where a cell fails, raise and leave it."""
-    notebook = nbformat.read(path, as_version=4)
-    execute(notebook, path.resolve().parent, timeout)
-    normalise(notebook)
-    write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,14 +77,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout", type=int, default=600, help="seconds a cell (default: 600)")
     options = parser.parse_args(arguments)
     # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints
-    everything = sorted([*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")])
-    paths = options.paths or everything
+    paths = options.paths or [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")]
     os.environ["OMP_NUM_THREADS"] = "1"  # the same digits with any number of cores
     failed = []
-    for path in (bar := progress(paths, desc="notebooks")):
+    for path in (bar := progress(sorted(paths), desc="notebooks")):
         try:
             run(path, options.timeout)
-        except Exception as error:  # of any cell: the others are still run
+        except Exception as error:  # of any cell
             failed.append(str(path))
             bar.write(f"{path}: {type(error).__name__}: {error}", file=sys.stderr)
     print("not stored:", ", ".join(failed) or "none", file=sys.stderr)

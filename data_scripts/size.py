@@ -23,14 +23,11 @@ def lines(*paths: Path) -> int:
 
 def words(*paths: Path) -> int:
     """Return how many words the files have together; of notebooks those of the text cells."""
-    count = 0
-    for path in paths:
-        texts = [path.read_text(encoding="utf-8")]
-        if path.suffix == ".ipynb":
-            cells = json.loads(texts[0])["cells"]
-            texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-        count += len(" ".join(texts).split())
-    return count
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    if paths[0].suffix == ".ipynb":
+        cells = [cell for text in texts for cell in json.loads(text)["cells"]]
+        texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+    return len(" ".join(texts).split())
 
 
 def imports(module: str) -> Iterable[str]:

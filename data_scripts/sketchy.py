@@ -1,7 +1,6 @@
 """Sketchy: 75,471 sketches of 12,500 photos in 125 classes; with Extended, 60,502 more photos.
 
-Of the ways in which photos and sketches are cropped, `tx_000000000000` is read. Commands: README.md
-beside this file.
+Of the ways in which photos and sketches are cropped, `tx_000000000000` is read.
 """
 
 import sys
@@ -20,9 +19,8 @@ UNSEEN_21 = (
     "bat, cabin, cow, dolphin, door, giraffe, helicopter, mouse, pear, raccoon, rhinoceros, saw, "
     "scissors, seagull, skyscraper, songbird, sword, tree, wheelchair, windmill, window"
 )
-# Both data sets, resized, as SAKE's authors host them.
+# Sketchy and TU-Berlin, resized, as SAKE's authors host them.
 ARCHIVE = Download("https://cs.jhu.edu/~qliu24/ZSSBIR/dataset.zip")
-
 SKETCHY = DataSet(
     title="Sketchy",
     licence="for research (Sangkloy et al., The Sketchy Database, SIGGRAPH 2016)",

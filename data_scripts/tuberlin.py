@@ -1,7 +1,6 @@
 """TU-Berlin: 20,000 sketches in 250 classes; with Extended, 204,489 photos of them.
 
-The photos have to be fetched by hand; the zip that `sketchy.py download` gets holds both. Commands:
-README.md beside this file.
+The photos have to be fetched by hand; the zip that `sketchy.py download` gets holds both.
 """
 
 import sys
@@ -18,16 +17,10 @@ UNSEEN_30 = (
 )
 # What the photos' archive calls some of them.
 MISSPELT = {
-    "chandeler": "chandelier",
-    "diamod": "diamond",
-    "griaffe": "giraffe",
-    "mouse": "mouse (animal)",
-    "pipe": "pipe (for smoking)",
-    "spacesshuttle": "space shuttle",
-    "spidar": "spider",
-    "tromobone": "trombone",
-    "wristwatching": "wrist watch",
-}
+    "chandeler": "chandelier", "diamod": "diamond", "griaffe": "giraffe",
+    "mouse": "mouse (animal)", "pipe": "pipe (for smoking)", "spacesshuttle": "space shuttle",
+    "spidar": "spider", "tromobone": "trombone", "wristwatching": "wrist watch",
+}  # fmt: skip
 HOME = "http://cybertron.cg.tu-berlin.de/eitz/projects/classifysketch"
 
 TUBERLIN = DataSet(

@@ -1,12 +1,14 @@
 """The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
+import csv
+import hashlib
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from functools import partial
 from pathlib import Path
 
 from dfsbir_lite import adopt, pipeline, toybox, zoo
-from dfsbir_lite.data import toybox_picture, toybox_set
+from dfsbir_lite.data import class_key, file_name, lone, toybox_picture, toybox_set
 from dfsbir_lite.files import read_card
 from dfsbir_lite.gallery import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
 from dfsbir_lite.losses import Weights
@@ -73,7 +75,7 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
         known, size = given.teachers.classes, given.teachers.size
         if size != sizes.size:
             raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
-        if not options.photos and set(known) != set(toybox.SEEN):
+        if not options.photos and any(lone(known, toybox.SEEN)):
             raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
         benchmark = open_benchmark(options.unseen, known, given.alone)
         print(given.report)
@@ -90,10 +92,10 @@ def adopt_command(options: Namespace) -> None:
     """A teacher of a torchvision classifier and a file of its weights."""
     names, path = Path(options.classes), Path(options.out) / f"{options.role}.safetensors"
     try:
-        lines = names.read_text(encoding="utf-8").splitlines()
+        lines = names.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as reason:
         raise UserError(f"{names}: not a list of names ({reason})") from None
-    classes = tuple(filter(None, map(str.strip, lines)))
+    classes = tuple(line.strip() for line in lines if class_key(line))
     norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
     adopt.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
     print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
@@ -125,10 +127,13 @@ def _default_folder(options: Namespace) -> str:
     source = "folders" if options.photos else "toybox"
     length = f"{options.minutes:g}min" if options.minutes else options.steps
     facts = [source, options.profile, options.recipe, options.start, length, f"seed{options.seed}"]
-    facts += [f"without-{name}" for name in options.unseen]
+    unseen = "-".join(f"without-{name}" for name in options.unseen)
+    if len(unseen) > 40:
+        unseen = f"without-{len(options.unseen)}-{hashlib.sha256(unseen.encode()).hexdigest()[:8]}"
+    facts += [unseen] if unseen else []
     if options.teachers:
         facts.append(f"teachers-{Path(options.teachers).resolve().name}")
-    return "runs/" + "-".join(map(str, [*facts, *options.set]))
+    return "runs/" + file_name("-".join(map(str, [*facts, *options.set])))
 
 
 def _changes(pairs: list[str]) -> dict[str, float | int | str]:
@@ -167,7 +172,8 @@ def _parser() -> ArgumentParser:
     what = "learn a student without data, print its scores"
     run = command("run", run_command, machine, folders, what=what)
     add, length = run.add_argument, run.add_mutually_exclusive_group().add_argument
-    add("--unseen", type=_names, default=(), metavar="A,B", help="classes kept from all training")
+    what = """classes kept from all training; quote a name that has a comma: 'A,"B, C"'"""
+    add("--unseen", type=_names, default=(), metavar="A,B", help=what)
     what = "teachers that are there: photo, sketch and modality.safetensors, see adopt"
     add("--teachers", metavar="DIR", help=what)
     add("--recipe", default="kit", choices=RECIPES, help="(%(default)s)")
@@ -211,7 +217,9 @@ def _parser() -> ArgumentParser:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """Return the names between commas, or in lines; in `dog,"jar, glass"` there are two."""
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    return tuple(name.strip() for row in rows for name in row if name.strip())
 
 
 def _positive(text: str) -> int:

@@ -1,19 +1,29 @@
 """Labelled image sets, held in memory as bytes: from ToyBox, or from the user's own folders."""
 
+import hashlib
+import io
 import re
+import sys
 import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from dfsbir_lite import toybox
 from dfsbir_lite.runtime import Profile, UserError, progress
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# what systems leave in folders, how it begins: nobody misses it
+LITTER = (".", "__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
+TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation → Image.Transpose
+NOTE, BROKEN = "note", "broken metadata"  # what `open_image` says in the `info` of an image
 
 
 @dataclass(frozen=True)
@@ -30,18 +40,48 @@ class ImageSet:
 
     def only(self, classes: tuple[str, ...]) -> "ImageSet":
         """Return the images of `classes`, labelled by their place there; UserError for others."""
-        if missing := set(classes) - set(self.classes):
-            raise UserError(f"no class {sorted(missing)[0]!r}: there are {', '.join(self.classes)}")
-        renamed = torch.tensor([classes.index(c) if c in classes else -1 for c in self.classes])
+        if classes == self.classes:
+            return self
+        if missing := lone(classes, self.classes)[0]:
+            raise UserError(f"no class {missing[0]!r}: there are {', '.join(self.classes)}")
+        places = {key: place for place, key in enumerate(by_key(classes))}
+        renamed = torch.tensor([places.get(class_key(name), -1) for name in self.classes])
         labels = renamed[self.labels]
         keep = labels >= 0
         return replace(self, images=self.images[keep], labels=labels[keep], classes=tuple(classes))
 
 
 def class_key(name: str) -> str:
-    """Return what two spellings of a class name share: no case, hyphens and underscores."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return re.sub(r"[\s_-]+", " ", plain).strip()
+    """Return what all spellings of a class name share.
+
+    Unicode forms, case, blanks, hyphens, underscores and what is invisible do not count.
+    """
+    seen = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", seen).casefold()
+    plain = unicodedata.normalize("NFKC", folded)  # which folding may have undone
+    return re.sub(r"[\s_\u2010-\u2015-]+", " ", plain).strip()
+
+
+def by_key(names: Iterable[str]) -> dict[str, str]:
+    """Return the `names` by their `class_key`."""
+    return {class_key(name): name for name in names}
+
+
+def lone(ones: Iterable[str], others: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the names that are only among `ones`, and those only among `others`, by their keys."""
+    left, right = by_key(ones), by_key(others)
+    return [left[k] for k in left if k not in right], [right[k] for k in right if k not in left]
+
+
+def spelt(name: str) -> str:
+    """Return `name` for a message; with its codes where it may look like another."""
+    return name if name.isascii() and name.isprintable() else f"{name} ({name!a})"
+
+
+def file_name(text: str) -> str:
+    """Return `text` as the name of a file; what is too long or not allowed becomes a hash."""
+    plain = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", text).encode()[:100].decode(errors="ignore")
+    return text if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def together(a: ImageSet, b: ImageSet, by_modality: bool = False) -> ImageSet:
@@ -106,47 +146,104 @@ def folder_pair(
 ) -> tuple[ImageSet, ImageSet]:
     """Return the `split` parts of two folders with the same classes, `<folder>/<split>/<class>/`.
 
-    Raises UserError if a folder is missing or empty, an image cannot be read, or the classes of
-    photos and sketches differ.
+    Both have the names of the photos' classes. Raises UserError if a folder is missing or empty, or
+    the classes differ by more than their spelling.
     """
-    names = [_class_names(Path(root) / split) for root in (photos, sketches)]
-    if only := sorted(set(names[0]) ^ set(names[1])):
-        sides = (f"{c} (only {'photos' if c in names[0] else 'sketches'})" for c in only)
+    roots = Path(photos) / split, Path(sketches) / split
+    only = lone(*map(_class_names, roots))
+    sides = [f"{spelt(name)} (only photos)" for name in only[0]]
+    if sides := sides + [f"{spelt(name)} (only sketches)" for name in only[1]]:
         raise UserError(f"the classes of photos and sketches differ: {', '.join(sides)}")
-    photo_set = folder_set(Path(photos) / split, size, "photo")
-    return photo_set, folder_set(Path(sketches) / split, size, "sketch")
+    photo_set = folder_set(roots[0], size, "photo")
+    return photo_set, folder_set(roots[1], size, "sketch").only(photo_set.classes)
 
 
 def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:
     """Return all images under `root/<class>/`, centre-cropped and resized to `size` pixels.
 
-    Transparency becomes white paper. Raises UserError, naming the file or folder.
+    Transparency becomes white paper. See `readable` for what is no image; raises UserError, naming
+    the folder, if it is missing or a class has no images.
     """
     classes, files = folder_files(root)
-    images = np.empty((len(files), 3, size, size), np.uint8)
-    for n, (path, _) in enumerate(progress(files, desc=f"reading {modality} images", unit="image")):
-        images[n] = read_image(path, size)
-    labels = [label for _, label in files]
-    return ImageSet(torch.from_numpy(images), torch.tensor(labels), classes, modality)
+    images, labels = np.empty((len(files), 3, size, size), np.uint8), []
+    for _, label, image in readable(files, f"reading {modality} images"):
+        images[len(labels)] = fit(image, size)
+        labels.append(label)
+    kept = torch.from_numpy(images[: len(labels)])
+    return ImageSet(kept, torch.tensor(labels), classes, modality)
 
 
 def save_folders(images: ImageSet, root: str | Path) -> None:
     """Write images as `root/<class>/<number>.png`, as `folder_set` reads them."""
-    for name in images.classes:
-        (Path(root) / name).mkdir(parents=True, exist_ok=True)
+    folders = [Path(root) / file_name(name) for name in images.classes]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     for n, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
         picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-        picture.save(Path(root) / images.classes[label] / f"{n:05}.png")
+        picture.save(folders[label] / f"{n:05}.png")
 
 
 def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """Return the sorted class names and all image files under `root/<class>/`, each with its label.
+    """Return the sorted class names and all files under `root/<class>/`, each with its label.
 
-    Raises UserError if there are fewer than two classes, or no images of one.
+    Raises UserError if there are fewer than two classes, or nothing of one.
     """
-    classes = _class_names(Path(root))
-    folders = (Path(root) / name for name in classes)
-    return classes, [(path, i) for i, folder in enumerate(folders) for path in _image_files(folder)]
+    classes, files = _class_names(Path(root)), []
+    _warn(
+        "files in no class folder", [str(path) for path in _shown(Path(root)) if not path.is_dir()]
+    )
+    for label, name in enumerate(classes):
+        if not (found := _shown(Path(root) / name)):
+            raise UserError(f"{Path(root) / name}: holds no images")
+        files += [(path, label) for path in found]
+    return classes, files
+
+
+def readable(files: list[tuple[Path, int]], desc: str) -> Iterator[tuple[Path, int, Image.Image]]:
+    """Yield the path, label and image, see `open_image`, of those of `files` that are images.
+
+    At the end, name the others on stderr. Raises UserError if nothing of a class is left.
+    """
+    left_out, noted, full = [], [], set()
+    for path, label in progress(files, desc=desc, unit="image"):
+        try:
+            image = open_image(path)
+        except UserError as reason:
+            left_out.append(str(reason))
+            continue
+        noted += [str(path)] if image.info[NOTE] else []
+        full.add(path.parent)
+        yield path, label, image
+    _warn("files left out", left_out)
+    _warn(f"images with {BROKEN}, read all the same", noted)
+    if empty := {path.parent for path, _ in files} - full:
+        raise UserError(f"{min(empty)}: holds no images that can be read")
+
+
+def _warn(what: str, files: list[str]) -> None:
+    """Say on stderr, in a line, what is to be said of `files`, if there are any."""
+    if files:
+        more = "; ..." if len(files) > 3 else ""
+        print(f"warning: {what}: {len(files)} ({'; '.join(files[:3])}{more})", file=sys.stderr)
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """Return the names of the folders in `root`, sorted."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder (expected {root}/<class>/)")
+    names = [path.name for path in _shown(root) if path.is_dir()]
+    if len(names) < 2:
+        raise UserError(f"{root}: needs at least two class folders, found {len(names)}")
+    last = by_key(names)
+    if twins := [name for name in names if last[class_key(name)] != name]:
+        pair = f"{spelt(twins[0])} and {spelt(last[class_key(twins[0])])}"
+        raise UserError(f"{root}: {pair} are one name: join these folders, or rename one")
+    return tuple(names)
+
+
+def _shown(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted, without litter."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(LITTER))
 
 
 def read_image(path: str | Path, size: int) -> np.ndarray:
@@ -164,48 +261,74 @@ def fit(image: Image.Image, size: int) -> np.ndarray:
 
 
 def open_image(path: str | Path, name: str = "") -> Image.Image:
-    """Return an image file upright, in RGB on white paper.
+    """Return an image file, whatever its name, upright, in RGB on white paper.
 
-    Raises UserError with the reason and with `name`, by default the path.
+    Pixels count: where only metadata are broken, `info` of the image has a `NOTE`. Raises UserError
+    with the reason and with `name`, by default the path.
     """
     try:
         with Image.open(path) as file:
-            image = _eight_bits(ImageOps.exif_transpose(file))
-            if not image.has_transparency_data:
-                return image.convert("RGB")
-            image = image.convert("RGBA")
-    except UnidentifiedImageError:
-        raise UserError(f"{name or path}: not an image that can be read") from None
+            file.load()
+            return _on_paper(_upright(file))
     except Exception as reason:  # Pillow's readers raise whatever damage leads to
-        raise UserError(f"{name or path}: cannot be read ({reason})") from None
-    paper = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(paper, image).convert("RGB")
+        if not isinstance(reason, Image.DecompressionBombError):
+            with suppress(Exception):
+                return _on_paper(_pixels_alone(path))
+        unknown = isinstance(reason, UnidentifiedImageError)
+        why = "not an image that can be read" if unknown else f"cannot be read ({reason})"
+        raise UserError(f"{name or path}: {why}") from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return grey images of 16 bits scaled to 8, which Pillow would cut off; others as they are."""
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its metadata say; unturned, with a note, where they are broken."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:
+        turn, image.info[NOTE] = None, BROKEN
+    return image if turn is None else image.transpose(turn)
+
+
+def _pixels_alone(path: str | Path) -> Image.Image:
+    """Return an image, with a note, of which Pillow does not like the metadata; else raise."""
+    head = np.fromfile(path, np.uint8, 4).tobytes()
+    if head.startswith(b"\x89PNG"):
+        image = Image.open(io.BytesIO(_png_pixels(Path(path).read_bytes())))
+        image.load()
+        image = _upright(image)
+    elif head.startswith((b"\xff\xd8", b"II*\0", b"MM\0*", b"RIFF")):
+        data = Path(path).read_bytes()
+        if head[0] == 0xFF and b"\xff\xd9" not in data[data.rindex(b"\xff\xda") :]:
+            raise ValueError("cut off, which OpenCV would not mind")
+        # it turns a JPEG by itself; of these only a WebP is likely to have transparency
+        how = cv2.IMREAD_UNCHANGED if head == b"RIFF" else cv2.IMREAD_COLOR
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+        image = Image.fromarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
+    image.info[NOTE] = BROKEN
+    return image
+
+
+def _png_pixels(data: bytes) -> bytes:
+    """Return a PNG without what does not count: chunks of other kinds, or with a wrong sum."""
+    kept = [data[:8]]
+    for found in re.finditer(b"IHDR|PLTE|tRNS|eXIf|IDAT|IEND", data):
+        begin = found.start()
+        end = begin + 4 + int.from_bytes(data[begin - 4 : begin])
+        if zlib.crc32(data[begin:end]) == int.from_bytes(data[end : end + 4]):
+            kept.append(data[begin - 4 : end + 4])
+    return b"".join(kept)
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, white where it was transparent, with its note alone."""
+    note = {NOTE: image.info.get(NOTE)}
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
-    if image.mode[0] != "I":
-        return image
-    return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
-
-
-def _class_names(root: Path) -> tuple[str, ...]:
-    """Return the names of the folders in `root`, sorted."""
-    if not root.is_dir():
-        raise UserError(
-            f"{root}: no such folder (expected <folder>/train/<class>/ and <folder>/test/<class>/)"
-        )
-    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if len(names) < 2:
-        raise UserError(f"{root}: needs at least two class folders, found {len(names)}")
-    return tuple(names)
-
-
-def _image_files(folder: Path) -> list[Path]:
-    """Return the image files of one class folder, sorted; hidden files are passed over."""
-    shown = (path for path in folder.iterdir() if not path.name.startswith("."))
-    if not (files := sorted(p for p in shown if p.suffix.lower() in IMAGE_SUFFIXES)):
-        raise UserError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return files
+    if image.mode[0] == "I":  # 16 bits of grey, which Pillow would cut off
+        grey = (np.asarray(image) / 257).round().clip(0, 255)
+        image = Image.fromarray(grey.astype(np.uint8))
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    image = image.convert("RGB")
+    image.info = note
+    return image

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite import students, toybox
-from dfsbir_lite.data import ImageSet, class_key, folder_pair, together, toybox_set
+from dfsbir_lite.data import ImageSet, class_key, folder_pair, lone, spelt, together, toybox_set
 from dfsbir_lite.files import delete, load_state, read_card, read_json, save_state, write_json
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
@@ -80,26 +80,33 @@ def open_benchmark(
     if bool(photos) != bool(sketches):
         raise UserError("give both --photos and --sketches, or neither for ToyBox")
     if not photos:
+        if unseen:
+            raise UserError("ToyBox has unseen classes of its own: leave out --unseen")
         return toybox_benchmark(sizes)
     has_train = not known or (Path(photos) / "train").is_dir()
     train = folder_pair(photos, sketches, "train", sizes.size) if has_train else None
     test = folder_pair(photos, sketches, "test", sizes.size)
     seen, unseen = _divided(test[0].classes, unseen, known, left_out)
-    if train and (differ := sorted((set(train[0].classes) ^ set(test[0].classes)) - set(unseen))):
-        raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
+    if train:
+        alone, others = lone(train[0].classes, test[0].classes)
+        if differ := list(map(spelt, lone(alone + others, unseen)[0])):
+            raise UserError(f"{photos}: the train and test folders differ in {', '.join(differ)}")
     parts = _only(train, seen), _only(test, seen), _only(test, unseen)
     return Benchmark(f"{photos} and {sketches}", *parts)
 
 
 def _divided(names, unseen, known, left_out) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the seen and the unseen classes among `names`, see `open_benchmark`."""
-    if unknown := sorted(set(unseen) - set(names)):
-        raise UserError(f"unseen class {unknown[0]!r} is not among {', '.join(names)}")
-    taught, dropped = (set(map(class_key, some)) for some in (known, left_out))
+    if unknown := lone(unseen, names)[0]:
+        there = ", ".join(map(spelt, names))
+        raise UserError(f"unseen class '{spelt(unknown[0])}' is not among {there}")
+    hidden, taught, dropped = (set(map(class_key, some)) for some in (unseen, known, left_out))
     if leaks := [name for name in unseen if class_key(name) in taught | dropped]:
         raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
     rest = [c for c in names if class_key(c) not in dropped]
-    seen = tuple(c for c in rest if c not in unseen and (not known or class_key(c) in taught))
+    seen = tuple(
+        c for c in rest if class_key(c) not in hidden and (not known or class_key(c) in taught)
+    )
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     return seen, tuple(c for c in rest if c not in seen)

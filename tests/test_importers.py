@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -21,8 +20,7 @@ from test_importers_archives import write_tar, write_zip
 from tuberlin import TUBERLIN
 
 from dfsbir_lite.data import folder_pair, read_image
-from dfsbir_lite.pipeline import open_benchmark
-from dfsbir_lite.runtime import PROFILES, UserError
+from dfsbir_lite.runtime import UserError
 from importers import importing
 from importers.cli import main
 from importers.dataset import Item
@@ -164,15 +162,15 @@ def test_pacs(tmp_path, capsys):
         f"{out}/photo/train: 63 pictures",
         f"{out}/sketch/test: 7 pictures",
         f"{out}/sketch/train: 63 pictures",
-        f"left out, in other folders: 10 (named in {out}/manifest.json)",
+        f"left out, in other folders, or no images: 10 (named in {out}/manifest.json)",
         f"python -m dfsbir_lite run --photos {out}/photo --sketches {out}/sketch",
     ]
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["counts"] == {
-        f"{m}/{s}/{c}": n
-        for m in ("photo", "sketch") for s, n in (("train", 9), ("test", 1)) for c in SEVEN
+        f"{m}/{s}/{c}": 9 if s == "train" else 1
+        for m in ("photo", "sketch") for s in ("train", "test") for c in SEVEN
     }  # fmt: skip
-    assert sorted(manifest["left out"].pop("in other folders")) == [
+    assert sorted(manifest["left out"].pop("in other folders, or no images")) == [
         "PACS/__MACOSX/kfold/photo/dog: 1 files",
         *(f"PACS/kfold/art_painting/{c}: 2 files" for c in SEVEN),
         "PACS/kfold/photo/dog: 1 files",  # the hidden one
@@ -186,9 +184,6 @@ def test_pacs(tmp_path, capsys):
     expected = np.asarray(source.resize((16, 16), Image.Resampling.LANCZOS))
     assert np.array_equal(read_image(out / name, 16).transpose(1, 2, 0), expected)
 
-    train, test = (folder_pair(out / "photo", out / "sketch", s, 16) for s in ("train", "test"))
-    assert [len(part) for part in (*train, *test)] == [63, 63, 7, 7]
-    assert train[0].classes == SEVEN
     assert sorted(p.name for p in out.parent.iterdir()) == ["pacs"]  # nothing else is left
 
 
@@ -217,32 +212,7 @@ def test_sketchy(tmp_path):
         for c in ("hot air balloon", "jack o lantern", "car (sedan)")
     }  # fmt: skip
     # the other crop: in each of 6 folders
-    assert len(manifest["left out"]["in other folders"]) == 6
-
-
-@pytest.mark.parametrize("split", ["zeroshot25", "zeroshot21"])
-def test_sketchy_with_unseen_classes(tmp_path, split, capsys):
-    unseen = sorted(SKETCHY.unseen[split])
-    seen = ["ape", "bee", "hot-air_balloon"]
-    folders = [name.replace(" ", "_") for name in unseen]
-    archive = write_zip(tmp_path / "a.zip", sketchy_files([*seen, *folders]))
-    out = tmp_path / "out"
-    command = ["import", str(archive), "--out", str(out), "--size", "8", "--split", split]
-    assert main(SKETCHY, command) == 0
-    counts = json.loads((out / "manifest.json").read_text())["counts"]
-    in_train = {folder.rpartition("/")[2] for folder in counts if "/train/" in folder}
-    in_test = {folder.rpartition("/")[2] for folder in counts if "/test/" in folder}
-    assert in_train == {"ape", "bee", "hot air balloon"} and in_test == in_train | set(unseen)
-    assert {counts[f"photo/test/{c}"] for c in unseen} == {3}  # all: two and one of Extended
-    run = shlex.split(capsys.readouterr().out.splitlines()[-1])
-    assert run[-2:] == ["--unseen", ",".join(unseen)]
-    profile = PROFILES["laptop"]
-    benchmark = open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)))
-    assert benchmark.classes == ("ape", "bee", "hot air balloon") and set(
-        benchmark.unseen[0].classes
-    ) == set(unseen)
-    with pytest.raises(UserError, match="the train and test folders differ in"):
-        open_benchmark(out / "photo", out / "sketch", profile, tuple(sorted(unseen)[1:]))
+    assert len(manifest["left out"]["in other folders, or no images"]) == 6
 
 
 def test_tuberlin_and_its_misspelt_photos(tmp_path):
@@ -386,25 +356,6 @@ def test_lines_that_are_no_drawings(line, reason):
         drawn(line, "cat.ndjson: line 3", 32)
 
 
-def test_bad_files_are_left_out_and_named(tmp_path, capsys):
-    bad = {
-        "photo/dog/corrupt.png": picture("x")[:300],
-        "photo/dog/empty.jpg": b"",
-        "photo/dog/text.jpg": b"<html>not found</html>",
-    }
-    good = good_files() | pictures("photo/horse/ünïcode ñame.png")
-    source, out = write_files(tmp_path / "source", good | bad), tmp_path / "out"
-    assert main(PACS, ["import", str(source), "--out", str(out)]) == 0
-    assert f"cannot be read: 3 (named in {out}/manifest.json)" in capsys.readouterr().out
-    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    assert sorted(manifest["left out"]["cannot be read"])[1:] == [
-        f"{source}/photo/dog/empty.jpg: not an image that can be read",
-        f"{source}/photo/dog/text.jpg: not an image that can be read",
-    ]
-    origins = {name.removeprefix(f"{source}/") for name in manifest["files"].values()}
-    assert origins == set(good)  # nothing else is lost
-
-
 def test_classes_that_only_one_side_has(tmp_path):
     files = good_files() | pictures("photo/giraffe/1.png", "sketch/guitar/1.png")
     source = write_files(tmp_path / "s", files)
@@ -472,26 +423,12 @@ def test_wishes_that_cannot_be_met(tmp_path):
     assert not (tmp_path / "out").exists() and tree(source)
 
 
-def test_the_folders_of_photos_and_sketches_themselves(tmp_path):
-    source = write_files(tmp_path / "s", good_files())
-    manifest = import_data(PACS, [source / "photo", source / "sketch"], tmp_path / "out")
-    assert sum(manifest["counts"].values()) == 16
-
-
 def test_folders_above_the_source_say_nothing(tmp_path):
     files = good_files() | pictures("overview.png")
     source = write_files(tmp_path / "sketch" / "mydl", files)
     manifest = import_data(PACS, [source], tmp_path / "out")
-    assert manifest["left out"]["in other folders"] == ["mydl: 1 files"]
+    assert manifest["left out"]["in other folders, or no images"] == ["mydl: 1 files"]
     assert sum(manifest["counts"].values()) == 16
-
-
-def test_folders_that_are_links(tmp_path):
-    store = write_files(tmp_path / "store", good_files())
-    (tmp_path / "s").mkdir()
-    for modality in ("photo", "sketch"):
-        (tmp_path / "s" / modality).symlink_to(store / modality)
-    assert len(import_data(PACS, [tmp_path / "s"], tmp_path / "out")["files"]) == 16
 
 
 def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path, capsys):
@@ -500,23 +437,6 @@ def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path, capsys):
     assert main(PACS, ["import", str(archive), "--out", str(tmp_path / "out")]) == 2
     assert "PACS.zip: cannot be unpacked (BadZipFile" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["PACS.zip"]
-
-
-def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch, capsys):
-    source = write_files(tmp_path / "s", good_files(each=20))
-    calls, fit = [], importing.fit
-
-    def interrupted(image, size):
-        calls.append(size)
-        if len(calls) == 30:
-            assert not (tmp_path / "out").exists()
-            raise KeyboardInterrupt
-        return fit(image, size)
-
-    monkeypatch.setattr(importing, "fit", interrupted)
-    assert main(PACS, ["import", str(source), "--out", str(tmp_path / "out")]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
 
 def test_what_is_there_is_never_replaced(tmp_path, capsys):
@@ -557,16 +477,3 @@ def test_real_drawings(tmp_path):
         assert np.percentile(image, 60) > 240 and image.min() < 120  # lines on paper
         edge = np.concatenate([image[:, [0, -1]].ravel(), image[:, :, [0, -1]].ravel()])
         assert edge.min() > 240  # a margin all around
-
-
-@needs_data
-def test_real_photos_and_sketches(tmp_path):
-    manifest = import_data(PACS, [DATA / "pacs"], tmp_path / "out", size=16, per_class=10)
-    assert parts(manifest) == {  # the slice has test folders
-        "photo/train": 70, "photo/test": 70, "sketch/train": 70, "sketch/test": 70
-    }  # fmt: skip
-    assert not any(manifest["left out"].values())
-    photos, sketches = folder_pair(tmp_path / "out/photo", tmp_path / "out/sketch", "train", 16)
-    assert photos.classes == SEVEN and len(photos) == len(sketches) == 70
-    grey = [part.images.float().std(1).mean().item() for part in (photos, sketches)]
-    assert grey[0] > 10 > 1 > grey[1]  # photos have colours

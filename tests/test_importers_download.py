@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -12,7 +11,6 @@ from pacs import PACS
 
 import quickdraw
 from dfsbir_lite.runtime import UserError
-from importers import download
 from importers.cli import main
 from importers.download import Download, fetch
 
@@ -27,7 +25,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.cut, self.with_length = CONTENT, None, True
-        self.status, self.delay, self.paths, self.sent = 200, 0, [], 0
+        self.status, self.paths, self.sent = 200, [], 0
 
     @property
     def url(self) -> str:
@@ -47,7 +45,6 @@ class Handler(BaseHTTPRequestHandler):
         if server.with_length:
             self.send_header("Content-Length", str(len(server.content)))
         self.end_headers()
-        time.sleep(server.delay)
         content = server.content[: server.cut]
         try:
             for i in range(0, len(content), 65_536):
@@ -118,20 +115,6 @@ def test_a_web_page_instead_of_the_file(server, tmp_path, lines):
     with pytest.raises(UserError, match=r"file\.zip: a web page instead of the file"):
         fetch(Download(server.url, lines=lines), tmp_path)
     assert names(tmp_path) == []
-
-
-def test_a_server_that_is_too_slow(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
-    server.delay = 0.5
-    with pytest.raises(UserError, match=r"file\.zip: .*timed out"):
-        fetch(Download(server.url), tmp_path)
-    assert names(tmp_path) == []
-
-
-def test_no_server_answers(server, tmp_path):
-    server.server_close()
-    with pytest.raises(UserError, match=r"file\.zip: .*onnection"):
-        fetch(Download(server.url), tmp_path)
 
 
 def numbered(count: int) -> bytes:

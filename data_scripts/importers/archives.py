@@ -13,7 +13,7 @@ ROOM = 2**28  # or to so many bytes, if that is more
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether `unpack` takes this file, by its name."""
+    """Tell whether `unpack` takes this file, by its name."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -31,9 +31,8 @@ def unpack(archive: Path, folder: Path, wanted: Callable = lambda name: True) ->
         raise UserError(f"{archive}: unpack it yourself, or pip install py7zr") from None
     except Exception as reason:  # the libraries raise whatever damage leads to
         why = " ".join(f"{type(reason).__name__}: {reason}".split())  # tarfile's has many lines
-        raise UserError(
-            f"{archive}: cannot be unpacked ({why}); if it is cut off or damaged, get it again"
-        ) from None
+        advice = "if it is cut off or damaged, get it again"
+        raise UserError(f"{archive}: cannot be unpacked ({why}); {advice}") from None
 
 
 def _unpack_zip(archive: Path, folder: Path, wanted: Callable) -> None:
@@ -62,8 +61,7 @@ def _chosen(archive: Path, members: Iterable[tuple], wanted: Callable) -> Iterat
     """Yield the members, of (name, bytes, member), whose names are wanted, up to a sane size."""
     left = max(ROOM, EXPANSION * archive.stat().st_size)
     for name, size, member in progress(members, desc=f"unpacking {archive.name}", unit="file"):
-        left -= size
-        if left < 0:
+        if (left := left - size) < 0:
             advice = "if you trust it, unpack it yourself and import the folder"
             raise UserError(f"{archive}: expands to far more than its size; {advice}")
         if wanted(name):

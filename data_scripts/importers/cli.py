@@ -11,26 +11,24 @@ from importers.dataset import DataSet
 from importers.download import fetch
 from importers.importing import import_data
 
-PER_CLASS = 1000  # drawings of a class to download, unless --per-class says otherwise
-
 
 def main(dataset: DataSet, arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, or 2 after one line about what was wrong."""
     options = _parser(dataset).parse_args(arguments)
     try:
         options.command(dataset, options)
+        return 0
     except (UserError, OSError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def download_command(dataset: DataSet, options: argparse.Namespace) -> None:
     """Download what has a stable address, once the licence is accepted."""
-    files = dataset.downloads(options.classes, options.per_class or PER_CLASS)
+    files = dataset.downloads(options.classes, options.per_class or 1000)
     if not files:
         raise UserError(f"{dataset.title} cannot be downloaded by a script. {dataset.by_hand}")
     print(f"{dataset.title}, {dataset.home}\nlicence: {dataset.licence}")
@@ -45,20 +43,21 @@ def download_command(dataset: DataSet, options: argparse.Namespace) -> None:
 
 def import_command(dataset: DataSet, options: argparse.Namespace) -> None:
     """Import archives and folders; print what they held, and the command that trains on it."""
-    wishes = {n: getattr(options, n) for n in ("size", "per_class", "classes", "split")}
-    manifest = import_data(dataset, options.paths, options.out, **wishes)
+    out, names = options.out, ("size", "per_class", "classes", "split")
+    wishes = {name: getattr(options, name) for name in names}
+    manifest = import_data(dataset, options.paths, out, **wishes)
     parts = Counter("/".join(path.split("/")[:2]) for path in manifest["files"])
     for part, number in sorted(parts.items()):
-        print(f"{options.out / part}: {number} pictures")
-    for why, lines in manifest["left out"].items():
-        if lines:
-            print(f"left out, {why}: {len(lines)} (named in {options.out / 'manifest.json'})")
-    command = ["python", "-m", "dfsbir_lite", "run"]
-    command += ["--photos", str(options.out / "photo"), "--sketches", str(options.out / "sketch")]
+        print(f"{out / part}: {number} pictures")
+    for what in ("left out", "imported all the same"):
+        for why, lines in manifest[what].items():
+            if lines:
+                print(f"{what}, {why}: {len(lines)} (named in {out / 'manifest.json'})")
+    words = ["--photos", str(out / "photo"), "--sketches", str(out / "sketch")]
     if unseen := manifest["unseen"]:
-        command += ["--unseen", ",".join(unseen)]
+        words += ["--unseen", ",".join(unseen)]
     if len({part.split("/")[0] for part in parts}) == 2:
-        print(shlex.join(command))
+        print("python -m dfsbir_lite run", shlex.join(words))
 
 
 def _parser(dataset: DataSet) -> argparse.ArgumentParser:
@@ -68,11 +67,9 @@ def _parser(dataset: DataSet) -> argparse.ArgumentParser:
     shared.add_argument("--classes", type=lambda text: text.split(","), default=(), metavar="A,B")
     shared.add_argument("--per-class", type=int, metavar="N", help="pictures at most")
     shared.add_argument("--out", type=Path, required=True, metavar="DIR", help="where it goes")
-
     get = commands.add_parser("download", parents=[shared], help="get what can be downloaded")
     get.set_defaults(command=download_command)
     get.add_argument("--accept-licence", action="store_true", help="you accept the licence")
-
     take = commands.add_parser("import", parents=[shared], help="make a data set of what you have")
     take.set_defaults(command=import_command)
     take.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="archives and folders")

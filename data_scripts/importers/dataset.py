@@ -14,22 +14,14 @@ COMMON = {m: (f"{m}/*/*", f"{m}/train/*/*", f"{m}/test/*/*") for m in ("photo", 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture that could be imported.
+    """One picture that could be imported."""
 
-    Attributes:
-        origin: its path, or an archive and the path in it.
-        label: its class.
-        stem: its file name without a suffix.
-        load: return the picture in RGB, or raise UserError.
-        split: "train" or "test" where the source says so.
-    """
-
-    origin: str
+    origin: str  # its path, or an archive and the path in it
     modality: str
-    label: str
-    stem: str
-    load: Callable[[], Image.Image]
-    split: str | None = None
+    label: str  # its class
+    stem: str  # its file name without a suffix
+    load: Callable[[], Image.Image]  # return it in RGB, perhaps with a NOTE, or raise UserError
+    split: str | None = None  # "train" or "test" where the source says so
 
 
 # Read the pictures of one file: (path, origin, their size in the end, how many at most).
@@ -38,23 +30,19 @@ Reader = Callable[[Path, str, int, int | None], Iterator[Item]]
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as a script describes it.
-
-    Attributes:
-        places: by modality, patterns like those of `COMMON`: "png/*/*" for ".../png/<class>/1.png".
-        readers: by the end of a path, what reads such a file.
-        downloads: return the files to download, for classes and a number of pictures of each.
-        by_hand: how to get what a script cannot download.
-        misspelt: wrong class names in its archives, and the right ones.
-        unseen: by the name of a published split, the classes for the test alone.
-    """
+    """A data set as a script describes it."""
 
     title: str
     licence: str
     home: str
+    # by modality, patterns like those of `COMMON`: "png/*/*" for ".../png/<class>/1.png"
     places: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    readers: dict[str, Reader] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)  # by the end of a path
+    # the files to download, for classes and a number of pictures of each
     downloads: Callable[[tuple[str, ...], int], list[Download]] = lambda classes, per_class: []
-    by_hand: str = ""
-    misspelt: dict[str, str] = field(default_factory=dict)
-    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    by_hand: str = ""  # how to get what a script cannot download
+    misspelt: dict[str, str] = field(default_factory=dict)  # class names in archives: right ones
+    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by split: test classes
+
+    def patterns(self, modality: str) -> tuple[str, ...]:
+        return self.places.get(modality, ()) + COMMON[modality]

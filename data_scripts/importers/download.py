@@ -45,9 +45,8 @@ def fetch(wanted: Download, folder: Path) -> Path:
         if file.read(1) != b"<":
             return path
     path.unlink()
-    raise UserError(
-        f"{wanted.url}: a web page instead of the file; get it with a browser, and import it"
-    )
+    advice = "get it with a browser, and import it"
+    raise UserError(f"{wanted.url}: a web page instead of the file; {advice}")
 
 
 def _fetch_lines(wanted: Download, path: Path) -> None:

@@ -3,14 +3,14 @@
 import hashlib
 import io
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 from joblib import Parallel, delayed
 from PIL import Image
 
-from dfsbir_lite.data import fit
+from dfsbir_lite.data import NOTE, fit
 from dfsbir_lite.files import write_json
 from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import DataSet, Item
@@ -33,46 +33,34 @@ def import_data(
 ) -> dict:
     """Write `out`/{photo,sketch}/{train,test}/<class>/ and the manifest, which is returned.
 
-    Args:
-        size: side of the pictures, in pixels.
-        per_class: pictures at most of a class and modality, in each of training and test.
-        classes: only these; empty for all.
-        split: a published split of the data set, or "seen", in which all classes are trained on.
-
-    The manifest says where each picture came from and what was left out. Raises UserError if `out`
-    exists, if a class is missing, or if fewer than two can be read.
+    `size` is in pixels; `per_class` limits each class, modality and part; `classes` are the only
+    ones, if any; `split` is a published one, or "seen": all classes are trained on. The manifest
+    says where each picture came from and what was left out. Raises UserError if `out` exists, if a
+    class is missing, or if fewer than two can be read.
     """
     if size < 8 or (per_class or 2) < 2:
         raise UserError("--size must be at least 8, and --per-class at least 2")
     if out.exists():
         raise UserError(f"{out}: already there; delete it, or choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:40]}.", dir=out.parent) as scratch:
         work = Path(scratch)
         items, outside = look_through(dataset, paths, work / "unpacked", size, per_class)
         items, unseen, lone = _choose(dataset, items, classes, split)
         if per_class:
             items = limit(items, per_class)
-        files, unreadable, repeated = _write(items, work / "new", size)
-        left_out = {
-            "cannot be read": unreadable,
+        files, left_out, notes = _write(items, work / "new", size)
+        left_out |= {
             "only photos or only sketches": sorted(lone),
-            "repeated": repeated,
-            "in other folders": [f"{folder}: {n} files" for folder, n in outside.items()],
+            "in other folders, or no images": [f"{path}: {n} files" for path, n in outside.items()],
         }
         if len({path.split("/")[2] for path in files}) < 2:
             examples = [f"{why}: {lines[0]}" for why, lines in left_out.items() if lines]
             raise UserError(f"fewer than two classes are left; {'; '.join(examples)}")
-        manifest = {
-            "data set": dataset.title,
-            "licence": dataset.licence,
-            "size": size,
-            "split": split,
-            "unseen": sorted(unseen),
-            "counts": Counter(path.rpartition("/")[0] for path in files),
-            "left out": left_out,
-            "files": files,
-        }
+        counts = Counter(path.rpartition("/")[0] for path in files)
+        manifest = {"data set": dataset.title, "licence": dataset.licence, "size": size}
+        manifest |= {"split": split, "unseen": sorted(unseen), "counts": counts}
+        manifest |= {"left out": left_out, "imported all the same": notes, "files": files}
         write_json(work / "new" / "manifest.json", manifest)
         (work / "new").rename(out)
     return manifest
@@ -81,29 +69,25 @@ def import_data(
 def _choose(
     dataset: DataSet, items: list[Item], classes: tuple[str, ...], split: str
 ) -> tuple[list[Item], set[str], set[str]]:
-    """Return the items to import, with their splits; the unseen classes; and the lone ones.
-
-    Lone classes lack photos or sketches, where there are both of other classes.
-    """
+    """Return the items to import, with their splits; the unseen classes; and the lone ones."""
     found, published = {item.label for item in items}, dataset.unseen.get(split, ())
     right = spellings([*found, *published, *classes], dataset.misspelt)
     there, unseen, wanted = ({right[n] for n in names} for names in (found, published, classes))
     if wanted:
         unseen &= wanted
     if missing := sorted((wanted | unseen) - there):
-        raise UserError(
-            f"no pictures of {', '.join(missing)}, which --classes or --split asks for; "
-            f"there are {', '.join(sorted(there))}"
-        )
+        why = f"no pictures of {', '.join(missing)}, which --classes or --split asks for"
+        raise UserError(f"{why}; there are {', '.join(sorted(there))}")
     items = [replace(item, label=right[item.label]) for item in items]
     items = [item for item in items if item.label in (wanted or there)]
     labels = [{i.label for i in items if i.modality == m} for m in ("photo", "sketch")]
+    # those without photos or without sketches, where other classes have both
     lone = labels[0] ^ labels[1] if all(labels) else set()
     return assign([i for i in items if i.label not in lone], unseen), unseen - lone, lone
 
 
-def _write(items: list[Item], out: Path, size: int) -> tuple[dict[str, str], list[str], list[str]]:
-    """Write the pictures; return their paths and origins, the unreadable and the repeated ones.
+def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
+    """Write the pictures; return origins by path, by why they were left out, and by note.
 
     Test pictures come first: of a picture that is in both parts, the one in the test stays.
     """
@@ -111,35 +95,38 @@ def _write(items: list[Item], out: Path, size: int) -> tuple[dict[str, str], lis
     # threads, because Pillow works outside Python's lock
     pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     encoded = pool(delayed(_encoded)(item, size) for item in items)
-    files, first, counts, unreadable, repeated = {}, {}, Counter(), [], []
+    files, first, counts = {}, {}, Counter()
+    left_out, notes = {"cannot be read": [], "repeated": []}, defaultdict(list)
     bar = progress(encoded, desc="importing", total=len(items), unit="image")
-    for item, data in zip(items, bar):
-        if isinstance(data, UserError):
-            unreadable.append(str(data))
+    for item, (data, note) in zip(items, bar):
+        if not data:
+            left_out["cannot be read"].append(note)
             continue
         twin = first.setdefault((item.modality, hashlib.sha256(data).digest()), item)
         if twin is not item:
-            repeated.append(f"{item.origin}: the same picture as {twin.origin}")
+            left_out["repeated"].append(f"{item.origin}: the same picture as {twin.origin}")
             continue
         folder = f"{item.modality}/{item.split}/{item.label}"
         counts[folder] += 1
-        path = f"{folder}/{counts[folder]:05}.{_kind(item, size)}"
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        (out / path).write_bytes(data)
-        files[path] = item.origin
-    return files, unreadable, repeated
+        path = out / folder / f"{counts[folder]:05}.{_kind(item, size)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        files[path.relative_to(out).as_posix()] = item.origin
+        if note:
+            notes[note].append(item.origin)
+    return files, left_out, notes
 
 
-def _encoded(item: Item, size: int) -> bytes | UserError:
-    """Return the picture as a file of its kind, or why it cannot be read."""
+def _encoded(item: Item, size: int) -> tuple[bytes, str | None]:
+    """Return the picture as a file of its kind, with its note; or nothing, and why."""
     try:
-        pixels = fit(item.load(), size).transpose(1, 2, 0)
+        picture = item.load()
     except UserError as reason:
-        return reason
+        return b"", str(reason)
     file = io.BytesIO()
-    # PNG ignores both options
-    Image.fromarray(pixels).save(file, _kind(item, size), quality=95, subsampling=0)
-    return file.getvalue()
+    small = Image.fromarray(fit(picture, size).transpose(1, 2, 0))
+    small.save(file, _kind(item, size), quality=95, subsampling=0)  # PNG ignores both options
+    return file.getvalue(), picture.info.get(NOTE)
 
 
 def _kind(item: Item, size: int) -> str:

@@ -1,8 +1,9 @@
 """Class names that agree: one spelling for photos, sketches and published lists."""
 
-import re
 import unicodedata
 from collections.abc import Iterable
+
+from dfsbir_lite.data import class_key, file_name
 
 
 def tidy(name: str) -> str:
@@ -10,24 +11,24 @@ def tidy(name: str) -> str:
 
     Letters, digits, brackets, dots and apostrophes stay; the result is safe as a file name.
     """
-    name = unicodedata.normalize("NFC", name).lower()
-    return " ".join(re.sub(r"[^\w().']|_", " ", name).split()).strip(" .")
+    kept = "".join(c if _is_written(c) or c in "().'" else " " for c in class_key(name))
+    return file_name(" ".join(kept.split()).strip(" ."))
 
 
 def key(name: str) -> str:
-    """Return the letters and digits of `name`, which all spellings of one class share.
+    """Return the letters and digits of `name`: archives run words together and drop brackets."""
+    return "".join(filter(_is_written, class_key(name)))
 
-    Coarser than `dfsbir_lite.data.class_key`: archives run words together and drop brackets.
-    """
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(c for c in folded if c.isalnum())
+
+def _is_written(c: str) -> bool:
+    """Tell letters, digits and the marks upon letters from everything else."""
+    return c.isalnum() or unicodedata.category(c)[0] == "M"
 
 
 def spellings(names: Iterable[str], misspelt: dict[str, str]) -> dict[str, str]:
-    """Return the spelling to use for each of `names`.
+    """Return the spelling to use for each of `names`; those in `misspelt` are corrected.
 
-    Names in `misspelt` are corrected. Of several spellings of one class the longest wins, because
-    it has the most spaces and brackets: "hotairballoon" becomes "hot air balloon".
+    Of several spellings the longest wins: "hotairballoon" becomes "hot air balloon".
     """
     corrected = {key(wrong): right for wrong, right in misspelt.items()}
     tidied = {name: corrected.get(key(name), tidy(name)) for name in names}

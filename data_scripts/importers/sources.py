@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 
-from dfsbir_lite.data import IMAGE_SUFFIXES, open_image
+from PIL import Image
+
+from dfsbir_lite.data import LITTER, open_image
 from dfsbir_lite.runtime import UserError
 from importers.archives import is_archive, unpack
 from importers.dataset import COMMON, DataSet, Item, Reader
 from importers.names import key
+
+IMAGES = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def look_through(
@@ -18,9 +22,8 @@ def look_through(
 ) -> tuple[list[Item], Counter]:
     """Return all pictures of `dataset` in `paths`, and a count of other files by folder.
 
-    `paths` are folders and archives; archives, also those in folders, are unpacked into `scratch`.
-    The pictures will be `size` pixels wide, and a file of many need give no more than `limit`.
-    Raises UserError if a path is missing, or if nothing of the data set is there.
+    Archives, also those in folders, are unpacked into `scratch`. See `Reader` for `size` and
+    `limit`. Raises UserError if a path is missing, or if nothing of the data set is there.
     """
     items, outside = [], Counter()
 
@@ -41,12 +44,11 @@ def look_through(
             if reader := reader_of(file.relative_to(folder.parent)):
                 items += reader(file, str(source / file.relative_to(folder)), size, limit)
     if not items:
-        places = [*dataset.readers, *(p for m in COMMON for p in _patterns(dataset, m))]
-        found = [f"{folder} ({n} files)" for folder, n in outside.most_common(4)]
-        raise UserError(
-            f"{', '.join(map(str, paths))}: nothing of {dataset.title} in it; expected files like "
-            f"{', '.join(places)}; found {', '.join(found) or 'no files'}"
-        )
+        where = ", ".join(map(str, paths))
+        places = ", ".join([*dataset.readers, *(p for m in COMMON for p in dataset.patterns(m))])
+        found = ", ".join(f"{path} ({n} files)" for path, n in outside.most_common(4)) or "no files"
+        what = f"nothing of {dataset.title} in it; expected files like {places}; found {found}"
+        raise UserError(f"{where}: {what}")
     return items, outside
 
 
@@ -67,24 +69,17 @@ def _files(folder: Path) -> list[Path]:
     return sorted(Path(top, name) for top, _, names in tree for name in names)
 
 
-def _patterns(dataset: DataSet, modality: str) -> tuple[str, ...]:
-    return dataset.places.get(modality, ()) + COMMON[modality]
-
-
 def _reader(dataset: DataSet, path: PurePath) -> Reader | None:
-    """Return what reads the file at `path`, or None.
-
-    `path` begins with the name of the source, which may say the modality: "photo/dog/1.png".
-    """
-    if any(part.startswith((".", "__MACOSX")) for part in path.parts[1:]):
+    """Return what reads the file at `path`, which begins with the name of the source, or None."""
+    if any(part.startswith(LITTER) for part in path.parts[1:]):
         return None
     for pattern, reader in dataset.readers.items():
-        if path.match(pattern):
+        if path.match(pattern) and key(path.stem):
             return reader
-    if path.suffix.lower() in IMAGE_SUFFIXES and key(path.parent.name):
+    if path.suffix.lower() in IMAGES and key(path.parent.name):
         lower = PurePosixPath(path.as_posix().lower())
         for modality in COMMON:
-            if any(lower.match(pattern.lower()) for pattern in _patterns(dataset, modality)):
+            if any(lower.match(place.lower()) for place in dataset.patterns(modality)):
                 return partial(_image, modality)
     return None
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -13,10 +13,9 @@ OF_A_PHOTO = re.compile(r"(n\d+_\d+)-\d+")
 
 
 def assign(items: list[Item], unseen: Collection[str]) -> list[Item]:
-    """Return the items, each with its split.
+    """Return the items with their splits: "test" for `unseen` classes, else what the source says.
 
-    All of an unseen class is for the test. Otherwise what the source says holds; where it says
-    nothing, a tenth of each class's groups is for the test, at least one.
+    Where it says nothing, a tenth of each class's groups is for the test, at least one.
     """
     tests = _test_groups([i for i in items if i.split is None and i.label not in unseen])
 
@@ -30,30 +29,24 @@ def assign(items: list[Item], unseen: Collection[str]) -> list[Item]:
 
 def limit(items: list[Item], per_class: int) -> list[Item]:
     """Return at most `per_class` items of each class, modality and split, always the same ones."""
-    kept, counts = [], Counter()
+    parts = defaultdict(list)
     for item in sorted(items, key=lambda item: _rank(item.label, item.stem)):
-        part = item.modality, item.label, item.split
-        counts[part] += 1
-        if counts[part] <= per_class:
-            kept.append(item)
-    return kept
+        parts[item.modality, item.label, item.split].append(item)
+    return [item for part in parts.values() for item in part[:per_class]]
 
 
 def _test_groups(items: list[Item]) -> set[tuple]:
-    groups = {"sketch": defaultdict(set), "photo": defaultdict(set)}
+    groups = defaultdict(set)
     for item in items:
-        groups[item.modality][item.label].add(_group(item))
-    for label, photos in groups["photo"].items():
-        photos -= groups["sketch"][label]  # a tenth of the photos with sketches, and of the others
-    parts = [part for of_modality in groups.values() for part in of_modality.values()]
-    return {group for part in parts for group in _tenth(part)}
+        groups[item.modality, item.label].add(_group(item))
+    for (modality, label), part in groups.items():
+        if modality == "photo":  # a tenth of the photos with sketches, and of the others
+            part -= groups.get(("sketch", label), set())
+    return {group for part in groups.values() for group in _tenth(part)}
 
 
 def _group(item: Item) -> tuple[str, str, str]:
-    """Return what has to stay in one part: a photo and the sketches drawn from it share a group.
-
-    No others do: elsewhere photo 3 and sketch 3 have nothing in common but their number.
-    """
+    """Return what has to stay in one part: a photo and the sketches that were drawn from it."""
     if item.modality == "sketch" and (drawn := OF_A_PHOTO.fullmatch(item.stem)):
         return item.label, "photo", drawn[1]
     return item.label, item.modality, item.stem

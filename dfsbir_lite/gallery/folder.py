@@ -55,8 +55,9 @@ class Photos:
 
 
 def photos_of_folder(root: str | Path, size: int) -> Photos:
-    """Return the image files under `root/<class>/`; UserErrors of `data` name bad ones."""
+    """Return the image files under `root/<class>/`; `data.readable` names others."""
     classes, files = data.folder_files(root)
+    files = [(path, label) for path, label, _ in data.readable(files, "looking through photos")]
     names = [path.relative_to(root).as_posix() for path, _ in files]
 
     def read(place: int) -> tuple[Tensor, Tensor]:
