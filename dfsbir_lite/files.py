@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,10 +80,10 @@ def save_weights(path: str | Path, weights: dict[str, Tensor], card: dict) -> di
     """Save `weights` and, beside them, `card` with the file's SHA-256. Return that card.
 
     Matrices and convolutions are rounded to half precision, which halves the download and costs
-    nothing measurable; biases and batch-norm statistics stay as they are.
+    nothing measurable; biases, batch-norm statistics and what half precision cannot hold stay.
     """
-    large = {k for k, v in weights.items() if v.is_floating_point() and v.dim() > 1}
-    small = {k: v.half() if k in large else v for k, v in weights.items()}
+    large = {k: v.half() for k, v in weights.items() if v.is_floating_point() and v.dim() > 1}
+    small = weights | {k: v for k, v in large.items() if v.isfinite().all()}
     data = save({k: v.detach().cpu().contiguous() for k, v in small.items()})
     card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     write_json(Path(path).with_suffix(".json"), card)  # first: who finds weights finds their card
@@ -107,12 +108,21 @@ def read_card(path: str | Path) -> Card:
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], Card]:
-    """Return float32 weights and their card; raises UserError if one is not whole or not theirs."""
+    """Return float32 weights and their card; UserError if one is not whole, finite or theirs."""
     with reading(path, "a readable safetensors file"):
         tensors, digest = load_file(path), sha256_of(path)
     if digest != (card := read_card(path)).get("sha256"):
         raise UserError(f"{path}: damaged, or not the file that its card describes")
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, card
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return finite(weights, path), card
+
+
+def finite(weights: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Return the `weights` of the file `path`; raises UserError at the first NaN or infinity."""
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise UserError(f"{path}: not all of {name} is finite")
+    return weights
 
 
 def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[nn.Module, Card]:
@@ -138,8 +148,11 @@ def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[
 
 def fill(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
     """Load the `weights` of the file `path`; raises UserError, naming tensors that do not fit."""
+    state = OrderedDict(weights)
+    # what does not say of which versions of layers it is, is of those that `network` has
+    state._metadata = getattr(weights, "_metadata", network.state_dict()._metadata)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(state)
     except RuntimeError as reason:  # PyTorch names them, a line for each kind of misfit
         misfits = "; ".join(line.strip()[:150] for line in str(reason).splitlines()[1:4])
         raise UserError(f"{path}: not of this {type(network).__name__}: {misfits}") from None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -59,26 +60,16 @@ def _rows(maps: Tensor) -> Tensor:
     return rows.to(torch.promote_types(rows.dtype, torch.float32))
 
 
-class _Record:
-    """What the hooks of one teacher note down during one forward pass."""
-
-    def __init__(self, teacher: "Teacher", moments: bool):
-        self.teacher, self.wants_moments = teacher, moments
-        self.features: Tensor | None = None
-        self.moments: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        self.maps: list[Tensor] = []
-
-
-# The pass that is under way, in each thread its own: teachers are shared between threads.
-_pass: ContextVar[_Record | None] = ContextVar("passes", default=None)
+# What hooks note down in the pass that is under way; threads share teachers, but not this.
+_pass: ContextVar[SimpleNamespace | None] = ContextVar("passes", default=None)
 
 
 class Teacher(nn.Module):
     """A frozen classifier over images (N, 3, H, W) in [0, 1].
 
-    Wraps any module whose last linear layer has one output a class. Its parameters get no
-    gradients and it always stays in eval mode, while gradients flow through it to the images.
-    Several threads may read with it at once.
+    Wraps any module that returns the scores of its last layer, linear or a pooled convolution, as
+    they are. Its parameters get no gradients and it always stays in eval mode, while gradients
+    flow through it to the images. Several threads may read with it at once.
 
     Args:
         network: the classifier. If it expects normalised images, put that layer into it.
@@ -96,32 +87,23 @@ class Teacher(nn.Module):
         self.classes, self.size = tuple(classes), size
         taught = torch.ones(len(self.classes), dtype=torch.bool)
         self.register_buffer("taught", taught, persistent=False)
-        self.head = _last_linear(network, len(self.classes))
-        self.head.register_forward_pre_hook(self._keep_features)
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.register_forward_pre_hook(self._keep_moments)
-        for stage in _stages(network):
-            stage.register_forward_hook(self._keep_map)
+        self.head = _head(network, len(self.classes), size)
+        norms = [m for m in network.modules() if getattr(m, "running_var", None) is not None]
+        for layer in (self.head, *norms, *_stages(network)):
+            layer.register_forward_hook(self._keep)
 
-    def _record(self) -> _Record | None:
-        """Return the record of the pass under way, if it is one of this teacher's."""
+    def _keep(self, layer, inputs, output) -> None:
+        """Note down what this layer read or put out, if a pass of this teacher is under way."""
         record = _pass.get()
-        return record if record and record.teacher is self else None
-
-    def _keep_features(self, layer, inputs) -> None:
-        if record := self._record():
-            record.features = inputs[0]
-
-    def _keep_moments(self, layer, inputs) -> None:
-        record = self._record()
-        if record and record.wants_moments:
+        if not record or record.teacher is not self:
+            return
+        if layer is self.head:
+            record.features = inputs[0] if inputs[0].dim() == 2 else inputs[0].mean((2, 3))
+        elif not hasattr(layer, "running_var"):
+            record.maps.append(output)
+        elif record.wants_moments and inputs[0].dim() == 4:
             stored = layer.running_mean, layer.running_var
             record.moments.append((*Moments.apply(inputs[0]), *stored))
-
-    def _keep_map(self, stage, inputs, output) -> None:
-        if record := self._record():
-            record.maps.append(output)
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in eval mode: a teacher's statistics must not change."""
@@ -129,7 +111,7 @@ class Teacher(nn.Module):
 
     def forward(self, images: Tensor, moments: bool = False) -> Reading:
         """Read `images`; `moments` adds the batch-norm statistics."""
-        record = _Record(self, moments)
+        record = SimpleNamespace(teacher=self, wants_moments=moments, moments=[], maps=[])
         token = _pass.set(record)
         try:
             logits = self.network(images).float()
@@ -164,15 +146,14 @@ class Teacher(nn.Module):
             if (rows := getattr(self.head, name)) is not None:
                 rows = torch.cat([rows, rows.mean(0, keepdim=True)])[places]
                 setattr(other.head, name, nn.Parameter(rows, requires_grad=False))
-        other.head.out_features, other.classes = len(places), tuple(names)
+        size = "out_features" if isinstance(self.head, nn.Linear) else "out_channels"
+        setattr(other.head, size, len(places))
+        other.classes = tuple(names)
         other.taught = torch.cat([self.taught, self.taught.new_zeros(1)])[places]
         return other
 
     def folded(self) -> "Teacher":
-        """Return a faster copy, without moments; see `SmallResNet.folded`.
-
-        A network of another kind stays as it is.
-        """
+        """Return a faster copy, without moments, or itself if its network is no SmallResNet."""
         if not isinstance(self.network, SmallResNet):
             return self
         fast = Teacher(self.network.folded(), self.classes, self.size)
@@ -181,7 +162,7 @@ class Teacher(nn.Module):
 
     @property
     def proxies(self) -> Tensor:
-        return self.head.weight
+        return self.head.weight.flatten(1)
 
 
 def _stages(network: nn.Module) -> list[nn.Module]:
@@ -194,17 +175,43 @@ def _stages(network: nn.Module) -> list[nn.Module]:
     return []
 
 
-def _last_linear(network: nn.Module, outputs: int) -> nn.Linear:
-    """Return the last linear layer of `network`, which must have `outputs` outputs."""
-    layers, name = (
-        [m for m in network.modules() if isinstance(m, nn.Linear)],
-        type(network).__name__,
-    )
-    if not layers:
+def _head(network: nn.Module, outputs: int, size: int) -> nn.Linear | nn.Conv2d:
+    """Return the layer that scores the classes: linear or a convolution, the one called last.
+
+    `network` must return whatever that layer puts out: `only` and `widened` change it alone.
+    """
+    layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+    name, called = type(network[-1] if isinstance(network, nn.Sequential) else network).__name__, []
+    found = _probe(network, name, size, layers, lambda layer, *_: called.append(layer))
+    if not called:
         raise UserError(f"{name} has no linear layer: not a classifier we can read")
-    if (has := layers[-1].out_features) != outputs:
+    if (has := len(called[-1].weight)) != outputs:
         raise UserError(f"{name} ends in {has} outputs, but {outputs} classes were named")
-    return layers[-1]
+    marks = [float(n) for n in range(1, outputs + 2)]
+
+    def put_marks(layer, x, y):
+        return torch.cat([torch.full_like(y[:, :1], n) for n in marks], 1)
+
+    back = _probe(network, name, size, called[-1:], put_marks)
+    if not (isinstance(back, Tensor) and torch.equal(back.cpu().float(), torch.tensor([marks]))):
+        what = f"tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(f"{name} returned a {what}, not the {outputs} scores of its last layer")
+    return called[-1]
+
+
+def _probe(network: nn.Module, name: str, size: int, layers: list[nn.Module], hook):
+    """Return what `network` makes of one black image, with `hook` on these layers."""
+    hooks = [layer.register_forward_hook(hook) for layer in layers]
+    black = torch.zeros(1, 3, size, size, device=layers[0].weight.device if layers else None)
+    try:
+        with torch.no_grad():
+            return network(black)
+    except Exception as reason:  # each network has its own way to refuse an image
+        why = " ".join(str(reason).split())[:200]
+        raise UserError(f"{name} cannot read images (N, 3, {size}, {size}): {why}") from reason
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @dataclass
@@ -219,6 +226,7 @@ class Teachers:
     guidance: Teacher
 
     def __post_init__(self):
+        self.classes, self.size = self.photo.classes, self.photo.size
         if self.photo.classes != self.sketch.classes:
             only = set(self.photo.classes) ^ set(self.sketch.classes)
             how = f"differ in {', '.join(sorted(only))}" if only else "are ordered differently"
@@ -227,14 +235,6 @@ class Teachers:
             raise UserError('the classes of the guidance network must be "photo", "sketch"')
         if len({self.photo.size, self.sketch.size, self.guidance.size}) > 1:
             raise UserError("teachers and guidance network expect images of different sizes")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.photo.classes
-
-    @property
-    def size(self) -> int:
-        return self.photo.size
 
     def folded(self) -> "Teachers":
         """Return all three as `Teacher.folded` has them."""

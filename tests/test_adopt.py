@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import get_model, resnet18
+from torchvision.models import resnet18
 
 from dfsbir_lite import adopt
 from dfsbir_lite.data import toybox_set
@@ -62,44 +61,11 @@ def test_nothing_in_a_weights_file_is_executed(tmp_path, monkeypatch):
     assert not Path("executed").exists() and not Path("photo.safetensors").exists()
 
 
-def lacks_a_layer(path):
-    torch.save({k: v for k, v in network().state_dict().items() if k != "fc.bias"}, path)
-
-
-DAMAGED = {
-    lambda path: path.write_bytes(path.read_bytes()[:1000]): "not weights alone",
-    Path.unlink: "no such file",
-    lambda path: torch.save(network(5).state_dict(), path): r"fc\.weight.*\[5, 512\].*\[3, 512\]",
-    lacks_a_layer: r'this ResNet: Missing key.* "fc\.bias"',
-    lambda path: torch.save({**network().state_dict(), "ema": torch.zeros(1)}, path): 'key.* "ema"',
-    lambda path: torch.save([1, 2], path): "not weights alone",
-    lambda path: torch.save({"epoch": 3}, path): "this ResNet: Missing key",
-}
-
-
-@pytest.mark.parametrize("damage, reason", DAMAGED.items())
-def test_weights_that_are_not_those_of_the_architecture(weights, tmp_path, damage, reason):
-    damage(weights)
-    with pytest.raises(UserError, match=rf"mine\.pth: .*{reason}") as refusal:
-        adopt.adopt("resnet18", weights, CLASSES, 32, tmp_path / "photo.safetensors")
-    assert len(str(refusal.value)) < 700 and "\n" not in str(refusal.value)
-    assert not (tmp_path / "photo.safetensors").exists()
-
-
-def test_architectures_and_sizes_that_cannot_be_adopted(tmp_path):
+def test_architectures_that_cannot_be_adopted():
     with pytest.raises(UserError, match="no classifier 'resnet19'; perhaps resnet1"):
         adopt.torchvision_teacher("resnet19", CLASSES, 32)
     with pytest.raises(UserError, match="does not say how a inception_v3 reads"):
         adopt.torchvision_teacher("inception_v3", CLASSES, 299)
-    with pytest.raises(UserError, match="a vit_b_16 cannot read images of 64 px"):
-        adopt.adopt("vit_b_16", tmp_path / "a.pth", CLASSES, 64, tmp_path / "photo.safetensors")
-
-
-def test_regnets_can_be_adopted_too(tmp_path):
-    """They cannot be built on the meta device, which the check of sizes used to need."""
-    weights, path = tmp_path / "mine.safetensors", tmp_path / "photo.safetensors"
-    save_file(get_model("regnet_y_400mf", num_classes=3).state_dict(), weights)
-    assert adopt.adopt("regnet_y_400mf", weights, CLASSES, 32, path).head.out_features == 3
 
 
 @pytest.mark.parametrize(

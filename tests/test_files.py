@@ -138,6 +138,17 @@ def test_missing_and_damaged_files_are_named(network):
         load_weights(network)
 
 
+def test_weights_that_are_no_numbers_are_refused_and_large_ones_kept(tmp_path):
+    """Half precision ends at 65504: a larger weight used to come back as infinity."""
+    path, large = tmp_path / "a.safetensors", torch.full((2, 2), 1e5)
+    save_weights(path, {"fc.weight": large}, {})
+    assert torch.equal(load_weights(path)[0]["fc.weight"], large)
+    for bad in (float("nan"), float("inf")):
+        save_weights(path, {"fine": large, "fc.bias": torch.tensor([0, bad])}, {})
+        with pytest.raises(UserError, match=r"a\.safetensors: not all of fc\.bias is finite"):
+            load_weights(path)
+
+
 def test_a_card_is_read_without_its_weights(network):
     """It used to load and hash them."""
     network.unlink()

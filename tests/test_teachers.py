@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
-from torchvision.transforms import Normalize
 
 from dfsbir_lite import losses
 from dfsbir_lite.files import save_weights
 from dfsbir_lite.pipeline import train_teacher
 from dfsbir_lite.runtime import UserError
-from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Moments, Teacher, Teachers, load_teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cat")
@@ -136,32 +133,6 @@ def test_posteriors(teacher, images):
     assert not found.requires_grad
 
 
-@pytest.fixture
-def torchvision_network():
-    """A ResNet-18 that expects images normalised in its own way."""
-    torch.manual_seed(0)
-    own = Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    return nn.Sequential(own, resnet18(weights=None, num_classes=3))
-
-
-def test_reads_a_torchvision_model(torchvision_network):
-    images = torch.rand(2, 3, 32, 32)
-    reading = Teacher(torchvision_network, CLASSES, 32)(images, moments=True)
-    assert reading.features.shape == (2, 512) and len(reading.moments) == 20
-    own = (images - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
-        [0.229, 0.224, 0.225]
-    ).view(3, 1, 1)
-    torch.testing.assert_close(reading.logits, torchvision_network[1](own))
-
-
-def test_a_network_without_batch_norm_can_be_a_teacher(make_teacher, tiny_recipe):
-    plain = Teacher(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), CLASSES, 16)
-    given = Teachers(plain, plain, make_teacher(("photo", "sketch")))
-    assert next(synthesize(given, tiny_recipe(), width=8)).terms["bn"] == 0
-    only_bn = tiny_recipe(one_hot=0, align=0, modal=0, diversity=0)
-    assert next(synthesize(given, only_bn, width=8)).terms["bn"] == 0
-
-
 def test_a_widened_teacher_has_no_opinion_on_what_it_was_not_taught(make_teacher, tmp_path):
     narrow = make_teacher(("cat", "ant"), 1)
     wide = narrow.widened(("ant", "bee", "cat"))
@@ -181,13 +152,6 @@ def test_a_widened_teacher_has_no_opinion_on_what_it_was_not_taught(make_teacher
 def test_a_teacher_is_not_widened_to_less(make_teacher):
     with pytest.raises(UserError, match="class 'bee' is not among ant, cat"):
         make_teacher(("ant", "bee")).widened(("ant", "cat"))
-
-
-def test_a_network_that_is_no_such_classifier(make_network):
-    with pytest.raises(UserError, match="ends in 3 outputs, but 2 classes"):
-        Teacher(make_network(3, 0), ("ant", "bee"), 16)
-    with pytest.raises(UserError, match="Conv2d has no linear layer"):
-        Teacher(nn.Conv2d(3, 3, 1), CLASSES, 16)
 
 
 def test_teachers_must_fit_each_other(make_teacher, make_network, teacher):
@@ -211,14 +175,9 @@ def saved(teacher, tmp_path):
     return path
 
 
-def test_a_saved_teacher_comes_back_rounded_to_half_precision(teacher, saved, images):
+def test_a_saved_teacher_comes_back(teacher, saved, images):
     loaded = load_teacher(saved, CLASSES)
     assert loaded.classes == CLASSES and loaded.size == 16
-    was, now = teacher.state_dict(), loaded.state_dict()
-    assert was.keys() == now.keys()
-    for name, value in was.items():
-        rounded = value.half().float() if value.dim() > 1 else value
-        assert torch.equal(now[name], rounded) and now[name].dtype == value.dtype, name
     torch.testing.assert_close(loaded(images).logits, teacher(images).logits, atol=0.02, rtol=0.01)
 
 
@@ -229,31 +188,14 @@ def test_the_card_tells_what_the_file_is(saved):
     assert card["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
 
 
-def flip_a_byte(path):
-    data = bytearray(path.read_bytes())
-    data[-5] ^= 1
-    path.write_bytes(data)
-
-
-def garbage_with_a_right_sum(path):
-    path.write_bytes(b"no tensors here")
-    card = json.loads(path.with_suffix(".json").read_text())
-    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_suffix(".json").write_text(json.dumps(card))
-
-
 def other_widths(path):
     card = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**card, "widths": [4, 4]}))
 
 
 SPOILT = {
-    flip_a_byte: r"photo\.safetensors: damaged",
-    garbage_with_a_right_sum: r"photo\.safetensors: not a readable safetensors file",
     lambda path: path.unlink(): r"photo\.safetensors: no such file",
     lambda path: path.with_suffix(".json").unlink(): r"photo\.json: no such file",
-    lambda path: path.with_suffix(".json").write_text("{"): r"photo\.json: not a model card",
-    lambda path: path.with_suffix(".json").write_text("[]"): r"photo\.json: not a model card",
     other_widths: r"photo\.safetensors: ",
     lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.json: lacks",
 }

@@ -1,21 +1,36 @@
 """One teacher: a classifier of torchvision's with the weights in a file."""
 
+import argparse
 import difflib
-from collections.abc import Sequence
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
+from pickle import UnpicklingError
 
+import numpy as np
 import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dfsbir_lite.files import fill, load_network, read_card, reading, save_weights
+from dfsbir_lite.files import delete, fill, finite, load_network, read_card, reading, save_weights
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, load_teacher
 
 # their option transform_input changes how they read an image, and no file of weights holds it
 AMBIGUOUS = ("googlenet", "inception_v3")
+
+# What training scripts keep beside weights: their options, and scores as numbers of NumPy's. To
+# read them executes nothing. NumPy 2 calls its own function by another name than NumPy 1.
+NUMBER = np.float64(0).__reduce__()[0]
+PLAIN = [
+    *(argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in "fdlq")),
+    *((NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
 
 # what torchvision's own training normalised images with
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -61,28 +76,71 @@ def adopt(
     holds the weights of something else.
     """
     teacher = torchvision_teacher(architecture, classes, size, mean, std)
+    network = teacher.network[1]
+    tensors = finite(_read(Path(weights), network), weights)
     try:
-        teacher(torch.zeros(1, 3, size, size))
-    except Exception as reason:  # each architecture has its own way to refuse a size
-        raise UserError(f"a {architecture} cannot read images of {size} px ({reason})") from None
-    fill(teacher.network[1], _read(Path(weights)), weights)
+        fill(network, tensors, weights)
+    except UserError as reason:
+        raise UserError(f"{reason}; another network: Teacher(network, classes, size)") from None
     card = {"architecture": architecture, "size": size, "mean": list(mean), "std": list(std)}
     card |= {"classes": list(classes), "from": str(weights)}
-    save_weights(path, teacher.network.state_dict(), card)
-    return load(path)
+    try:
+        save_weights(path, teacher.network.state_dict(), card)
+        return load(path)
+    except BaseException:  # leave nothing that cannot be loaded
+        with suppress(OSError):
+            delete(path)
+            delete(Path(path).with_suffix(".json"))
+        raise
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a weights file, by name, without what training scripts put around."""
+def _read(path: Path, network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a weights file that are for `network`, by their bare names."""
     with reading(path, "weights alone, as torch.save(network.state_dict(), ...) writes them"):
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        for wrapper in ("state_dict", "model"):
-            if isinstance(inner := weights.get(wrapper), dict):
-                weights = inner
-        return {name.removeprefix("module."): value for name, value in weights.items()}
+        content = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
+        found = {where: _bare(state, network) for where, state in _states(content)}
+        known = network.state_dict().keys()
+        fit = {where: (len(state.keys() & known), len(state)) for where, state in found.items()}
+        best = [where for where in fit if fit[where] == max(fit.values())]
+        if len(best) != 1:
+            raise ValueError(f"it holds {len(best)} networks: {', '.join(best or content)[:80]}")
+    return found[best[0]]
+
+
+def _unpickle(path: Path):
+    """Return what is in a file of torch.save's: tensors and plain values, or nothing of it."""
+    with torch.serialization.safe_globals(PLAIN):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as reason:
+            kind = re.search(r"GLOBAL (\S+)", str(reason))
+            raise ValueError(f"it holds a {kind[1]}" if kind else reason) from None
+
+
+def _states(content: dict, where: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield each dict in `content` that holds tensors by name and nothing else, with its place."""
+    if content and all(isinstance(name, str) for name in content):
+        if all(isinstance(value, Tensor) for value in content.values()):
+            yield where, content
+        for name, value in content.items():
+            if isinstance(value, dict):
+                yield from _states(value, f"{where}.{name}".lstrip("."))
+
+
+def _bare(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return a state dict without the prefix that wrappers such as DataParallel give all names."""
+    names = [name for name in state if not name.endswith("n_averaged")]  # AveragedModel's counter
+    parts = zip(*(name.split(".") for name in names))
+    prefix = "".join(f"{same[0]}." for same in takewhile(lambda part: len(set(part)) == 1, parts))
+    bare = OrderedDict()
+    for name in names:  # densenets had dots in the names of layers, until PyTorch forbade them
+        old = r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)"
+        bare[re.sub(old, r"\1\2", name.removeprefix(prefix))] = state[name]
+    # PyTorch takes layers without a version for its oldest; the network itself is of today's
+    bare._metadata = {"": {"version": network._version}}
+    for name, facts in getattr(state, "_metadata", {}).items():
+        bare._metadata[f"{name}.".removeprefix(prefix)[:-1]] = {"version": facts.get("version")}
+    return bare
 
 
 def load(path: str | Path) -> Teacher:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -89,7 +90,7 @@ def report(photo: Teacher, sketch: Teacher, teachers: Teachers) -> str:
     for name, teacher in (("photo", photo), ("sketch", sketch)):
         if alone := left_out(teacher, teachers):
             lines.append(f"left out, the {name} teacher alone knows: {_list(alone)}")
-        if not any(isinstance(m, nn.BatchNorm2d) for m in teacher.network.modules()):
+        if not teacher(torch.zeros(1, 3, teacher.size, teacher.size), moments=True).moments:
             lines.append(f"the {name} teacher has no batch-norm layers: the term bn is off there")
     return "\n".join(lines)
 
