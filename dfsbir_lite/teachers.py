@@ -176,13 +176,11 @@ def _stages(network: nn.Module) -> list[nn.Module]:
 
 
 def _head(network: nn.Module, outputs: int, size: int) -> nn.Linear | nn.Conv2d:
-    """Return the layer that scores the classes: linear or a convolution, the one called last.
-
-    `network` must return whatever that layer puts out: `only` and `widened` change it alone.
-    """
+    """Return the linear layer or convolution called last: `network` must return its outputs."""
     layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     name, called = type(network[-1] if isinstance(network, nn.Sequential) else network).__name__, []
-    found = _probe(network, name, size, layers, lambda layer, *_: called.append(layer))
+    fault = f"{name} cannot read images (N, 3, {size}, {size})"
+    found = _probe(network, size, layers, lambda layer, *_: called.append(layer), fault)
     if not called:
         raise UserError(f"{name} has no linear layer: not a classifier we can read")
     if (has := len(called[-1].weight)) != outputs:
@@ -192,14 +190,16 @@ def _head(network: nn.Module, outputs: int, size: int) -> nn.Linear | nn.Conv2d:
     def put_marks(layer, x, y):
         return torch.cat([torch.full_like(y[:, :1], n) for n in marks], 1)
 
-    back = _probe(network, name, size, called[-1:], put_marks)
+    # `only` and `widened` change that layer alone: what it puts out must come back, whatever it is
+    fault = f"{name} must pass on any scores of its last layer"
+    back = _probe(network, size, called[-1:], put_marks, fault)
     if not (isinstance(back, Tensor) and torch.equal(back.cpu().float(), torch.tensor([marks]))):
         what = f"tensor {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{name} returned a {what}, not the {outputs} scores of its last layer")
     return called[-1]
 
 
-def _probe(network: nn.Module, name: str, size: int, layers: list[nn.Module], hook):
+def _probe(network: nn.Module, size: int, layers: list[nn.Module], hook, fault: str):
     """Return what `network` makes of one black image, with `hook` on these layers."""
     hooks = [layer.register_forward_hook(hook) for layer in layers]
     black = torch.zeros(1, 3, size, size, device=layers[0].weight.device if layers else None)
@@ -207,8 +207,7 @@ def _probe(network: nn.Module, name: str, size: int, layers: list[nn.Module], ho
         with torch.no_grad():
             return network(black)
     except Exception as reason:  # each network has its own way to refuse an image
-        why = " ".join(str(reason).split())[:200]
-        raise UserError(f"{name} cannot read images (N, 3, {size}, {size}): {why}") from reason
+        raise UserError(f"{fault}: {' '.join(str(reason).split())[:200]}") from reason
     finally:
         for hook in hooks:
             hook.remove()

@@ -149,7 +149,7 @@ RETURNED = {
     lambda scores: scores.squeeze(): r"a tensor \(3,\), not",
     lambda scores: scores[..., None, None]: r"a tensor \(1, 3, 1, 1\), not",
     lambda scores: scores[:, :2]: r"a tensor \(1, 2\), not",
-    lambda scores: scores.view(-1, 3): r"After cannot read images.*shape '\[-1, 3\]' is invalid",
+    lambda scores: scores.view(-1, 3): r"After must pass on any scores.*shape '\[-1, 3\]'",
 }
 
 

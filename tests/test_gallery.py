@@ -158,7 +158,7 @@ def test_an_export_is_replaced_when_the_new_one_is_whole(folder, encoders, tiny)
                 export_gallery(folder.with_name(name), encoders, {}, failing(66, error))
     untrained = new_encoders(tiny, 3)
     torch.nn.init.constant_(untrained.proxies, float("nan"))
-    with pytest.raises(UserError, match="not all of unit length"):
+    with pytest.raises(UserError, match="not all of proxies is finite"):
         export_gallery(folder, untrained, {}, photos_of_set(coloured()))
     assert torch.equal(open_gallery(folder).embeddings, before)
     export_gallery(folder, encoders, {}, photos_of_set(coloured(5)))

@@ -333,7 +333,7 @@ def test_sizes_that_an_estimator_cannot_paint(teachers):
     for teacher in (teachers.photo, teachers.sketch, teachers.guidance):
         teacher.size = 20
     with pytest.raises(UserError, match="20 px"):
-        start(teachers)
+        start(teachers.to("cpu"))
 
 
 # --- the replay memory ------------------------------------------------------------------------
