@@ -175,16 +175,20 @@ def counter() -> Callable:
     return njit(nogil=True, cache=True)(_count)
 
 
-def _count(distances, ends, places):
-    """Count, for each query, the items up to each of its rising `ends` (Q, R).
+def _count(distances, ends):
+    """Count what lies before each end and at it: items of its query, and ends of its query.
 
-    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
-    all items: it is enough to count those between two ends. Bins of equal width say at once where
-    an item belongs, unless it shares its bin with an end.
+    Args: `distances` (Q, G) and `ends` (Q, R), finite; the ends rise and are among the distances.
+
+    Returns int32 (4, Q, R): items closer than the end, items as close, ends closer, ends as close.
+
+    For a few ends one need not sort all items: it is enough to count those between two ends. Bins
+    of equal width say at once where an item belongs, unless it shares its bin with an end.
     """
-    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
+    counts = np.empty((4, *ends.shape), np.int32)
+    first_end = np.empty(BINS + 1, np.int32)
     for query in range(len(distances)):
-        row, mine, place = distances[query], ends[query], places[query]
+        row, mine = distances[query], ends[query]
         first, last = mine[0], mine[-1]
         scale = np.float32((BINS - 1) / max(last - first, 1e-30))
         first_end[:] = 0
@@ -192,22 +196,34 @@ def _count(distances, ends, places):
             first_end[np.int32((end - first) * scale) + 1] += 1
         for b in range(BINS):
             first_end[b + 1] += first_end[b]
-        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
-        for item, distance in enumerate(row):
+        # by the first end that an item is not beyond: how many items, and how many at the end
+        up_to, equal = np.zeros(len(mine), np.int64), np.zeros(len(mine), np.int64)
+        for distance in row:
             if distance > last:
                 continue
             b = np.int32(max((distance - first) * scale, np.float32(0)))
             low, high = first_end[b], first_end[b + 1]
             while low < high:
                 middle = (low + high) // 2
-                end = mine[middle]
-                if end < distance or (end == distance and place[middle] < item):
+                if mine[middle] < distance:
                     low = middle + 1
                 else:
                     high = middle
-            between[low] += 1
-        found[query] = between[:-1].cumsum()
-    return found
+            up_to[low] += 1
+            if mine[low] == distance:
+                equal[low] += 1
+        passed = end = 0
+        while end < len(mine):
+            beyond = end + 1
+            while beyond < len(mine) and mine[beyond] == mine[end]:
+                beyond += 1
+            passed += up_to[end]
+            counts[0, query, end:beyond] = passed - equal[end]
+            counts[1, query, end:beyond] = equal[end]
+            counts[2, query, end:beyond] = end
+            counts[3, query, end:beyond] = beyond - end
+            end = beyond
+    return counts
 
 
 # --- several processes ------------------------------------------------------------------------
