@@ -12,7 +12,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from site import getuserbase
-from tempfile import TemporaryFile
 from typing import TypeVar
 
 import numpy as np
@@ -172,7 +171,13 @@ def counter() -> Callable:
     """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
     from numba import njit  # half a second to import
 
-    return njit(nogil=True, cache=True)(_count)
+    one = np.zeros((1, 1), np.float32)
+    try:
+        compiled = njit(nogil=True, cache=True)(_count)
+        compiled(one, one)
+        return compiled
+    except Exception:  # nowhere to write, files of somebody else, damaged ones: no cache, then
+        return njit(nogil=True)(_count)
 
 
 def _count(distances, ends):
@@ -306,7 +311,23 @@ def approx(value, digits: int = 2) -> str:
 
 def cache_folder() -> Path:
     """Return where networks trained here are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
-    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+    try:
+        return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+    except RuntimeError:
+        raise UserError("this user has no home folder: set DFSBIR_CACHE to a folder") from None
+
+
+def lossless_output() -> None:
+    """Have stdout and stderr write characters that their encoding lacks as \\u6a4b, not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def need_writable(folder: Path) -> None:
+    """Raise UserError unless `folder` can be written to, or made; it is not made yet."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise UserError(f"{folder} cannot be written to")
 
 
 PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
@@ -326,8 +347,7 @@ def check_setup() -> None:
         if not any((labextensions / part).is_dir() for labextensions in shared):
             lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
-    except OSError as reason:
-        lacking.append(f"{folder} cannot be written to ({reason}); set DFSBIR_CACHE to another")
+        need_writable(folder)
+    except UserError as reason:
+        lacking.append(f"{reason}; set DFSBIR_CACHE to another")
     print("\n".join(lacking) or "Everything is in place.")

@@ -44,16 +44,6 @@ def near(value):
     return pytest.approx(value, abs=1e-6)
 
 
-def test_map_is_that_of_scikit_learn(random_case):
-    queries, labels, gallery, gallery_labels = random_case
-    cosines = torch.nn.functional.cosine_similarity(queries[:, None], gallery[None], dim=2)
-    theirs = [
-        average_precision_score((gallery_labels == label).numpy(), row.numpy())
-        for label, row in zip(labels, cosines)
-    ]
-    assert score(*random_case).map_all == near(sum(theirs) / len(theirs))
-
-
 def test_average_precision_by_hand():
     hits = torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]]).bool()
     # (1/1 + 2/3) / 2, 1/5, and 0 where nothing is relevant
@@ -94,11 +84,6 @@ def test_a_mean_over_queries():
     query, _, gallery, gallery_labels = ranked([1, 0])
     scores = score(query.expand(2, 2), torch.tensor([1, 0]), gallery, gallery_labels)
     assert scores.map_all == near((1 + 1 / 2) / 2)  # found first, found second
-
-
-def test_a_search_gives_ties_in_the_order_of_the_gallery():
-    same = torch.tensor([[1.0, 0]]).expand(100, 2)
-    assert search(same[:1], same, 100)[1].tolist() == [list(range(100))]
 
 
 @pytest.mark.parametrize("held", [1, 600, 2000])  # cosines, 60 a query: chunks of 1 to 16
