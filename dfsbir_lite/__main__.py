@@ -21,6 +21,8 @@ from dfsbir_lite.runtime import (
     check_setup,
     is_first,
     join_processes,
+    lossless_output,
+    need_writable,
     pick_device,
     process_count,
     profile,
@@ -33,11 +35,14 @@ from dfsbir_lite.teachers import Teachers
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
+    lossless_output()
     try:
         join_processes()
         options = _parser().parse_args(arguments)
         if process_count() > 1 and options.command is not run_command:
             raise UserError("several processes can do nothing but run: leave out torchrun")
+        if "out" in options:
+            need_writable(Path(options.out or "runs"))
         options.device = pick_device(options.device)
         options.command(options)
     except KeyboardInterrupt:
@@ -78,7 +83,7 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
         if not options.photos and any(lone(known, toybox.SEEN)):
             raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
         benchmark = open_benchmark(options.unseen, known, given.alone)
-        print(given.report)
+        print(given.report, pipeline.verdicts(benchmark, given.teachers, options.device), sep="\n")
         return benchmark, given.teachers
     if not (options.photos or options.sketches):
         zoo.need_shipped(sizes.name)

@@ -21,7 +21,7 @@ from dfsbir_lite.files import delete, load_state, read_card, read_json, save_sta
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.retrieval import evaluate, teacher_readouts
+from dfsbir_lite.retrieval import embed, evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile, Threads, UserError, autocast, is_first, progress, share
 from dfsbir_lite.students import Distillation, Learner, distill
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
@@ -211,6 +211,19 @@ def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
     names = {class_key(name): name for name in teachers.classes}
     wanted = [names[class_key(name)] for name in classes]
     return Teachers(teachers.photo.only(wanted), teachers.sketch.only(wanted), teachers.guidance)
+
+
+def verdicts(benchmark: Benchmark, teachers: Teachers, device="cpu") -> str:
+    """Return in words how often each teacher is right on the seen test pictures."""
+    chance, lines = 1 / len(benchmark.classes), []
+    logits = teacher_readouts(in_order(teachers, benchmark.classes))["teacher logits"]
+    for name, images in zip(("photo", "sketch"), benchmark.seen):
+        guesses = embed(logits, images.images, name, device=device).argmax(1)
+        right = (guesses == images.labels).float().mean().item()
+        lines.append(f"{name} teacher: right on {right:.0%} of test pictures, chance {chance:.0%}")
+        if right < chance * (2 - chance):  # of two guesses
+            lines.append(f"warning: near chance; are the {name} teacher's classes in order?")
+    return "\n".join(lines)
 
 
 def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:

@@ -1,7 +1,8 @@
 """Embed, rank, score, search. This file knows nothing of training.
 
 Conventions: similarity is the cosine; average precision is the plain, non-interpolated one over
-all relevant gallery items; ties keep the gallery's order.
+all relevant gallery items. Items of exactly equal cosine are tied, as those of equal rows are; a
+score is the mean over all orders of what is tied, and a search gives it in the gallery's order.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,6 @@ from dfsbir_lite.teachers import Teachers
 ReadOut = Callable[[Tensor, str], Tensor]
 
 HELD = 2**25  # cosines that scoring keeps at a time, of all threads together: 134 MB
-
 ONE_AT_A_TIME = Lock()  # around limits that hold for the whole process
 
 
@@ -46,12 +46,9 @@ def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu"
     Args:
         readout: maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
     """
-
-    def rows(part):
-        return readout(part.to(device).float() / 255, modality).float().cpu()
-
     with torch.no_grad():
-        return torch.cat([rows(part) for part in images.split(batch)])
+        inputs = (part.to(device).float() / 255 for part in images.split(batch))
+        return torch.cat([readout(part, modality).float().cpu() for part in inputs])
 
 
 def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
@@ -63,7 +60,7 @@ class Index:
     """A gallery (G, E) to search many times: its rows are brought to unit length once."""
 
     def __init__(self, gallery: Tensor):
-        self.rows = _unit(gallery)
+        self.rows = _unit(gallery, "gallery row")
 
     def search(
         self, query: Tensor, k: int = 10, among: Tensor | None = None
@@ -74,7 +71,7 @@ class Index:
             among: bool (G,), the rows to search; by default all.
         """
         places = torch.arange(len(self.rows)) if among is None else among.nonzero().flatten()
-        cosines = _unit(query) @ (self.rows if among is None else self.rows[places]).T
+        cosines = _unit(query, "query") @ (self.rows if among is None else self.rows[places]).T
         best = torch.zeros(len(cosines), min(k, len(places)), dtype=torch.long)
         for row, found in zip(cosines.numpy(), best.numpy(), strict=True):
             found[:] = _first(row, k)
@@ -88,64 +85,78 @@ def search(
     return Index(gallery).search(query, k, among)
 
 
-def _unit(rows: Tensor) -> Tensor:
-    """Return `rows` (N, E) with length 1, or 0 for those that hold infinity or nan."""
-    rows = rows.detach().to(torch.promote_types(rows.dtype, torch.float32))
-    return F.normalize(rows, dim=1).nan_to_num_(0.0)
+def _unit(rows: Tensor, what: str) -> Tensor:
+    """Return `rows` (N, E) with length 1, or 0. UserError, naming a row, if one is not finite."""
+    rows = rows.detach().contiguous().to(torch.promote_types(rows.dtype, torch.float32))
+    if broken := (~rows.isfinite().all(1)).nonzero().flatten().tolist():
+        raise UserError(f"{what} {broken[0]} of {len(rows)} is not finite: it cannot be ranked")
+    return F.normalize(rows, dim=1)
 
 
 def _first(cosines: np.ndarray, k: int) -> np.ndarray:
     """Find the `k` largest of `cosines` (G,), the largest first; of equal ones the first."""
-    if k < len(cosines):
-        least = np.partition(cosines, -k)[-k]
-        reached = np.flatnonzero(cosines >= least)  # more than k if several are equal to the least
-    else:
-        reached = np.arange(len(cosines))
+    least = np.partition(cosines, -k)[-k] if k < len(cosines) else -np.inf
+    reached = np.flatnonzero(cosines >= least)  # more than k if several are equal to the least
     return reached[np.argsort(-cosines[reached], kind="stable")[:k]]
 
 
-def average_precision(relevant: Tensor, k: int | None = None) -> Tensor:
-    """Return the average precision of each ranking.
+def average_precision(relevant: Tensor, k: int | None = None, cosines=None) -> Tensor:
+    """Return the average precision of each ranking, or its mean over all orders of what is tied.
 
     Args:
         relevant: bool (Q, G), whether the item at each rank is relevant.
         k: look at the first k ranks only, and divide by min(k, relevant items).
+        cosines: (Q, G), falling, of the items; those with equal ones are tied. By default none are.
 
     Returns: (Q,); 0 where nothing is relevant.
     """
-    relevant = relevant.cpu().numpy()
-    ranks = np.where(relevant, np.arange(1, relevant.shape[1] + 1), np.inf)
-    return torch.from_numpy(_average_precision(np.sort(ranks, 1), relevant.sum(1), k)).float()
+    hits, size = relevant.cpu().numpy(), relevant.shape[1]
+    ranks = np.tile(np.arange(size, dtype=np.float32), (len(hits), 1))
+    distances = ranks if cosines is None else -cosines.cpu().numpy()
+    closer, tied = counter()(distances, distances)[:2]
+    found = np.pad(hits.cumsum(1), [(0, 0), (1, 0)])  # up to each rank, from rank 0
+    before, after = (np.take_along_axis(found, rank, 1) for rank in (closer, closer + tied))
+    parts = _precision(closer, tied, before, after - before, k or size, _inverse_sums(size)) * hits
+    return torch.from_numpy(parts.sum(1) / np.clip(hits.sum(1), 1, k)).float()
 
 
-def _average_precision(ranks: np.ndarray, items, k: int | None = None) -> np.ndarray:
-    """Return average precisions (Q,).
+def _precision(closer, tied, before, alike, k: int, inverse) -> np.ndarray:
+    """Return what each item can expect to add to the sum of precisions up to rank `k`: (Q, R).
 
-    Args:
-        ranks: (Q, R), those of the relevant items, rising from 1, with infinity for none.
-        items: how many items are relevant, one number or (Q,).
+    `closer` items are closer, `before` of them relevant; `tied` are as close, itself among them,
+    and `alike` of them relevant. Its rank is closer + j, as likely for each j from 1 to tied; of
+    j - 1 tied ones ahead, (j - 1)(alike - 1) / (tied - 1) are relevant (McSherry, Najork, 2008).
     """
-    k = k or np.inf
-    precision = np.arange(1, ranks.shape[1] + 1) / ranks * (ranks <= k)
-    return precision.sum(1) / np.clip(items, 1, k)
+    reached = np.clip(k - closer, 0, tied)
+    share = (alike - 1) / np.maximum(tied - 1, 1)
+    rest = before + 1 - share * (closer + 1)  # at rank r there are rest + share * r hits
+    return (share * reached + rest * (inverse[closer + reached] - inverse[closer])) / tied
+
+
+def _inverse_sums(size: int) -> np.ndarray:
+    """Return the sums 1 + 1/2 + ... + 1/n for each n from 0 to `size`."""
+    return np.concatenate([[0], (1 / np.arange(1, size + 1)).cumsum()])
 
 
 def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
     """Rank the gallery for every query and score the rankings.
 
-    All figures follow from the ranks of the relevant items, which `item_ranks` finds without
-    sorting the others. Memory does not grow with Q × G.
+    All figures follow from how many items are closer than each relevant one, and how many tied,
+    which are counted without sorting. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
         query_labels, gallery_labels: (Q,), (G,); equal labels are relevant to each other.
 
-    Raises UserError if either side is empty.
+    Raises UserError if either side is empty or holds a row that is not finite.
     """
     if not len(queries) or not len(gallery):
         raise UserError("retrieval needs at least one query and one gallery image")
-    rows = _unit(queries).cpu().numpy()
-    columns = np.ascontiguousarray(-_unit(gallery).cpu().numpy().T)
+    rows, items = _unit(queries, "query").cpu().numpy(), _unit(gallery, "gallery row").cpu().numpy()
+    columns, inverse = np.ascontiguousarray(-items.T), _inverse_sums(len(items))
+    _, first, same = np.unique(items.view(f"V{items[0].nbytes}"), True, True)
+    originals = first[same.ravel()]  # for each item the first that has an equal row
+    copies = np.flatnonzero(originals != np.arange(len(items)))
     labels, item_labels = query_labels.cpu().numpy(), gallery_labels.cpu().numpy()
     threads = torch.get_num_threads()
     chunk = max(1, min(128, HELD // (threads * len(gallery))))
@@ -156,8 +167,8 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
         sums = np.zeros(5)
         for label, part in parts:
             distances = np.matmul(part, columns, out=place[: len(part)])
-            ranks = item_ranks(distances, np.flatnonzero(item_labels == label))
-            sums += _figures(ranks, len(gallery)).sum(1)
+            distances[:, copies] = distances[:, originals[copies]]  # else rounded apart
+            sums += _figures(distances, np.flatnonzero(item_labels == label), inverse).sum(1)
         return sums
 
     alike = {label: rows[labels == label] for label in np.intersect1d(labels, item_labels)}
@@ -168,24 +179,13 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     return Scores(*(sums / len(queries)).tolist())
 
 
-def _figures(ranks: np.ndarray, size: int) -> np.ndarray:
-    """Return the figures of `Scores` (5, Q) from rising ranks (Q, R) in a gallery of `size`."""
-    items = ranks.shape[1]
-    average = [_average_precision(ranks, items, k) for k in (None, 200)]
-    precisions = [(ranks <= k).sum(1) / min(k, size) for k in (100, 200)]
-    return np.stack([*average, *precisions, np.full(len(ranks), items / size)])
-
-
-def item_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Return the ranks (Q, R) of the items `relevant`, from 1, rising; ties keep their order.
-
-    Args:
-        distances: (Q, G), C-contiguous, finite.
-        relevant: (R,), rising places in the gallery, at least one.
-    """
-    mine = distances[:, relevant]
-    order = mine.argsort(axis=1, kind="stable")
-    return counter()(distances, np.take_along_axis(mine, order, 1), relevant[order])
+def _figures(distances: np.ndarray, relevant: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Return the figures of `Scores` (5, Q) from (Q, G) and the places (R,) of relevant items."""
+    counts = counter()(distances, np.sort(distances[:, relevant], axis=1))
+    (size, items), (closer, tied) = (distances.shape[1], len(relevant)), counts[:2]
+    average = [_precision(*counts, k, inverse).sum(1) / min(k, items) for k in (size, 200)]
+    found = [(np.clip(k - closer, 0, tied) / tied).sum(1) / min(k, size) for k in (100, 200)]
+    return np.stack([*average, *found, np.full(len(distances), items / size)])
 
 
 def evaluate(readout: ReadOut, photos, sketches, device="cpu") -> Scores:
@@ -202,11 +202,11 @@ def teacher_readouts(teachers: Teachers) -> dict[str, ReadOut]:
     good, posteriors find seen classes almost perfectly: a student has to be judged beside them.
     """
 
-    def logits(images: Tensor, modality: str) -> Tensor:
-        return getattr(teachers, modality)(images).logits
+    def read(images: Tensor, modality: str):
+        return getattr(teachers, modality)(images)
 
     return {
-        "teacher features": lambda images, modality: getattr(teachers, modality)(images).features,
-        "teacher logits": logits,
-        "teacher posteriors": lambda images, modality: F.softmax(logits(images, modality), 1),
+        "teacher features": lambda *given: read(*given).features,
+        "teacher logits": lambda *given: read(*given).logits,
+        "teacher posteriors": lambda *given: F.softmax(read(*given).logits, 1),
     }

@@ -12,7 +12,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from site import getuserbase
-from tempfile import TemporaryFile
 from typing import TypeVar
 
 import numpy as np
@@ -172,19 +171,29 @@ def counter() -> Callable:
     """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
     from numba import njit  # half a second to import
 
-    return njit(nogil=True, cache=True)(_count)
+    one = np.zeros((1, 1), np.float32)
+    try:
+        compiled = njit(nogil=True, cache=True)(_count)
+        compiled(one, one)
+        return compiled
+    except Exception:  # nowhere to write, files of somebody else, damaged ones: no cache, then
+        return njit(nogil=True)(_count)
 
 
-def _count(distances, ends, places):
-    """Count, for each query, the items up to each of its rising `ends` (Q, R).
+def _count(distances, ends):
+    """Count what lies before each end and at it: items of its query, and ends of its query.
 
-    The ends are the distances of the items at `places` (Q, R). For a few ranks one need not sort
-    all items: it is enough to count those between two ends. Bins of equal width say at once where
-    an item belongs, unless it shares its bin with an end.
+    Args: `distances` (Q, G) and `ends` (Q, R), finite; the ends rise and are among the distances.
+
+    Returns int32 (4, Q, R): items closer than the end, items as close, ends closer, ends as close.
+
+    For a few ends one need not sort all items: it is enough to count those between two ends. Bins
+    of equal width say at once where an item belongs, unless it shares its bin with an end.
     """
-    found, first_end = np.empty(ends.shape, np.int64), np.empty(BINS + 1, np.int32)
+    counts = np.empty((4, *ends.shape), np.int32)
+    first_end = np.empty(BINS + 1, np.int32)
     for query in range(len(distances)):
-        row, mine, place = distances[query], ends[query], places[query]
+        row, mine = distances[query], ends[query]
         first, last = mine[0], mine[-1]
         scale = np.float32((BINS - 1) / max(last - first, 1e-30))
         first_end[:] = 0
@@ -192,22 +201,34 @@ def _count(distances, ends, places):
             first_end[np.int32((end - first) * scale) + 1] += 1
         for b in range(BINS):
             first_end[b + 1] += first_end[b]
-        between = np.zeros(len(mine) + 1, np.int64)  # the last for those equal to the last end
-        for item, distance in enumerate(row):
+        # by the first end that an item is not beyond: how many items, and how many at the end
+        up_to, equal = np.zeros(len(mine), np.int64), np.zeros(len(mine), np.int64)
+        for distance in row:
             if distance > last:
                 continue
             b = np.int32(max((distance - first) * scale, np.float32(0)))
             low, high = first_end[b], first_end[b + 1]
             while low < high:
                 middle = (low + high) // 2
-                end = mine[middle]
-                if end < distance or (end == distance and place[middle] < item):
+                if mine[middle] < distance:
                     low = middle + 1
                 else:
                     high = middle
-            between[low] += 1
-        found[query] = between[:-1].cumsum()
-    return found
+            up_to[low] += 1
+            if mine[low] == distance:
+                equal[low] += 1
+        passed = end = 0
+        while end < len(mine):
+            beyond = end + 1
+            while beyond < len(mine) and mine[beyond] == mine[end]:
+                beyond += 1
+            passed += up_to[end]
+            counts[0, query, end:beyond] = passed - equal[end]
+            counts[1, query, end:beyond] = equal[end]
+            counts[2, query, end:beyond] = end
+            counts[3, query, end:beyond] = beyond - end
+            end = beyond
+    return counts
 
 
 # --- several processes ------------------------------------------------------------------------
@@ -290,7 +311,23 @@ def approx(value, digits: int = 2) -> str:
 
 def cache_folder() -> Path:
     """Return where networks trained here are kept: DFSBIR_CACHE, or ~/.cache/dfsbir_lite."""
-    return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+    try:
+        return Path(os.environ.get("DFSBIR_CACHE") or Path.home() / ".cache" / "dfsbir_lite")
+    except RuntimeError:
+        raise UserError("this user has no home folder: set DFSBIR_CACHE to a folder") from None
+
+
+def lossless_output() -> None:
+    """Have stdout and stderr write characters that their encoding lacks as \\u6a4b, not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def need_writable(folder: Path) -> None:
+    """Raise UserError unless `folder` can be written to, or made; it is not made yet."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise UserError(f"{folder} cannot be written to")
 
 
 PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
@@ -310,8 +347,7 @@ def check_setup() -> None:
         if not any((labextensions / part).is_dir() for labextensions in shared):
             lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
-    except OSError as reason:
-        lacking.append(f"{folder} cannot be written to ({reason}); set DFSBIR_CACHE to another")
+        need_writable(folder)
+    except UserError as reason:
+        lacking.append(f"{reason}; set DFSBIR_CACHE to another")
     print("\n".join(lacking) or "Everything is in place.")

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import precision_recall_curve
 
 from dfsbir_lite import losses, widgets
 from dfsbir_lite.lessons import pitfalls
@@ -206,13 +206,6 @@ def test_the_loops_are_right(rankings):
     ranked, _ = rankings
     assert torch.allclose(pitfalls.looped_average_precision(ranked), average_precision(ranked))
     assert pitfalls.looped_average_precision(hits("...")).tolist() == [0]
-
-
-def test_plain_average_precision_is_that_of_scikit_learn(rankings):
-    ranked, scores = rankings
-    theirs = [average_precision_score(r.numpy(), s.numpy()) for r, s in zip(ranked, scores)]
-    ours = pitfalls.variants(ranked)["mAP@all (plain)"]
-    assert ours == near(sum(theirs) / len(theirs))
 
 
 def test_voc_is_the_area_below_the_envelope_of_scikit_learns_curve(rankings):

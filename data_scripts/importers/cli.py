@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.runtime import UserError, lossless_output
 from importers.dataset import DataSet
 from importers.download import fetch
 from importers.importing import import_data
@@ -14,6 +14,7 @@ from importers.importing import import_data
 
 def main(dataset: DataSet, arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 0, or 2 after one line about what was wrong."""
+    lossless_output()
     options = _parser(dataset).parse_args(arguments)
     try:
         options.command(dataset, options)

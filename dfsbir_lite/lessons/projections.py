@@ -5,6 +5,7 @@ Rows are embeddings (N, E) of any length; only their directions count.
 
 import threading
 import warnings
+from tempfile import mkdtemp
 
 import numpy as np
 from torch import Tensor
@@ -42,7 +43,13 @@ def _unit(rows: Tensor) -> np.ndarray:
 def _fit(kind: str, rows, settings: dict, **relations):
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TensorFlow, threads, and islands that nothing ties
-        import umap  # takes some seconds: only for those who draw maps
+        try:
+            import umap  # takes some seconds: only for those who draw maps
+        except RuntimeError:  # it insists on a cache, and neither its folder nor the home takes one
+            from numba.core import config
+
+            config.CACHE_DIR = mkdtemp(prefix="numba-")
+            import umap
 
         return getattr(umap, kind)(**settings).fit_transform(rows, **relations)
 
