@@ -87,16 +87,28 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
 
 
 def adopt_command(options: Namespace) -> None:
-    """A teacher of a torchvision classifier and a file of its weights."""
-    names, path = Path(options.classes), Path(options.out) / f"{options.role}.safetensors"
+    """A teacher off the shelf, or of its architecture and a file of weights."""
+    name, path = options.architecture, Path(options.out) / f"{options.role}.safetensors"
+    known = adopt.facts(name, options.weights)
+    classes = _lines(options.classes) if options.classes else known.classes
+    if not classes:
+        raise UserError(f"{name}: nobody says what its classes are called; give --classes")
+    size = options.size or known.size
+    norms = {"mean": known.mean, "std": known.std}
+    if options.normalise:
+        norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": [0.0], "std": [1.0]}
+    file = options.file or adopt.weights_file(name, options.weights)
+    adopt.adopt(name, file, classes, size, path, **norms)
+    print(f"{path}: {name} of {len(classes)} classes, {size} px")
+
+
+def _lines(path: str) -> tuple[str, ...]:
+    """Return the lines of a text file that are not empty."""
     try:
-        lines = names.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as reason:
-        raise UserError(f"{names}: not a list of names ({reason})") from None
-    classes = tuple(filter(None, map(str.strip, lines)))
-    norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
-    adopt.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
-    print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
+        raise UserError(f"{path}: not a list of names ({reason})") from None
+    return tuple(filter(None, map(str.strip, lines)))
 
 
 def export_command(options: Namespace) -> None:
@@ -178,15 +190,18 @@ def _parser() -> ArgumentParser:
     add("--seed", type=int, default=0)
     add("--out", metavar="DIR", help="results, and the state to resume from (runs/...)")
 
-    what = "make a teacher of a torchvision classifier of yours"
-    add = command("adopt", adopt_command, what=what).add_argument
-    add("architecture", help="as torchvision.models calls it: resnet18, ...")
-    add("weights", help="its state_dict, .pth or .safetensors")
+    what = "make a teacher of a classifier: off the shelf, or with weights of yours"
+    adopted = command("adopt", adopt_command, what=what)
+    add = adopted.add_argument
+    add("architecture", help="efficientnet-lite0, torchvision's resnet18, ..., or timm/NAME")
+    source = adopted.add_mutually_exclusive_group().add_argument
+    source("file", nargs="?", help="a state_dict of yours, .pth or .safetensors (the published)")
+    source("--weights", default="DEFAULT", metavar="NAME", help="which of those published")
     add("--role", required=True, choices=("photo", "sketch"), help="what it reads")
-    add("--classes", required=True, metavar="FILE", help="its classes in order, one a line")
-    add("--size", type=_positive, default=224, help="pixels (%(default)s)")
-    what = "how its training normalised images in [0, 1] (%(default)s)"
-    add("--normalise", choices=("imagenet", "none"), default="imagenet", help=what)
+    add("--classes", metavar="FILE", help="its classes in order, one a line (those published)")
+    add("--size", type=_positive, help="pixels (the published)")
+    what = "how its training normalised images in [0, 1] (the published)"
+    add("--normalise", choices=("imagenet", "none"), help=what)
     add("--out", required=True, metavar="DIR", help="where photo or sketch.safetensors goes")
 
     what = "measure what README and notebooks claim"

@@ -319,7 +319,7 @@ def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, 
         torch.save(resnet18(num_classes=4).state_dict(), f"{role}.pth")
         Path(f"{role}.txt").write_text("\n".join(names.split()) + "\n\n")
         assert adopt(role, f"{role}.txt") == 0
-    assert "mine/sketch.safetensors: a resnet18 of 4 classes, 32 px" in capsys.readouterr().out
+    assert "mine/sketch.safetensors: resnet18 of 4 classes, 32 px" in capsys.readouterr().out
     assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
     printed = capsys.readouterr().out
     assert "both teachers know: 3 (left, Right, top)" in printed
