@@ -69,10 +69,8 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
     """Return the benchmark and its teachers; those that are missing are trained."""
     open_benchmark = partial(pipeline.open_benchmark, options.photos, options.sketches, sizes)
     if options.teachers:
-        given = adopt.load_pair(options.teachers, options.device)
-        known, size = given.teachers.classes, given.teachers.size
-        if size != sizes.size:
-            raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
+        given = adopt.load_pair(options.teachers, options.device, sizes.size)
+        known = given.teachers.classes
         if not options.photos and set(known) != set(toybox.SEEN):
             raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
         benchmark = open_benchmark(options.unseen, known, given.alone)
