@@ -76,10 +76,8 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
     """Return the benchmark and its teachers; those that are missing are trained."""
     open_benchmark = partial(pipeline.open_benchmark, options.photos, options.sketches, sizes)
     if options.teachers:
-        given = adopt.load_pair(options.teachers, options.device)
-        known, size = given.teachers.classes, given.teachers.size
-        if size != sizes.size:
-            raise UserError(f"teachers of {size} px; profile {sizes.name} has {sizes.size} px")
+        given = adopt.load_pair(options.teachers, options.device, sizes.size)
+        known = given.teachers.classes
         if not options.photos and any(lone(known, toybox.SEEN)):
             raise UserError(f"the teachers know {', '.join(known)}: not the classes of ToyBox")
         benchmark = open_benchmark(options.unseen, known, given.alone)
@@ -94,16 +92,28 @@ def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Be
 
 
 def adopt_command(options: Namespace) -> None:
-    """A teacher of a torchvision classifier and a file of its weights."""
-    names, path = Path(options.classes), Path(options.out) / f"{options.role}.safetensors"
+    """A teacher off the shelf, or of its architecture and a file of weights."""
+    name, path = options.architecture, Path(options.out) / f"{options.role}.safetensors"
+    known = adopt.facts(name, options.weights)
+    classes = _lines(options.classes) if options.classes else known.classes
+    if not classes:
+        raise UserError(f"{name}: nobody says what its classes are called; give --classes")
+    size = options.size or known.size
+    norms = {"mean": known.mean, "std": known.std}
+    if options.normalise:
+        norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": [0.0], "std": [1.0]}
+    file = options.file or adopt.weights_file(name, options.weights)
+    adopt.adopt(name, file, classes, size, path, **norms)
+    print(f"{path}: {name} of {len(classes)} classes, {size} px")
+
+
+def _lines(path: str) -> tuple[str, ...]:
+    """Return the lines of a text file that are not empty."""
     try:
-        lines = names.read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as reason:
-        raise UserError(f"{names}: not a list of names ({reason})") from None
-    classes = tuple(line.strip() for line in lines if class_key(line))
-    norms = adopt.IMAGENET if options.normalise == "imagenet" else {"mean": (0.0,), "std": (1.0,)}
-    adopt.adopt(options.architecture, options.weights, classes, options.size, path, **norms)
-    print(f"{path}: a {options.architecture} of {len(classes)} classes, {options.size} px")
+        raise UserError(f"{path}: not a list of names ({reason})") from None
+    return tuple(line.strip() for line in lines if class_key(line))
 
 
 def export_command(options: Namespace) -> None:
@@ -189,15 +199,18 @@ def _parser() -> ArgumentParser:
     add("--seed", type=int, default=0)
     add("--out", metavar="DIR", help="results, and the state to resume from (runs/...)")
 
-    what = "make a teacher of a torchvision classifier of yours"
-    add = command("adopt", adopt_command, what=what).add_argument
-    add("architecture", help="as torchvision.models calls it: resnet18, ...")
-    add("weights", help="its state_dict, .pth or .safetensors")
+    what = "make a teacher of a classifier: off the shelf, or with weights of yours"
+    adopted = command("adopt", adopt_command, what=what)
+    add = adopted.add_argument
+    add("architecture", help="efficientnet-lite0, torchvision's resnet18, ..., or timm/NAME")
+    source = adopted.add_mutually_exclusive_group().add_argument
+    source("file", nargs="?", help="a state_dict of yours, .pth or .safetensors (the published)")
+    source("--weights", default="DEFAULT", metavar="NAME", help="which of those published")
     add("--role", required=True, choices=("photo", "sketch"), help="what it reads")
-    add("--classes", required=True, metavar="FILE", help="its classes in order, one a line")
-    add("--size", type=_positive, default=224, help="pixels (%(default)s)")
-    what = "how its training normalised images in [0, 1] (%(default)s)"
-    add("--normalise", choices=("imagenet", "none"), default="imagenet", help=what)
+    add("--classes", metavar="FILE", help="its classes in order, one a line (those published)")
+    add("--size", type=_positive, help="pixels (the published)")
+    what = "how its training normalised images in [0, 1] (the published)"
+    add("--normalise", choices=("imagenet", "none"), help=what)
     add("--out", required=True, metavar="DIR", help="where photo or sketch.safetensors goes")
 
     what = "measure what README and notebooks claim"

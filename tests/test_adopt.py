@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from dfsbir_lite import adopt
@@ -96,8 +97,11 @@ def test_a_pair_without_a_guidance_network_gets_the_shipped_one(weights, make_te
         seen = pair.teachers.guidance.posteriors(images).argmax(1)
         assert (seen == n).float().mean() > 0.9
     save_teacher(tmp_path / "modality.safetensors", make_teacher(("photo", "sketch")), {})
-    with pytest.raises(UserError, match="images of different sizes"):  # theirs is used then
-        adopt.load_pair(tmp_path)
+    theirs = adopt.load_pair(tmp_path, size=16).teachers  # all three are for 16 px now
+    assert theirs.guidance.network.geometry == make_teacher(("a", "b")).network.geometry
+    images = torch.rand(2, 3, 16, 16)
+    larger = F.interpolate(images, (64, 64), mode="bilinear", antialias=True)
+    torch.testing.assert_close(theirs.photo(images).logits, pair.teachers.photo(larger).logits)
 
 
 # --- two label lists --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torchvision.models import vision_transformer as vit
 from torchvision.ops import FrozenBatchNorm2d
 
 from dfsbir_lite import adopt
-from dfsbir_lite.adopt.checkpoints import AMBIGUOUS
+from dfsbir_lite.adopt.shelf import AMBIGUOUS
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.synthesis import synthesize

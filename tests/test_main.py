@@ -261,12 +261,19 @@ def test_given_teachers_must_know_the_classes(folders, capsys):
     assert "photos/train: no such folder" in complaint(capsys)
 
 
-def test_given_teachers_must_see_images_of_the_profile(folders, make_teacher, capsys, monkeypatch):
-    for role, names in (("photo", None), ("sketch", None), ("modality", ("photo", "sketch"))):
-        save_teacher(f"mine/{role}.safetensors", make_teacher(names or ("left", "top")), {})
+def test_given_teachers_of_other_sizes_and_architectures(
+    folders, make_teacher, capsys, monkeypatch
+):
+    save_teacher("mine/photo.safetensors", make_teacher(("left", "top")), {})
+    torch.save(resnet18(num_classes=2).state_dict(), "sketch.pth")
+    Path("sketch.txt").write_text("top\nleft\n")
+    assert adopt("sketch", "sketch.txt") == 0
     monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (8, 16), 8, 8, 1, 1, 1))
-    assert run("--out", "out", "--teachers", "mine", folders=folders) == 2
-    assert "teachers of 16 px; profile tiny has 24 px" in complaint(capsys)
+    assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
+    printed = capsys.readouterr().out
+    assert "the photo teacher reads 16 px: pictures of 24 px are scaled for it" in printed
+    assert "the sketch teacher reads 32 px" in printed
+    assert scores("out").keys() == set(ROWS) - {"teacher features"}  # 16 and 512 numbers
 
 
 def test_a_class_that_one_teacher_knows_is_neither_seen_nor_unseen(folders, make_teacher, capsys):
@@ -319,7 +326,7 @@ def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, 
         torch.save(resnet18(num_classes=4).state_dict(), f"{role}.pth")
         Path(f"{role}.txt").write_bytes(b"\xef\xbb\xbf" + names.replace(" ", "\r\n").encode())
         assert adopt(role, f"{role}.txt") == 0
-    assert "mine/sketch.safetensors: a resnet18 of 4 classes, 32 px" in capsys.readouterr().out
+    assert "mine/sketch.safetensors: resnet18 of 4 classes, 32 px" in capsys.readouterr().out
     assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
     printed = capsys.readouterr().out
     assert "both teachers know: 3 (left, Right, top)" in printed

@@ -1,7 +1,6 @@
 """One teacher: a classifier of torchvision's with the weights in a file."""
 
 import argparse
-import difflib
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -12,17 +11,14 @@ from pickle import UnpicklingError
 
 import numpy as np
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dfsbir_lite.adopt.shelf import IMAGENET, build
 from dfsbir_lite.files import delete, fill, finite, load_network, read_card, reading, save_weights
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, load_teacher
-
-# their option transform_input changes how they read an image, and no file of weights holds it
-AMBIGUOUS = ("googlenet", "inception_v3")
 
 # What training scripts keep beside weights: their options, and scores as numbers of NumPy's. To
 # read them executes nothing. NumPy 2 calls its own function by another name than NumPy 1.
@@ -31,9 +27,6 @@ PLAIN = [
     *(argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in "fdlq")),
     *((NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 ]
-
-# what torchvision's own training normalised images with
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def torchvision_teacher(
@@ -45,20 +38,11 @@ def torchvision_teacher(
         architecture: a name that `torchvision.models` knows, such as "resnet18".
         mean, std: what its training normalised images with; see `IMAGENET`.
     """
-    return Teacher(_classifier(architecture, len(classes), mean, std), tuple(classes), size)
+    return Teacher(_classifier(architecture, len(classes), size, mean, std), tuple(classes), size)
 
 
-def _classifier(architecture: str, outputs: int, mean, std) -> nn.Sequential:
-    if architecture in AMBIGUOUS:
-        raise UserError(f"a file of weights does not say how a {architecture} reads its images")
-    known = torchvision.models.list_models(module=torchvision.models)
-    if architecture not in known:
-        near = difflib.get_close_matches(str(architecture), known, 3) or ["resnet18"]
-        raise UserError(
-            f"torchvision has no classifier {architecture!r}; perhaps {' or '.join(near)}"
-        )
-    network = torchvision.models.get_model(architecture, weights=None, num_classes=outputs)
-    return nn.Sequential(Normalise(mean, std), network)
+def _classifier(architecture: str, outputs: int, size: int, mean, std) -> nn.Sequential:
+    return nn.Sequential(Normalise(mean, std), build(architecture, outputs, size))
 
 
 def adopt(
@@ -83,7 +67,7 @@ def adopt(
     except UserError as reason:
         raise UserError(f"{reason}; another network: Teacher(network, classes, size)") from None
     card = {"architecture": architecture, "size": size, "mean": list(mean), "std": list(std)}
-    card |= {"classes": list(classes), "from": str(weights)}
+    card |= {"classes": list(classes), "from": Path(weights).name}
     try:
         save_weights(path, teacher.network.state_dict(), card)
         return load(path)
@@ -152,6 +136,6 @@ def load(path: str | Path) -> Teacher:
         return load_teacher(path)
     network, card = load_network(
         path,
-        lambda c: _classifier(c["architecture"], len(c["classes"]), c["mean"], c["std"]),
+        lambda c: _classifier(c["architecture"], len(c["classes"]), c["size"], c["mean"], c["std"]),
     )
     return Teacher(network, tuple(card["classes"]), card["size"])

@@ -36,23 +36,30 @@ class Pair:
     report: str  # all that in words, and what of the method the two do not allow
 
 
-def load_pair(folder: str | Path, device="cpu") -> Pair:
+def load_pair(folder: str | Path, device="cpu", size: int | None = None) -> Pair:
     """Return the teachers in `folder`, photo.safetensors and sketch.safetensors, matched.
 
-    Without a modality.safetensors the guidance network is the one that ships, trained on ToyBox.
+    All read images of `size` px, by default the photo teacher's. Without a modality.safetensors
+    the guidance network is the one that ships, trained on ToyBox.
     """
     pair = [load(Path(folder) / f"{name}.safetensors") for name in ("photo", "sketch")]
     path = Path(folder) / "modality.safetensors"
-    guidance = load(path) if path.is_file() else shipped_guidance(pair[0].size)
-    teachers = match(*pair, guidance)
+    guidance = load(path) if path.is_file() else zoo.load_or_train("modality")
+    teachers = match(*(resized(t, size or pair[0].size) for t in (*pair, guidance)))
     alone = tuple(name for teacher in pair for name in left_out(teacher, teachers))
     return Pair(teachers.to(device), alone, report(*pair, teachers))
 
 
+def resized(teacher: Teacher, size: int) -> Teacher:
+    """Return the teacher for images of `size` px, which are scaled to those that it knows."""
+    if teacher.size == size:
+        return teacher
+    return Teacher(nn.Sequential(Resize(teacher.size), teacher.network), teacher.classes, size)
+
+
 def shipped_guidance(size: int) -> Teacher:
     """Return the guidance network that ships, for images of `size` px: paper is paper anywhere."""
-    small = zoo.load_or_train("modality")
-    return Teacher(nn.Sequential(Resize(small.size), small.network), small.classes, size)
+    return resized(zoo.load_or_train("modality"), size)
 
 
 def match(photo: Teacher, sketch: Teacher, guidance: Teacher) -> Teachers:
@@ -92,6 +99,9 @@ def report(photo: Teacher, sketch: Teacher, teachers: Teachers) -> str:
             lines.append(f"left out, the {name} teacher alone knows: {_list(alone)}")
         if not teacher(torch.zeros(1, 3, teacher.size, teacher.size), moments=True).moments:
             lines.append(f"the {name} teacher has no batch-norm layers: the term bn is off there")
+        if teacher.size != teachers.size:
+            how = f"pictures of {teachers.size} px are scaled for it"
+            lines.append(f"the {name} teacher reads {teacher.size} px: {how}")
     return "\n".join(lines)
 
 
