@@ -163,13 +163,20 @@ def fit(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def open_image(path: str | Path, name: str = "") -> Image.Image:
+def open_image(path: str | Path, name: str = "", least: int = 0) -> Image.Image:
     """Return an image file upright, in RGB on white paper.
 
-    Raises UserError with the reason and with `name`, by default the path.
+    Args:
+        name: for errors, by default the path.
+        least: if given, a large JPEG may come smaller, but with at least that many pixels a side:
+            several times as fast.
+
+    Raises UserError with the reason and the name.
     """
     try:
         with Image.open(path) as file:
+            if least:
+                file.draft("RGB", (least, least))
             image = _eight_bits(ImageOps.exif_transpose(file))
             if not image.has_transparency_data:
                 return image.convert("RGB")
