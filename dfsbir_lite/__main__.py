@@ -44,6 +44,8 @@ from dfsbir_lite.study import bench
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.widgets.page import write_page
 
+KNOWN = 0.5  # of a photo's probabilities, the least share on classes that both classifiers know
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
@@ -145,7 +147,7 @@ def _export_classifiers(options: Namespace) -> Summary:
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 32, options.device)
-        return matching.photo_rows(scores), matching.known(scores)
+        return matching.photo_rows(scores), matching.known(scores) >= KNOWN
 
     facts = matching.sketch_side() | {"photo": read_card(files["photo"])["sha256"]}
     reader = {"matching.json": json.dumps(facts).encode()}

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dfsbir_lite import retrieval
+from dfsbir_lite.__main__ import main
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.files import sha256_of, write_json
 from dfsbir_lite.gallery import (
@@ -25,6 +26,7 @@ from dfsbir_lite.gallery import (
 )
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.strokes import redraw
 from dfsbir_lite.students import new_encoders
 from dfsbir_lite.teachers import save_teacher
 from dfsbir_lite.widgets import DrawAndSearch
@@ -192,8 +194,8 @@ def test_what_is_no_export_is_not_replaced(folder, encoders, name, reason):
 # --- two classifiers and any folder of photos -------------------------------------------------
 
 PARTS_OF_ROW = [
-    {"groups": [[0, 1], [2]], "temperature": 2.0, "weight": 1.0},
-    {"groups": [[0], [1], [2], [3]], "temperature": 1.0, "weight": 0.5},
+    {"groups": [[0, 1], [2], []], "temperature": 2.0, "weight": 1.0},
+    {"groups": [[0], [1], [2]], "temperature": 1.0, "weight": 0.5},
 ]
 
 
@@ -254,8 +256,8 @@ def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teache
 def test_rows_of_a_drawing_worked_out_by_hand(make_teacher):
     matched = Matched(make_teacher(("ant", "bee", "cat", "dog")), PARTS_OF_ROW)
     row = matched.rows(torch.tensor([[log(3.0), log(6.0), log(1.0), log(10.0)]]))
-    # the groups have 9 and 1, at temperature 2 that is 3 and 1; alone they have 3, 6, 1, 10 of 20
-    expected = [3 / 4, 1 / 4, 3 / 40, 6 / 40, 1 / 40, 10 / 40]
+    # the groups have 9, 1 and nothing, at temperature 2 that is 3, 1, 0; alone they have 3, 6, 1
+    expected = [3 / 4, 1 / 4, 0, 3 / 20, 6 / 20, 1 / 20]
     torch.testing.assert_close(row, torch.tensor([expected]))
 
 
@@ -293,6 +295,61 @@ def test_a_folder_without_photos_is_named(tmp_path, make_teacher, content):
     with pytest.raises(UserError, match=reason[content]):
         reader = matched_reader(tmp_path, make_teacher)
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
+
+
+class Stub:
+    """A matching that looks at the red of photos alone."""
+
+    report = "two groups"
+
+    def __init__(self, photo, sketch):
+        self.sketch_side = lambda: {"parts": PARTS_OF_ROW}
+
+    def photo_rows(self, logits):
+        return torch.cat([logits.softmax(1)[:, :3], logits.softmax(1)[:, :3]], 1)
+
+    def known(self, logits):
+        return torch.where(torch.arange(len(logits)) == 1, 0.4, 0.6)
+
+
+def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
+    tmp_path, monkeypatch, capsys, make_teacher
+):
+    monkeypatch.setattr("dfsbir_lite.adopt.Matching", Stub, raising=False)
+    write_photos(tmp_path / "photos")
+    matched_reader(tmp_path, make_teacher)
+    save_teacher(tmp_path / "photo.safetensors", make_teacher(CLASSES, 3), {})
+    given = ["--teachers", str(tmp_path), "--photos", str(tmp_path / "photos")]
+    page, out = tmp_path / "page.html", tmp_path / "out"
+    assert main(["export", *given, "--out", str(out), "--page", str(page), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "two groups" in said and f"{COUNT} photos" in said
+    assert "2 files are no pictures: half.png, notes.txt" in said
+    assert "2 photos show nothing" in said and page.is_file()  # the second of each sheet
+    Image.new("RGB", (200, 100), "white").save(tmp_path / "blank.png")
+    drawing = Image.new("RGB", (200, 100), "white")
+    drawing.paste("navy", (40, 20, 160, 26))
+    drawing.save(tmp_path / "line.png")
+    sheet = tmp_path / "found.png"
+    assert (
+        main(["search", str(out), str(tmp_path / "line.png"), "-k", "3", "--show", str(sheet)]) == 0
+    )
+    gallery = open_gallery(out)
+    query = retrieval.embed(gallery.encoders.embed, redraw(drawing, gallery.rendering)[None], "")
+    cosines, places = (each[0].tolist() for each in retrieval.search(query, gallery.embeddings, 3))
+    expected = [f"{cosine:.2f}  {gallery.files[n]}" for cosine, n in zip(cosines, places)]
+    assert capsys.readouterr().out.splitlines() == expected and sheet.is_file()
+    for wrong in (
+        [str(out), str(tmp_path / "blank.png")],
+        [str(tmp_path), str(tmp_path / "line.png")],
+    ):
+        assert main(["search", *wrong]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].endswith("blank.png: nothing is drawn here")
+    assert errors[1].endswith("gallery.json: no such file")
+    (tmp_path / "photo.safetensors").unlink()
+    assert main(["export", *given, "--out", str(out), "--device", "cpu"]) == 2
+    assert "photo.safetensors: no such file" in capsys.readouterr().err
 
 
 def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):

@@ -119,7 +119,7 @@ def _write_photos(draft: Path, photos: Photos, embed: Embed) -> Summary:
     write_json(draft / PHOTOS, table)
     index = {"format": FORMAT, "version": VERSION, "photos": len(places), "size": photos.size}
     index["thumbnail"] = _pixels(draft / _sheets(1)[0]).shape[1] // COLUMNS
-    parts = {name: sha256_of(draft / name) for name in sorted(_files(draft))}
+    parts = {name: sha256_of(draft / name) for name in sorted(_files(draft) - {INDEX})}
     write_json(draft / INDEX, {**index, "parts": parts})
     left_out = {*range(len(photos))}.difference(places)
     names = [photos.files[place] for place in sorted(left_out)]
