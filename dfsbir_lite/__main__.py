@@ -146,7 +146,7 @@ def _export_classifiers(options: Namespace) -> Summary:
     photos = photos_below(options.photos, photo.size, sketch.size)
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
-        scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 32, options.device)
+        scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
         return matching.photo_rows(scores), matching.known(scores) >= KNOWN
 
     facts = matching.sketch_side() | {"photo": read_card(files["photo"])["sha256"]}

@@ -45,30 +45,24 @@ def photos_below(root: str | Path, size: int, sketch_size: int) -> Photos:
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    files = [(path, 0) for path in sorted(root.rglob("*")) if path.is_file()]
-    files = [(path, 0) for path, _ in files if not _is_hidden(path.relative_to(root))]
+    files = [(path, 0) for path in sorted(root.rglob("[!.]*")) if path.is_file()]
+    files = [(path, 0) for path, _ in files if "/." not in path.relative_to(root).as_posix()]
     if not files:
         raise UserError(f"{root}: holds no files")
     return _photos_of_files(root, (), files, size, sketch_size)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
-
-
 def _photos_of_files(root: Path, classes, files, size: int, sketch_size: int) -> Photos:
     names = [path.relative_to(root).as_posix() for path, _ in files]
-    stats = [(name, path.stat()) for name, (path, _) in zip(names, files)]
-    states = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    state = [(path.stat().st_size, path.stat().st_mtime_ns) for path, _ in files]
+    key = hashlib.sha256(json.dumps([names, state]).encode()).hexdigest()
     sides = size, max(sketch_size, THUMBNAIL)
 
     def read(place: int) -> tuple[Tensor, Tensor]:
         image = data.open_image(files[place][0], least=3 * max(sides))
         return tuple(torch.from_numpy(data.fit(image, side).copy()) for side in sides)
 
-    key = hashlib.sha256(states.encode()).hexdigest()
-    labels = [label for _, label in files]
-    return Photos(classes, labels, names, sketch_size, read, key)
+    return Photos(classes, [label for _, label in files], names, sketch_size, read, key)
 
 
 def photos_of_set(photos: data.ImageSet, pictures: Callable[[int], Tensor] | None = None) -> Photos:

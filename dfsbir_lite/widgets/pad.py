@@ -171,6 +171,8 @@ def results_html(photos: list[Tensor], classes: list[str], cosines: list[float])
     """Return a numbered grid of `photos`, uint8 (3, S, S), each above its class and cosine."""
     votes = ", ".join(f"{name} {n}" for name, n in Counter(classes).most_common())
     head = f"among the closest {len(classes)}: {votes}" if classes else "blank paper"
+    if classes and len({*classes}) == len(classes):  # as where each photo is a class of its own
+        head = f"the closest {len(classes)}"
     items = "".join(
         f"<li>{_img(_pixels(photo), f'photo {n}: {name}')}{n} {escape(name)}<br>{cosine:.2f}</li>"
         for n, (photo, name, cosine) in enumerate(zip(photos, classes, cosines), 1)

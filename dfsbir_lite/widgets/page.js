@@ -4,11 +4,11 @@
 const content = (id) => JSON.parse(document.getElementById(id).textContent);
 const about = content("about"), net = content("net"), { look, names } = about;
 
-// A tensor comes as its shape and its floats, single or half precision, in base64.
+// A tensor comes as its shape and floats of single or half precision.
 for (const tensor of Object.values(net)) {
   const { buffer } = Uint8Array.from(atob(tensor.data), (each) => each.charCodeAt(0));
-  const numbers = tensor.half ? Array.from(new Uint16Array(buffer), single) : buffer;
-  tensor.data = new Float32Array(numbers);
+  const half = tensor.half && Array.from(new Uint16Array(buffer), single);
+  tensor.data = new Float32Array(half || buffer);
 }
 
 function single(bits) {
@@ -117,16 +117,16 @@ function search(strokes) {
 
 function answer() {
   const found = state.strokes.length ? search(state.strokes) : [];
-  const [status, list] = document.querySelectorAll(".dfsbir-found > *");
+  const [status, list] = document.querySelector(".dfsbir-found").children;
   list.innerHTML = found.map(([place, cosine], n) => `<li><img alt="photo ${n + 1}: ${names[place]}"
     src="data:image/webp;base64,${about.photos[place]}">${n + 1} ${names[place]}
     <br>${cosine.toFixed(2)}</li>`).join("");
-  const kinds = new Set(found.map(([place]) => names[place]));
-  status.innerHTML = found.length ? `closest: ${[...kinds].join(", ")}` : "blank paper";
+  const kinds = [...new Set(found.map(([place]) => names[place]))];
+  const few = kinds.length < found.length ? kinds.join(", ") : `${kinds.length} photos`;
+  status.innerHTML = found.length ? `closest: ${few}` : "blank paper";
 }
 
-const state = { strokes: about.strokes, width: about.pen }; // the place of Python's traits
-const set = (name, value) => { state[name] = value; };
+const state = { strokes: about.strokes, width: about.pen }, set = (k, v) => { state[k] = v; };
 const save_changes = () => setTimeout(answer); // the stroke shows first
 const model = { get: (name) => state[name], set, save_changes, on() {}, off() {} };
 render({ model, el: document.getElementById("pad") });
