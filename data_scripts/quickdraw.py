@@ -58,7 +58,7 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
-    picture = Image.fromarray(render(lines, size)[0].numpy()).convert("RGB")
+    picture = Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
     picture.info[NOTE] = (
         "not recognised in the game" if content.get("recognized") is False else None
     )

@@ -2,15 +2,29 @@
 
 import csv
 import hashlib
+import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from functools import partial
 from pathlib import Path
 
-from dfsbir_lite import adopt, pipeline, toybox, zoo
-from dfsbir_lite.data import class_key, file_name, lone, toybox_picture, toybox_set
-from dfsbir_lite.files import read_card
-from dfsbir_lite.gallery import THUMBNAIL, Photos, export_gallery, photos_of_folder, photos_of_set
+import torch
+from torch import Tensor
+
+from dfsbir_lite import adopt, pipeline, plots, retrieval, toybox, zoo
+from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
+from dfsbir_lite.files import read_card, write_atomically
+from dfsbir_lite.gallery import (
+    THUMBNAIL,
+    Photos,
+    Summary,
+    export,
+    export_gallery,
+    open_gallery,
+    photos_below,
+    photos_of_folder,
+    photos_of_set,
+)
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
@@ -28,9 +42,13 @@ from dfsbir_lite.runtime import (
     profile,
     share,
 )
+from dfsbir_lite.strokes import EXAMPLES, redraw
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study import bench
 from dfsbir_lite.teachers import Teachers
+from dfsbir_lite.widgets.page import write_page
+
+KNOWN = 0.5  # of a photo's probabilities, the least share on classes that both classifiers know
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,7 +135,45 @@ def _lines(path: str) -> tuple[str, ...]:
 
 
 def export_command(options: Namespace) -> None:
-    """A student and its gallery to one folder."""
+    """A gallery, and a student or two classifiers that search it, to one folder."""
+    summary = (_export_classifiers if options.teachers else _export_student)(options)
+    print(f"{summary.photos} photos: {options.out}")
+    if names := summary.left_out:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        print(f"{len(names)} files are no pictures: {', '.join(names[:5])}{more}")
+    if summary.unknown:
+        print(f"{summary.unknown} photos show nothing that the classifiers know, and say so")
+    if options.page:
+        example = () if options.photos else EXAMPLES["mug"]
+        write_page(options.page, open_gallery(options.out), example)
+        print(f"{options.page}: open it in a browser")
+
+
+def _export_classifiers(options: Namespace) -> Summary:
+    """Export any folder of photos, read by two classifiers."""
+    if not options.photos:
+        raise UserError("--teachers: say which photos, with --photos")
+    folder = Path(options.teachers)
+    files = {role: folder / f"{role}.safetensors" for role in ("photo", "sketch")}
+    if not files["sketch"].is_file():
+        files["sketch"] = zoo.ASSETS / "real" / "sketch.safetensors"
+    photo, sketch = (adopt.load(path).to(options.device) for path in files.values())
+    matching = adopt.Matching(photo, sketch)
+    print(matching.report)
+    photos = photos_below(options.photos, photo.size, sketch.size)
+
+    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
+        scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
+        return matching.photo_rows(scores), matching.known(scores) >= KNOWN
+
+    facts = matching.sketch_side() | {"photo": read_card(files["photo"])["sha256"]}
+    reader = {"matching.json": json.dumps(facts).encode()}
+    for path in (files["sketch"], files["sketch"].with_suffix(".json")):
+        reader[path.name] = path.read_bytes()
+    return export(options.out, reader, photos, embed)
+
+
+def _export_student(options: Namespace) -> Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
     encoders = load_encoders(student)
@@ -125,8 +181,26 @@ def export_command(options: Namespace) -> None:
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
     photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
-    export_gallery(options.out, encoders, card, photos, device=options.device)
-    print(f"the student and {len(photos)} photos of {len(photos.classes)} classes: {options.out}")
+    return export_gallery(options.out, encoders, card, photos, device=options.device)
+
+
+def search_command(options: Namespace) -> None:
+    """The photos of a gallery that a drawing in an image file finds."""
+    gallery, image = open_gallery(options.gallery), open_image(options.drawing)
+    try:
+        sketch = redraw(image, gallery.rendering)
+    except UserError as reason:
+        raise UserError(f"{options.drawing}: {reason}") from None
+    query = retrieval.embed(gallery.encoders.embed, sketch[None], "sketch")
+    cosines, places = (each[0] for each in retrieval.search(query, gallery.embeddings, options.k))
+    names = [gallery.files[place] for place in places]
+    for cosine, name in zip(cosines.tolist(), names, strict=True):
+        print(f"{cosine:.2f}  {name}")
+    if options.show:
+        photos = torch.stack([gallery.thumbnails[place] for place in places.tolist()])
+        short = [name if len(name) < 16 else f"…{name[-14:]}" for name in names]
+        figure = plots.found({"": (sketch, photos, short, cosines)})
+        write_atomically(options.show, plots.png(figure))
 
 
 def _toybox(sizes: Profile) -> Photos:
@@ -226,11 +300,23 @@ def _parser() -> ArgumentParser:
 
     command("check", lambda options: check_setup(), what="say what the notebooks need and lack")
 
-    what = "a student and its gallery to one folder"
-    add = command("export", export_command, machine, what=what).add_argument
-    add("--student", metavar="FILE", help="a student.safetensors (the shipped one)")
-    add("--photos", metavar="DIR", help="the gallery, DIR/<class>/ (ToyBox's test photos)")
+    what = "a gallery of photos, and what searches it by sketch, to one folder or page"
+    made = command("export", export_command, machine, what=what)
+    add, by = made.add_argument, made.add_mutually_exclusive_group().add_argument
+    by("--student", metavar="FILE", help="a student.safetensors (the shipped one)")
+    what = "photo and sketch.safetensors instead of a student, see adopt; a sketch teacher ships"
+    by("--teachers", metavar="DIR", help=what)
+    what = "the gallery, DIR/<class>/, or, with --teachers, any folder (ToyBox's test photos)"
+    add("--photos", metavar="DIR", help=what)
     add("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
+    add("--page", metavar="FILE", help="one HTML file besides, to draw and search in any browser")
+
+    what = "search an export by a drawing"
+    add = command("search", search_command, what=what).add_argument
+    add("gallery", help="the folder of an export")
+    add("drawing", help="an image file: lines of any width and colour on plain paper")
+    add("-k", type=_positive, default=10, help="how many photos (%(default)s)")
+    add("--show", metavar="FILE", help="a PNG of the drawing and the photos")
     return parser
 
 

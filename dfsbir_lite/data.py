@@ -260,14 +260,21 @@ def fit(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def open_image(path: str | Path, name: str = "") -> Image.Image:
+def open_image(path: str | Path, name: str = "", least: int = 0) -> Image.Image:
     """Return an image file, whatever its name, upright, in RGB on white paper.
 
+    Args:
+        name: for errors, by default the path.
+        least: if given, a large JPEG may come smaller, but with at least that many pixels a side:
+            several times as fast.
+
     Pixels count: where only metadata are broken, `info` of the image has a `NOTE`. Raises UserError
-    with the reason and with `name`, by default the path.
+    with the reason and the name.
     """
     try:
         with Image.open(path) as file:
+            if least:
+                file.draft("RGB", (least, least))
             file.load()
             return _on_paper(_upright(file))
     except Exception as reason:  # Pillow's readers raise whatever damage leads to

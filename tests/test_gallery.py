@@ -11,18 +11,24 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dfsbir_lite import retrieval
+from dfsbir_lite.__main__ import main
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.files import sha256_of, write_json
 from dfsbir_lite.gallery import (
+    Matched,
     Photos,
+    export,
     export_gallery,
     open_gallery,
+    photos_below,
     photos_of_folder,
     photos_of_set,
 )
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.strokes import redraw
 from dfsbir_lite.students import new_encoders
+from dfsbir_lite.teachers import save_teacher
 from dfsbir_lite.widgets import DrawAndSearch
 
 CLASSES = ("ant", "bee", "cat")
@@ -164,7 +170,7 @@ def test_an_export_is_replaced_when_the_new_one_is_whole(folder, encoders, tiny)
     export_gallery(folder, encoders, {}, photos_of_set(coloured(5)))
     assert len(open_gallery(folder)) == 5
     assert [p.name for p in (folder / "sheets").iterdir()] == ["0000.jpg"]
-    assert [p.name for p in folder.parent.iterdir()] == ["out"]
+    assert [p.name for p in folder.parent.iterdir() if p.name[0] != "."] == ["out"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,176 @@ def test_what_is_no_export_is_not_replaced(folder, encoders, name, reason):
     with pytest.raises(UserError, match=reason):
         export_gallery(folder.parent / Path(name).parts[0], encoders, {}, photos_of_set(coloured()))
     assert path.read_text() == "years of work" and len(open_gallery(folder)) == COUNT
+
+
+# --- two classifiers and any folder of photos -------------------------------------------------
+
+PARTS_OF_ROW = [
+    {"groups": [[0, 1], [2], []], "temperature": 2.0, "weight": 1.0},
+    {"groups": [[0], [1], [2]], "temperature": 1.0, "weight": 0.5},
+]
+
+
+def by_colour(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of six, of photos that show something known if they are not blue."""
+    means = images.float().mean((2, 3)) + 1
+    return torch.cat([means, means], 1), means[:, 2] < means[:, :2].amax(1)
+
+
+def write_photos(root: Path) -> None:
+    """70 photos in folders of all kinds, and what lies about besides."""
+    for n in range(COUNT):
+        path = root / ("" if n % 3 else f"trip {n}/deep") / f"{n:02}<b>.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rgb = (0, 0, 250) if n == 7 else tuple(colour(n).tolist())
+        Image.new("RGB", (30 + n, 40), rgb).save(path)
+    (root / "notes.txt").write_text("a foreign file")
+    (root / "half.png").write_bytes((root / "01<b>.png").read_bytes()[:60])
+    (root / ".hidden.png").write_bytes((root / "01<b>.png").read_bytes())
+
+
+def matched_reader(folder: Path, make_teacher) -> dict[str, bytes]:
+    look = {"size": 16, "fill": 0.9, "thinnest": 0.04, "thickest": 0.04, "paper": 255, "ink": 0}
+    teacher = make_teacher(("ant", "bee", "cat", "dog"), 5)
+    save_teacher(folder / "sketch.safetensors", teacher, {"rendering": look})
+    reader = {path.name: path.read_bytes() for path in folder.glob("sketch.*")}
+    return reader | {"matching.json": json.dumps({"parts": PARTS_OF_ROW}).encode()}
+
+
+def matched_folder(tmp_path: Path, make_teacher) -> Path:
+    """An export of two classifiers."""
+    write_photos(tmp_path / "photos")
+    photos = photos_below(tmp_path / "photos", 24, 16)
+    export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    return tmp_path / "out"
+
+
+def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teacher):
+    write_photos(tmp_path / "photos")
+    photos = photos_below(tmp_path / "photos", 24, 16)
+    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
+    gallery = open_gallery(tmp_path / "out")
+    assert gallery.files[:2] == ["01<b>.png", "02<b>.png"]
+    assert gallery.files[4] == "07<b>.png (nothing known)" == gallery.classes[gallery.labels[4]]
+    assert gallery.files[-1] == "trip 9/deep/09<b>.png"
+    means = torch.tensor([3 * 9, 255 - 3 * 9, 40]) + 1.0
+    expected = torch.cat([means, means]) / (means.norm() * sqrt(2))
+    torch.testing.assert_close(gallery.embeddings[-1], expected, atol=2e-3, rtol=0)
+    assert gallery.thumbnails.shape == (COUNT, 3, 96, 96) and gallery.images.shape[-1] == 16
+    assert (gallery.rendering.thickest, gallery.rendering.ink) == (0.04, 0)
+    search = DrawAndSearch({"": gallery.encoders.embed}, gallery, rows={"": gallery.embeddings})
+    assert search.sketch[0, 0, 0] == 255 and len(set(search.names())) == 10
+    search.explain.value = True
+    assert search.views.value.count("<img") == 1  # of the photo's encoder nothing is there
+
+
+def test_rows_of_a_drawing_worked_out_by_hand(make_teacher):
+    matched = Matched(make_teacher(("ant", "bee", "cat", "dog")), PARTS_OF_ROW)
+    row = matched.rows(torch.tensor([[log(3.0), log(6.0), log(1.0), log(10.0)]]))
+    # the groups have 9, 1 and nothing, at temperature 2 that is 3, 1, 0; alone they have 3, 6, 1
+    expected = [3 / 4, 1 / 4, 0, 3 / 20, 6 / 20, 1 / 20]
+    torch.testing.assert_close(row, torch.tensor([expected]))
+
+
+def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
+    write_photos(tmp_path / "photos")
+    photos = photos_below(tmp_path / "photos", 24, 16)
+    reader, seen = matched_reader(tmp_path, make_teacher), []
+
+    def interrupted(images):
+        seen.append(len(images))
+        if seen == [64, 6]:
+            raise KeyboardInterrupt
+        return by_colour(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        export(tmp_path / "out", reader, photos, interrupted)
+    assert not (tmp_path / "out").exists()
+    export(tmp_path / "out", reader, photos, interrupted)
+    assert seen == [64, 6, 6]
+    export(tmp_path / "once", reader, photos, by_colour)
+    assert (tmp_path / "out/gallery.json").read_text() == (
+        tmp_path / "once/gallery.json"
+    ).read_text()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("content", ["missing", "empty", "foreign"])
+def test_a_folder_without_photos_is_named(tmp_path, make_teacher, content):
+    root = tmp_path / "photos"
+    if content != "missing":
+        root.mkdir()
+    if content == "foreign":
+        (root / "notes.txt").write_text("no photo")
+    reason = {"missing": "no such folder", "empty": "holds no files", "foreign": "none of 1 files"}
+    with pytest.raises(UserError, match=reason[content]):
+        reader = matched_reader(tmp_path, make_teacher)
+        export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
+
+
+class Stub:
+    """A matching that looks at the red of photos alone."""
+
+    report = "two groups"
+
+    def __init__(self, photo, sketch):
+        self.sketch_side = lambda: {"parts": PARTS_OF_ROW}
+
+    def photo_rows(self, logits):
+        return torch.cat([logits.softmax(1)[:, :3], logits.softmax(1)[:, :3]], 1)
+
+    def known(self, logits):
+        return torch.where(torch.arange(len(logits)) == 1, 0.4, 0.6)
+
+
+def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
+    tmp_path, monkeypatch, capsys, make_teacher
+):
+    monkeypatch.setattr("dfsbir_lite.adopt.Matching", Stub, raising=False)
+    write_photos(tmp_path / "photos")
+    matched_reader(tmp_path, make_teacher)
+    save_teacher(tmp_path / "photo.safetensors", make_teacher(CLASSES, 3), {})
+    given = ["--teachers", str(tmp_path), "--photos", str(tmp_path / "photos")]
+    page, out = tmp_path / "page.html", tmp_path / "out"
+    assert main(["export", *given, "--out", str(out), "--page", str(page), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "two groups" in said and f"{COUNT} photos" in said
+    assert "2 files are no pictures: half.png, notes.txt" in said
+    assert "2 photos show nothing" in said and page.is_file()  # the second of each sheet
+    Image.new("RGB", (200, 100), "white").save(tmp_path / "blank.png")
+    drawing = Image.new("RGB", (200, 100), "white")
+    drawing.paste("navy", (40, 20, 160, 26))
+    drawing.save(tmp_path / "line.png")
+    sheet = tmp_path / "found.png"
+    assert (
+        main(["search", str(out), str(tmp_path / "line.png"), "-k", "3", "--show", str(sheet)]) == 0
+    )
+    gallery = open_gallery(out)
+    query = retrieval.embed(gallery.encoders.embed, redraw(drawing, gallery.rendering)[None], "")
+    cosines, places = (each[0].tolist() for each in retrieval.search(query, gallery.embeddings, 3))
+    expected = [f"{cosine:.2f}  {gallery.files[n]}" for cosine, n in zip(cosines, places)]
+    assert capsys.readouterr().out.splitlines() == expected and sheet.is_file()
+    for wrong in (
+        [str(out), str(tmp_path / "blank.png")],
+        [str(tmp_path), str(tmp_path / "line.png")],
+    ):
+        assert main(["search", *wrong]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].endswith("blank.png: nothing is drawn here")
+    assert errors[1].endswith("gallery.json: no such file")
+    (tmp_path / "photo.safetensors").unlink()
+    assert main(["export", *given, "--out", str(out), "--device", "cpu"]) == 2
+    assert "photo.safetensors: no such file" in capsys.readouterr().err
+
+
+def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):
+    folder = matched_folder(tmp_path, make_teacher)
+    part = {"groups": [[4]], "temperature": 1, "weight": 1}
+    write_json(folder / "matching.json", {"parts": [part]})
+    sign(folder, "matching.json")
+    with pytest.raises(UserError, match=r"matching\.json: not a matching for 4 classes"):
+        open_gallery(folder)
 
 
 # --- what is damaged is refused, by name ------------------------------------------------------

@@ -158,11 +158,9 @@ LITTER = {f"{name}/x.png": b"x" for name in ("__MACOSX", ".git", "@eaDir")} | {
 }
 
 
-@pytest.mark.parametrize("reader", [lambda root: folder_set(root, 8, "photo"),
-                                    lambda root: photos_of_folder(root, 8)])  # fmt: skip
-def test_what_is_no_picture_is_named_and_the_rest_is_read(tmp_path, capsys, reader):
+def test_what_is_no_picture_is_named_and_the_rest_is_read(tmp_path, capsys):
     root = folder(tmp_path / "r", **BAD, **LITTER)
-    found = reader(root)
+    found = folder_set(root, 8, "photo")
     assert found.classes == ("ant", "bee") and list(found.labels) == [0, 0, 0, 0, 0, 1]
     stray, left_out = capsys.readouterr().err.splitlines()
     assert stray == f"warning: files in no class folder: 1 ({root}/list.csv)"
@@ -182,7 +180,7 @@ def test_broken_metadata_are_said_once(tmp_path, capsys):
 def test_a_class_without_a_single_picture(tmp_path):
     root = folder(tmp_path / "r", **{"cat/1.jpg": b"<html>"})
     with pytest.raises(UserError, match=r"r/cat: holds no images that can be read"):
-        photos_of_folder(root, 8)
+        folder_set(root, 8, "photo")
     with pytest.raises(UserError, match=r"nowhere: no such folder \(expected .*nowhere/<class>/\)"):
         photos_of_folder(tmp_path / "nowhere", 8)
 

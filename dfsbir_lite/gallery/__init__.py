@@ -1,11 +1,11 @@
 """A gallery to keep, to send and to open again: photos, embeddings, and what reads sketches."""
 
-from dfsbir_lite.gallery.folder import (
+from dfsbir_lite.gallery.folder import Gallery, Summary, export, export_gallery, open_gallery
+from dfsbir_lite.gallery.matched import Matched
+from dfsbir_lite.gallery.photos import (
     THUMBNAIL,
-    Gallery,
     Photos,
-    export_gallery,
-    open_gallery,
+    photos_below,
     photos_of_folder,
     photos_of_set,
 )

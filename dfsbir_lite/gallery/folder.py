@@ -1,131 +1,185 @@
-"""A student and the gallery that it searches as one folder, to keep, to send and to open again.
+"""A gallery and what reads sketches for it as one folder, to keep, to send and to open again.
 
     gallery.json             what this is, and the SHA-256 of every other file
     student.safetensors      the encoders; student.json is their model card
     embeddings.safetensors   (N, E) float32, unit length
-    photos.json              class names; label and file name of each photo
+    photos.json              class names; label and file of each photo; which show nothing known
     sheets/0000.jpg ...      thumbnails, 64 on a sheet, row by row
+
+Where two classifiers take the place of a student, sketch.safetensors, sketch.json and matching.json
+take the place of its files.
 
 Thumbnails lie on sheets because 50,000 files of 4 kB are slow to copy and to check, and as JPEG
 because anything can show it, and because its blocks keep one photo from bleeding into the next.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.utils import make_grid
 
-from dfsbir_lite import data, retrieval
-from dfsbir_lite.files import read_card, reading, sha256_of, write_atomically, write_json
+from dfsbir_lite import retrieval
+from dfsbir_lite.files import Card, read_card, reading, sha256_of, write_atomically, write_json
+from dfsbir_lite.gallery.matched import MATCHING, SKETCH, Matched
+from dfsbir_lite.gallery.photos import Photos
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.runtime import UserError, progress
+from dfsbir_lite.strokes import TOYBOX, Rendering
 from dfsbir_lite.students import load_encoders, save_encoders
 
 FORMAT, VERSION = "dfsbir_lite gallery", 1
 INDEX = "gallery.json"
 STUDENT, EMBEDDINGS, PHOTOS = "student.safetensors", "embeddings.safetensors", "photos.json"
+READERS = {STUDENT, "student.json"}, {SKETCH, "sketch.json", MATCHING}  # one of the two
+ROWS = "rows"  # of an export under way: what is done
 COLUMNS = 8  # of a sheet, which has as many rows
 ON_SHEET = COLUMNS**2
-THUMBNAIL = 96  # px, at least, of photos that come from files
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
 JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
-
-@dataclass(frozen=True)
-class Photos:
-    """The content of a gallery. Pictures are read when their turn comes."""
-
-    classes: tuple[str, ...]
-    labels: list[int]  # a place in `classes` for each photo
-    files: list[str]  # a name for each, for people
-    size: int  # side of the pictures that the encoder sees, in pixels
-    read: Callable[[int], tuple[Tensor, Tensor]]  # place → that picture, uint8, and a thumbnail
-
-    def __len__(self) -> int:
-        return len(self.labels)
+# pictures (N, 3, H, W), uint8 → rows (N, E), and which of them (N,) show anything known
+Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def photos_of_folder(root: str | Path, size: int) -> Photos:
-    """Return the image files under `root/<class>/`; `data.readable` names others."""
-    classes, files = data.folder_files(root)
-    files = [(path, label) for path, label, _ in data.readable(files, "looking through photos")]
-    names = [path.relative_to(root).as_posix() for path, _ in files]
+class Summary(NamedTuple):
+    """What an export has to say."""
 
-    def read(place: int) -> tuple[Tensor, Tensor]:
-        image = data.open_image(files[place][0])
-        sides = size, max(size, THUMBNAIL)
-        return tuple(torch.from_numpy(data.fit(image, side).copy()) for side in sides)
-
-    return Photos(classes, [label for _, label in files], names, size, read)
-
-
-def photos_of_set(photos: data.ImageSet, pictures: Callable[[int], Tensor] | None = None) -> Photos:
-    """Return photos in memory; `pictures` gives larger ones for people, uint8 (3, T, T)."""
-    labels, pictures = photos.labels.tolist(), pictures or photos.images.__getitem__
-    names = [f"{photos.classes[label]}/{place}" for place, label in enumerate(labels)]
-
-    def read(place: int) -> tuple[Tensor, Tensor]:
-        return photos.images[place], pictures(place)
-
-    return Photos(photos.classes, labels, names, photos.images.shape[-1], read)
+    photos: int
+    left_out: list[str]  # names of files that could not be read
+    unknown: int  # photos that show nothing known
 
 
 def export_gallery(
     folder: str | Path, encoders: Encoders, card: dict, photos: Photos, device="cpu"
-) -> None:
-    """Write the folder, or, if anything fails, nothing; replace an older export.
+) -> Summary:
+    """Export the gallery of a student with that model card, see `export`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        save_encoders(Path(scratch, STUDENT), encoders, card)
+        saved = load_encoders(Path(scratch, STUDENT)).to(device)  # weights as rounded in the file
+        reader = {path.name: path.read_bytes() for path in Path(scratch).iterdir()}
 
-    `card` is the encoders' model card. Raises UserError if `folder` holds anything else than an
-    export, or for embeddings that are not of unit length.
+    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
+        rows = retrieval.embed(saved.embed, images, "photo", device=device)
+        return rows, torch.ones(len(rows), dtype=torch.bool)
+
+    return export(folder, reader, photos, embed)
+
+
+def export(folder: str | Path, reader: dict[str, bytes], photos: Photos, embed: Embed) -> Summary:
+    """Write a gallery or, if anything fails, nothing; replace an older export.
+
+    Of photos in files, a second call goes on where the first was interrupted.
+
+    Args:
+        reader: the files that read sketches, by name; see `READERS`.
+
+    Raises UserError if `folder` holds anything else than an export, if no photo can be read, or for
+    embeddings that have no length.
     """
     folder = Path(folder).resolve()
     _refuse_to_replace(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        draft, old = Path(scratch, "new"), Path(scratch + ".old")
-        save_encoders(draft / STUDENT, encoders, card)
-        saved = load_encoders(draft / STUDENT)  # with the weights as rounded in the file
-        _write_photos(draft, saved.to(device), photos, device)
-        if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
+    work = hashlib.sha256(b"".join([photos.key.encode(), *reader.values()])).hexdigest()[:8]
+    draft, old = (folder.with_name(f".{folder.name}.{name}") for name in (work, "old"))
+    if not photos.key:
+        shutil.rmtree(draft, ignore_errors=True)
+    for name, content in reader.items():
+        write_atomically(draft / name, content)
+    summary = _write_photos(draft, photos, embed)
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+    return summary
 
 
-def _write_photos(draft: Path, encoders: Encoders, photos: Photos, device) -> None:
+def _write_photos(draft: Path, photos: Photos, embed: Embed) -> Summary:
     """Write embeddings, table and thumbnails of all photos, and the index of all files."""
-    rows = []
-    with progress(desc="embedding photos", total=len(photos), unit="photo") as bar:
-        for n, sheet in enumerate(_sheets(len(photos))):
-            places = range(n * ON_SHEET, min((n + 1) * ON_SHEET, len(photos)))
-            images, thumbnails = map(torch.stack, zip(*map(photos.read, places), strict=True))
-            rows.append(retrieval.embed(encoders.embed, images, "photo", device=device))
-            write_atomically(draft / sheet, _jpeg_sheet(thumbnails))
-            bar.update(len(places))
-    if not _are_unit(rows := torch.cat(rows)):
-        raise UserError("the student's embeddings are not all of unit length: is it trained?")
+    rows, known, places = _embed(draft, photos, embed)
+    if not _are_unit(rows):
+        raise UserError("the photos' embeddings are not all of unit length: is it trained?")
+    shutil.rmtree(draft / ROWS)
     write_atomically(draft / EMBEDDINGS, save({"embeddings": rows}))
-    write_json(draft / PHOTOS, {k: getattr(photos, k) for k in ("classes", "labels", "files")})
-    index = {"format": FORMAT, "version": VERSION, "photos": len(photos), "size": photos.size}
-    parts = {name: sha256_of(draft / name) for name in sorted(_files(draft))}
-    write_json(draft / INDEX, {**index, "thumbnail": thumbnails.shape[-1], "parts": parts})
+    table = {k: [getattr(photos, k)[n] for n in places] for k in ("labels", "files")}
+    table |= {"classes": photos.classes, "unknown": (~known).nonzero().flatten().tolist()}
+    write_json(draft / PHOTOS, table)
+    index = {"format": FORMAT, "version": VERSION, "photos": len(places), "size": photos.size}
+    index["thumbnail"] = _pixels(draft / _sheets(1)[0]).shape[1] // COLUMNS
+    parts = {name: sha256_of(draft / name) for name in sorted(_files(draft) - {INDEX})}
+    write_json(draft / INDEX, {**index, "parts": parts})
+    left_out = {*range(len(photos))}.difference(places)
+    names = [photos.files[place] for place in sorted(left_out)]
+    return Summary(len(places), names, len(table["unknown"]))
 
 
-def _jpeg_sheet(thumbnails: Tensor) -> bytes:
-    """Return at most 64 thumbnails (n, 3, T, T) as one JPEG, row by row; the rest stays black."""
-    cells = torch.zeros(ON_SHEET, *thumbnails.shape[1:], dtype=torch.uint8)
-    cells[: len(thumbnails)] = thumbnails
+def _embed(draft: Path, photos: Photos, embed: Embed) -> tuple[Tensor, Tensor, list[int]]:
+    """Write the sheets; return rows, what shows anything known, and places of the photos on them.
+
+    What is in `draft` already is read from there.
+    """
+    done = [load_file(path) for path in sorted((draft / ROWS).glob("[0-9]*"))]
+    start = int(done[-1]["places"][-1]) + 1 if done else 0
+    readable = _readable(photos, start)
+    with progress(desc="embedding photos", total=len(photos), initial=start, unit="photo") as bar:
+        while sheet := list(islice(readable, ON_SHEET)):
+            places, images, thumbnails = zip(*sheet, strict=True)
+            rows, known = embed(torch.stack(images))
+            part = {"rows": F.normalize(rows, dim=1), "known": known}
+            done.append(part | {"places": torch.tensor(places)})
+            write_atomically(draft / _sheets(ON_SHEET * len(done))[-1], _jpeg_sheet(thumbnails))
+            write_atomically(draft / ROWS / f"{len(done):06}", save(done[-1]))
+            bar.update(places[-1] + 1 - bar.n)
+    if not done:
+        raise UserError(f"none of {len(photos)} files is a picture that can be read")
+    rows, known, places = (
+        torch.cat([part[k] for part in done]) for k in ("rows", "known", "places")
+    )
+    return rows, known, places.tolist()
+
+
+def _readable(photos: Photos, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield place, picture and thumbnail of all photos that can be read, two read at a time."""
+
+    def read(place: int) -> tuple[Tensor, Tensor] | None:
+        with suppress(UserError):  # the export names them all at its end
+            return photos.read(place)
+
+    with ThreadPoolExecutor(2) as pool:
+        for first in range(start, len(photos), ON_SHEET):
+            window = range(first, min(first + ON_SHEET, len(photos)))
+            for place, found in zip(window, pool.map(read, window), strict=True):
+                if found:
+                    yield place, *found
+
+
+def _jpeg_sheet(thumbnails: Sequence[Tensor]) -> bytes:
+    """Return at most 64 thumbnails (3, T, T) as one JPEG, row by row; the rest stays black."""
+    cells = torch.zeros(ON_SHEET, *thumbnails[0].shape, dtype=torch.uint8)
+    cells[: len(thumbnails)] = torch.stack(thumbnails)
     bgr = make_grid(cells, COLUMNS, padding=0).permute(1, 2, 0).flip(2)
     return cv2.imencode(".jpg", bgr.contiguous().numpy(), JPEG)[1].tobytes()
+
+
+def _pixels(sheet: Path) -> np.ndarray:
+    """Return a sheet of thumbnails (H, W, 3) in BGR."""
+    pixels = cv2.imdecode(np.fromfile(sheet, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise UserError(f"{sheet}: not an image that can be read")
+    return pixels
 
 
 def _sheets(count: int) -> list[str]:
@@ -161,25 +215,27 @@ class Pictures:
     def __getitem__(self, place: int) -> Tensor:
         sheet, cell = divmod(range(self.shape[0])[place], ON_SHEET)
         top, left = (self.thumbnail * n for n in divmod(cell, COLUMNS))
-        pixels = cv2.imdecode(np.fromfile(self.sheets[sheet], np.uint8), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise UserError(f"{self.sheets[sheet]}: not an image that can be read")
-        pixels = pixels[top : top + self.thumbnail, left : left + self.thumbnail, ::-1]
+        pixels = _pixels(self.sheets[sheet])[top:, left:, ::-1]
+        pixels = pixels[: self.thumbnail, : self.thumbnail]
         pixels = cv2.resize(pixels, self.shape[2:], interpolation=cv2.INTER_AREA)
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """An exported student and its gallery, opened: all that drawing and searching needs."""
+    """An exported gallery and what reads sketches for it: all that drawing and searching needs.
 
-    encoders: Encoders
+    Where photos have no classes each is one of its own, and bears the name of its file.
+    """
+
+    encoders: Encoders | Matched
     card: dict
+    rendering: Rendering  # how a drawing must look
     embeddings: Tensor  # of the photos, (N, E), unit length
     labels: Tensor  # int64 (N,), places in `classes`
     classes: tuple[str, ...]
     files: list[str]  # a name for each photo
-    images: Pictures  # about as the student saw them
+    images: Pictures  # as small as what the sketch encoder sees
     thumbnails: Pictures  # for people to look at
 
     def __len__(self) -> int:
@@ -197,12 +253,23 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
         with reading(folder / name, f"the file that {INDEX} describes"):
             if sha256_of(folder / name) != digest:
                 raise ValueError("damaged, or of another export")
-    count, side = index["photos"], index["thumbnail"]
-    encoders, card = load_encoders(folder / STUDENT).to(device), read_card(folder / STUDENT)
-    rows = _read_embeddings(folder / EMBEDDINGS, (count, encoders.proxies.shape[1]))
+    encoders, card, width = _read_encoders(folder, index["parts"])
+    encoders.to(device)
+    count, side, size = index["photos"], index["thumbnail"], index["size"]
+    rows = _read_embeddings(folder / EMBEDDINGS, (count, width))
     classes, labels, files = _read_table(folder / PHOTOS, count)
-    pictures = (Pictures(folder, count, side, size) for size in (index["size"], side))
-    return Gallery(encoders, card, rows, labels, classes, files, *pictures)
+    look = Rendering(**card["rendering"]) if "rendering" in card else replace(TOYBOX, size=size)
+    pictures = (Pictures(folder, count, side, each) for each in (size, side))
+    return Gallery(encoders, card, look, rows, labels, classes, files, *pictures)
+
+
+def _read_encoders(folder: Path, parts: dict) -> tuple[Encoders | Matched, Card, int]:
+    """Return what reads sketches, its card, and how long its rows are."""
+    if STUDENT in parts:
+        encoders = load_encoders(folder / STUDENT)
+        return encoders, read_card(folder / STUDENT), encoders.proxies.shape[1]
+    matched = Matched.open(folder)
+    return matched, read_card(folder / SKETCH), matched.width
 
 
 def _read_index(folder: Path) -> dict:
@@ -213,7 +280,7 @@ def _read_index(folder: Path) -> dict:
             raise ValueError(f"it is of {index['format']} {index['version']}")
         if not 0 < count <= ON_SHEET * len(parts) or not 0 < index["size"] <= index["thumbnail"]:
             raise ValueError("numbers that cannot be")
-        if parts != {STUDENT, "student.json", EMBEDDINGS, PHOTOS, *_sheets(count)}:
+        if parts not in [reader | {EMBEDDINGS, PHOTOS, *_sheets(count)} for reader in READERS]:
             raise ValueError(f"it does not list the files of {count} photos")
     return index
 
@@ -223,6 +290,10 @@ def _read_table(path: Path, count: int) -> tuple[tuple[str, ...], Tensor, list[s
     with reading(path, f"the classes, labels and file names of {count} photos"):
         table = json.loads(path.read_text(encoding="utf-8"))
         classes, labels, files = (list(table[k]) for k in ("classes", "labels", "files"))
+        unknown = {*table.get("unknown", ())}
+        if not classes:
+            files = [f + " (nothing known)" * (n in unknown) for n, f in enumerate(files)]
+            labels, classes = [*range(count)], files
         if not len(labels) == len(files) == count or not {*labels} <= {*range(len(classes))}:
             raise ValueError(f"{len(labels)} labels, {len(files)} names, {len(classes)} classes")
     return tuple(classes), torch.tensor(labels), files

@@ -1,26 +1,18 @@
-// A scatter of pictures: circles are photos, crosses are sketches, a colour is a class.
-// The maps come from Python; here they are drawn, moved between and asked about, which goes on
-// while the kernel is busy.
+// A scatter of pictures: circles are photos, crosses are sketches, a colour is a class. Its maps
+// come from Python; here they are drawn, moved between and asked about, also while that is busy.
 
 const REACH = 14, MOVE = 700; // pixels around a point; milliseconds from one map to another
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const PAGE = `<div class="dfsbir-scatter">
-  <div class="top">
-    <div class="stage">
-      <canvas tabindex="0" role="application"></canvas><div class="card" aria-live="polite"></div>
-    </div>
-    <div class="legend" role="group" aria-label="what to show"></div>
-  </div>
-  <div class="caption"></div>
-  <div class="tray"></div>
-</div>`;
+const PAGE = `<div class="dfsbir-scatter"><div class="top"><div class="stage">
+    <canvas tabindex="0" role="application"></canvas><div class="card" aria-live="polite"></div>
+  </div><div class="legend" role="group" aria-label="what to show"></div></div>
+  <div class="caption"></div><div class="tray"></div></div>`;
 
 function make(tag, parent, attributes = {}, text = "") {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.textContent = text;
-  parent.append(element);
-  return element;
+  return parent.appendChild(element);
 }
 
 function render({ model, el }) {
@@ -38,8 +30,7 @@ function render({ model, el }) {
   canvas.setAttribute("aria-label",
     `Map of ${total} pictures. Arrow keys go from picture to picture, Enter pins.`);
 
-  // --- the legend: what is pressed is shown, and everything if nothing is ------------------------
-
+  // The legend: what is pressed is shown, and everything if nothing is.
   const kinds = ["photos", "sketches"], pressed = new Set();
   const among = (name, names) => pressed.has(name) || !names.some((each) => pressed.has(each));
   const shown = (i) => among(classes[labels[i]], classes) && among(kinds[sketches[i]], kinds);
@@ -55,8 +46,6 @@ function render({ model, el }) {
       draw();
     };
   }
-
-  // --- drawing -----------------------------------------------------------------------------------
 
   const about = (i) => `${classes[labels[i]]}, ${sketches[i] ? "sketch" : "photo"}`;
   const onPage = ([x, y]) => [width / 2 + x * scale, height / 2 - y * scale];
@@ -82,34 +71,29 @@ function render({ model, el }) {
 
   function mark(i, size, strength) {
     const [x, y] = place(i);
-    paper.globalAlpha = strength;
+    [paper.globalAlpha, paper.lineWidth] = [strength, size / 2];
     paper.fillStyle = paper.strokeStyle = colours[labels[i]];
-    paper.lineWidth = size / 2;
     paper.beginPath();
     if (!sketches[i]) paper.arc(x, y, size, 0, 7);
     for (const slope of sketches[i] ? [-size, size] : []) {
       paper.moveTo(x - size, y - slope);
       paper.lineTo(x + size, y + slope);
     }
-    if (sketches[i]) paper.stroke();
-    else paper.fill();
+    paper[sketches[i] ? "stroke" : "fill"]();
     paper.globalAlpha = 1;
   }
 
   function write(text, [x, y], ink) {
-    paper.font = "600 12px system-ui, sans-serif";
-    paper.textAlign = "center";
-    paper.lineWidth = 4;
+    [paper.font, paper.textAlign] = ["600 12px system-ui, sans-serif", "center"];
+    [paper.lineWidth, paper.fillStyle] = [4, ink];
     paper.strokeStyle = getComputedStyle(root).getPropertyValue("--paper");
-    paper.fillStyle = ink;
     paper.strokeText(text, x, y);
     paper.fillText(text, x, y);
   }
 
   function ring(i, ink, note = "") {
     const [x, y] = place(i);
-    paper.strokeStyle = ink;
-    paper.lineWidth = 2;
+    [paper.strokeStyle, paper.lineWidth] = [ink, 2];
     paper.beginPath();
     paper.arc(x, y, 9, 0, 7);
     paper.stroke();
@@ -142,8 +126,6 @@ function render({ model, el }) {
     })(began);
   }
 
-  // --- asking about a picture --------------------------------------------------------------------
-
   function picture(parent, i, size, title) {
     const figure = make("figure", parent), image = make("div", figure, { class: "picture" });
     image.style.cssText = `width:${size}px; height:${size}px; background:url(${sheet})
@@ -160,7 +142,7 @@ function render({ model, el }) {
   }
 
   // Of the pictures shown, the one with the least distance from a place, if less than `far`.
-  function nearest([x, y], far, distance = Math.hypot) {
+  function nearest([x, y], far = Infinity, distance = Math.hypot) {
     let best = -1;
     for (const i of numbers.filter(shown)) {
       const [a, b] = place(i), away = distance(a - x, b - y);
@@ -175,8 +157,7 @@ function render({ model, el }) {
       const ahead = x * dx + y * dy, aside = Math.abs(x * dy) + Math.abs(y * dx);
       return ahead > 0.5 && aside <= ahead ? ahead + 2 * aside : Infinity;
     };
-    const start = current < 0 ? [onPage([0, 0]), Infinity] : [place(current), Infinity, distance];
-    const next = nearest(...start);
+    const next = current < 0 ? nearest(onPage([0, 0])) : nearest(place(current), 1e9, distance);
     if (next >= 0) look(next);
   }
 

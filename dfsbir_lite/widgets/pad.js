@@ -7,13 +7,24 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const HELP = "Sketch pad: draw with mouse, pen or finger. By keyboard, arrow keys move the pen, "
   + "Space puts it down and lifts it, Escape drops the stroke. U undoes, Delete clears.";
 const PAGE = `
-  <div class="sheet">
-    <canvas tabindex="0" role="application" aria-label="${HELP}"></canvas>
+  <div class="sheet"><canvas tabindex="0" role="application" aria-label="${HELP}"></canvas>
     <div class="hint" aria-hidden="true">draw here</div>
-    <div class="spoken" aria-live="polite"></div>
-  </div>
+    <div class="spoken" aria-live="polite"></div></div>
   <button type="button" title="take back (u)">Undo</button>
   <button type="button" title="new paper (Delete)">Clear</button>`;
+
+// Draws strokes in units of the paper's side, whatever the pen is scaled to.
+function draw(pen, strokes, colour) {
+  pen.lineCap = pen.lineJoin = "round";
+  pen.strokeStyle = colour;
+  for (const { points, width } of strokes) {
+    pen.lineWidth = width;
+    pen.beginPath();
+    pen.moveTo(points[0][0] + 1e-4, points[0][1]); // one point is a dot, and needs some length
+    for (const point of points) pen.lineTo(...point);
+    pen.stroke();
+  }
+}
 
 function render({ model, el }) {
   el.classList.add("dfsbir-pad");
@@ -31,22 +42,14 @@ function render({ model, el }) {
     const strokes = model.get("strokes");
     canvas.width = canvas.height = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
     pen.scale(canvas.width, canvas.width);
-    pen.lineCap = pen.lineJoin = "round";
-    for (const { points, width } of current ? [...strokes, current] : strokes) {
-      pen.strokeStyle = INK;
-      pen.lineWidth = width;
-      pen.beginPath();
-      for (const point of [points[0], ...points]) pen.lineTo(...point); // one point is a dot
-      pen.stroke();
-    }
+    draw(pen, current ? [...strokes, current] : strokes, INK);
     if (keys) drawTip();
     hint.hidden = strokes.length > 0 || current !== null;
   }
 
   // A ring where the keyboard's pen is, full when it is down.
   function drawTip() {
-    pen.strokeStyle = pen.fillStyle = TIP;
-    pen.lineWidth = 0.008;
+    [pen.strokeStyle, pen.fillStyle, pen.lineWidth] = [TIP, TIP, 0.008];
     pen.beginPath();
     pen.arc(...tip, 0.022, 0, 7);
     pen.stroke();
@@ -54,8 +57,7 @@ function render({ model, el }) {
   }
 
   function send(strokes, removed = []) {
-    current = null;
-    cleared = removed;
+    [current, cleared] = [null, removed];
     model.set("strokes", strokes);
     model.save_changes();
     redraw();
@@ -68,16 +70,12 @@ function render({ model, el }) {
   }
 
   function clear() {
-    const strokes = model.get("strokes");
-    if (strokes.length || current) send([], strokes);
+    if (model.get("strokes").length || current) send([], model.get("strokes"));
   }
 
-  // --- a hand ----------------------------------------------------------------------------------
-
   function place(event) {
-    const box = canvas.getBoundingClientRect();
-    const across = (event.clientX - box.left) / box.width;
-    return [within(across), within((event.clientY - box.top) / box.height)];
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    return [within((event.clientX - left) / width), within((event.clientY - top) / height)];
   }
 
   function begin(event) {
@@ -107,8 +105,7 @@ function render({ model, el }) {
 
   function lift(event) {
     if (!current || (event && current.pointer !== event.pointerId)) return;
-    const { points, width } = current;
-    send([...model.get("strokes"), { points, width }]);
+    send([...model.get("strokes"), { points: current.points, width: current.width }]);
   }
 
   function drop() {
@@ -116,8 +113,6 @@ function render({ model, el }) {
     redraw();
     spoken.textContent = "stroke dropped";
   }
-
-  // --- a keyboard ------------------------------------------------------------------------------
 
   function move([dx, dy], step) {
     tip = [within(tip[0] + dx * step), within(tip[1] + dy * step)];
@@ -130,7 +125,6 @@ function render({ model, el }) {
   function toggle() {
     if (current) lift();
     else putDown(tip, "keys");
-    redraw();
     spoken.textContent = current ? "pen down" : `pen up, ${model.get("strokes").length} strokes`;
   }
 
@@ -146,11 +140,11 @@ function render({ model, el }) {
   }
 
   function press(event) {
-    if (event.altKey || event.metaKey) return;
-    if (draws(event)) return event.preventDefault();
-    if (event.key === "u" || (event.ctrlKey && event.key === "z")) undo();
-    else if (event.key === "Delete" || event.key === "Backspace") clear();
-    else return;
+    const { key, altKey, ctrlKey, metaKey } = event;
+    if (altKey || metaKey) return;
+    if (key === "u" || (ctrlKey && key === "z")) undo();
+    else if (key === "Delete" || key === "Backspace") clear();
+    else if (!draws(event)) return;
     event.preventDefault();
   }
 

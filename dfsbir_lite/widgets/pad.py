@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 
@@ -16,8 +17,8 @@ from torch import Tensor
 
 from dfsbir_lite import plots, retrieval
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.gallery import Gallery
-from dfsbir_lite.strokes import EXAMPLES, PEN, render
+from dfsbir_lite.gallery import Gallery, Matched
+from dfsbir_lite.strokes import EXAMPLES, PEN, TOYBOX, render
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
 from dfsbir_lite.widgets.occlusion import occlusion
 
@@ -69,6 +70,9 @@ class DrawAndSearch(LabelledBox):
         device: torch.device | str = "cpu",
     ):
         self.readouts, self.photos, self.device = readouts, photos, device
+        self.look = replace(TOYBOX, size=photos.images.shape[-1])
+        if isinstance(photos, Gallery):
+            self.look = photos.rendering
         self.picture = lru_cache(1000)(pictures or photos.images.__getitem__)
         self.groups = groups or {"all classes": photos.classes}
         self.rows = dict(rows or {})
@@ -98,11 +102,11 @@ class DrawAndSearch(LabelledBox):
         """Return sketch, photos, their classes and cosines, as `plots.found` draws them."""
         cosines, places = self.found
         photos = torch.stack([self.picture(place) for place in places.tolist()])
-        return render(self.pad.strokes, 96), photos, self.names(), cosines
+        return render(self.pad.strokes, self.look, size=96), photos, self.names(), cosines
 
     def update(self, change: dict | None = None) -> None:
         """Read the pad and all controls, search, and show what was found."""
-        self.sketch = render(self.pad.strokes, self.photos.images.shape[-1])
+        self.sketch = render(self.pad.strokes, self.look)
         nothing = torch.zeros(0), torch.zeros(0, dtype=torch.long)
         self.found = self._search() if self.pad.strokes else nothing
         photos = [self.picture(place) for place in self.found[1].tolist()]
@@ -115,8 +119,8 @@ class DrawAndSearch(LabelledBox):
     def _search(self) -> tuple[Tensor, Tensor]:
         readout, rows = self.readouts[self.encoder.value], self.rows[self.encoder.value]
         self.query = retrieval.embed(readout, self.sketch[None], "sketch", device=self.device)
-        wanted = [self.photos.classes.index(each) for each in self.groups[self.group.value]]
-        among = torch.isin(self.photos.labels, torch.tensor(wanted))
+        wanted = {*self.groups[self.group.value]}
+        among = torch.tensor([name in wanted for name in self.photos.classes])[self.photos.labels]
         cosines, places = retrieval.search(self.query, rows, among=among)
         return cosines[0], places[0]
 
@@ -152,10 +156,9 @@ class DrawAndSearch(LabelledBox):
     def _explained(self) -> dict[str, np.ndarray]:
         """Tint sketch and best photo by what in them their cosine hangs on."""
         best, name = int(self.found[1][0]), self.encoder.value
-        pairs = {
-            "sketch": (self.sketch, "sketch", self.rows[name][best]),
-            "photo 1": (self.photos.images[best], "photo", self.query[0]),
-        }
+        pairs = {"sketch": (self.sketch, "sketch", self.rows[name][best])}
+        if not (isinstance(self.photos, Gallery) and isinstance(self.photos.encoders, Matched)):
+            pairs["photo 1"] = self.photos.images[best], "photo", self.query[0]
         tinted = {}
         for title, (image, *about) in pairs.items():
             saliency = occlusion(self.readouts[name], image, *about, self.device)
@@ -168,6 +171,8 @@ def results_html(photos: list[Tensor], classes: list[str], cosines: list[float])
     """Return a numbered grid of `photos`, uint8 (3, S, S), each above its class and cosine."""
     votes = ", ".join(f"{name} {n}" for name, n in Counter(classes).most_common())
     head = f"among the closest {len(classes)}: {votes}" if classes else "blank paper"
+    if classes and len({*classes}) == len(classes):  # as where each photo is a class of its own
+        head = f"the closest {len(classes)}"
     items = "".join(
         f"<li>{_img(_pixels(photo), f'photo {n}: {name}')}{n} {escape(name)}<br>{cosine:.2f}</li>"
         for n, (photo, name, cosine) in enumerate(zip(photos, classes, cosines), 1)
