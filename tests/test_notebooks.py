@@ -77,8 +77,8 @@ def test_every_fault_is_noticed():
     """In a notebook without text that has all of them, but that its cells hide nothing."""
     picture = new_output("display_data", {"image/png": "", "text/html": "<td>/tmp/a</td>"})
     outputs = [picture, new_output("error"), new_output("stream", name="stderr", text="slow\n")]
-    cell = new_code_cell("# NBVAL_SKIP\n" * 16, execution_count=8, outputs=outputs)
-    cell.metadata["tags"] = ["nbval-skip"]
-    found = faults(new_notebook(cells=[cell] * 4))
+    parts = {"execution_count": 8, "outputs": outputs, "metadata": {"tags": ["nbval-skip"]}}
+    cells = [new_code_cell("# NBVAL_SKIP\n" * 16, **parts) for _ in range(4)]
+    found = faults(new_notebook(cells=cells))
     assert len(found) == 10 and "no stored output" not in found
     assert "no stored output" in faults(new_notebook(cells=[new_code_cell("n = 1\nn")]))
