@@ -84,6 +84,9 @@ def compare(one: dict, other: dict) -> None:
         assert scores == pytest.approx(other["scores"][protocol], abs=SCORE)
 
 
+pytestmark = pytest.mark.xdist_group("determinism")  # they compare with one and the same run
+
+
 @pytest.mark.slow
 def test_one_thread_gives_the_same_bytes_again():
     assert ran(1) == first(1)

@@ -56,11 +56,6 @@ def test_batch_statistics():
     assert losses.batch_statistics([first, second]) == near(6.5)
 
 
-def test_batch_statistics_that_match_cost_nothing():
-    mean, var = torch.randn(4), torch.rand(4)
-    assert losses.batch_statistics([(mean, var, mean, var)] * 3) == 0
-
-
 def test_a_network_without_batch_norm_has_no_statistics_to_match():
     assert losses.batch_statistics([]) == 0
 
@@ -70,16 +65,10 @@ def test_class_alignment():
     # KL(p, q) = 3/4 ln 3/2 - 1/4 ln 2; KL(q, p) = -1/2 ln 3/2 + 1/2 ln 2; their sum is 1/4 ln 3
     p, q = torch.tensor([A]), torch.tensor([EVEN])
     assert losses.class_alignment(p, q) == near(log(3) / 8)
-    # a second pair that agrees halves the mean
-    p, q = torch.tensor([A, B]), torch.tensor([EVEN, B])
+    assert losses.class_alignment(q, p) == near(log(3) / 8)
+    # a second pair that agrees, up to a constant, halves the mean
+    p, q = torch.tensor([A, B]), torch.tensor([EVEN, B]) + 3
     assert losses.class_alignment(p, q) == near(log(3) / 16)
-
-
-def test_class_alignment_is_symmetric_and_zero_for_equal_posteriors():
-    p, q = torch.randn(2, 6, 5)
-    assert losses.class_alignment(p, q) == near(losses.class_alignment(q, p).item())
-    assert losses.class_alignment(p, q) > 0.01
-    assert losses.class_alignment(p, p + 3) == near(0)  # the same posteriors
 
 
 def test_one_way_alignment_is_the_divergence_of_the_sketch_from_the_photo():

@@ -23,11 +23,13 @@ def encoders():
     return Encoders((8, 16), embed_dim=6, classes=3).eval()
 
 
-@pytest.mark.parametrize("size", [16, 32, 64])
+@pytest.mark.parametrize("size, cells", [(16, 2), (32, 4), (64, 8), (72, 9), (96, 6), (224, 7)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_estimators_paint_images_in_0_1(size, channels):
-    images = Estimator(size, channels, noise_dim=5, width=8)(torch.randn(4, 5) * 10)
-    assert images.shape == (4, 3, size, size) and images.dtype == torch.float32
+def test_estimators_paint_images_in_0_1(size, cells, channels):
+    estimator = Estimator(size, channels, noise_dim=5, width=8)
+    images = estimator(torch.randn(2, 5) * 10)
+    assert estimator.base == cells
+    assert images.shape == (2, 3, size, size) and images.dtype == torch.float32
     assert images.min() >= 0 and images.max() <= 1
     grey = torch.equal(images[:, 0], images[:, 1]) and torch.equal(images[:, 0], images[:, 2])
     assert grey == (channels == 1)
@@ -69,11 +71,6 @@ def test_the_last_layer_lies_on_top():
     noise, photo = torch.randn(6, 5), shut(Estimator(16, 3, 5, 8, objects=2), 1)
     top = torch.sigmoid(photo.tint(noise)[:, -3:])  # nothing of what lies behind it is left
     torch.testing.assert_close(photo(noise), top[:, :, None, None].expand(-1, -1, 16, 16))
-
-
-def test_different_noise_gives_different_images():
-    images = Estimator(16, 3, 5, 8)(torch.randn(4, 5))
-    assert len({image.detach().numpy().tobytes() for image in images}) == 4
 
 
 @pytest.mark.parametrize("size", [16, 32, 64, 72])
@@ -152,13 +149,6 @@ def test_a_resnet_of_two_blocks_is_resnet_18():
         outputs, maps = ours.read(images)
         torch.testing.assert_close(outputs, theirs(ours.normalise(images)), atol=1e-4, rtol=1e-4)
     assert [m.shape[1:] for m in maps] == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
-
-
-@pytest.mark.parametrize("size, cells", [(32, 4), (64, 8), (72, 9), (96, 6), (224, 7)])
-def test_an_estimator_paints_the_size_that_is_asked_for(size, cells):
-    estimator = Estimator(size, 3, 16, width=8)
-    assert estimator(torch.randn(2, 16)).shape == (2, 3, size, size)
-    assert estimator.base == cells
 
 
 def test_normalisation_is_inside_the_network():
@@ -283,19 +273,17 @@ def test_scenes_that_were_interrupted_end_as_if_they_had_not_been(
 ):
     monkeypatch.setattr(zoo, "load_teachers", lambda *given: teachers)
     monkeypatch.setattr(zoo, "load_or_train", lambda *given: teachers.sketch)
-    monkeypatch.setattr(zoo, "SCENE_STEPS", 60)
+    monkeypatch.setattr(zoo, "SCENE_STEPS", 52)
     paths = [tmp_path / name / "scenes.safetensors" for name in ("straight", "cut")]
     zoo.build("scenes", tiny, paths[0])
     with monkeypatch.context() as cut:
-        cut.setattr(zoo, "islice", lambda loop, n: chain(islice(loop, 55), interrupted()))
+        cut.setattr(zoo, "islice", lambda loop, n: chain(islice(loop, 51), interrupted()))
         with pytest.raises(KeyboardInterrupt):
             zoo.build("scenes", tiny, paths[1])
     zoo.build("scenes", tiny, paths[1])
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert sorted(p.name for p in paths[1].parent.iterdir()) == [
-        "scenes.json",
-        "scenes.safetensors",
-    ]
+    left = {path.name for path in paths[1].parent.iterdir()}
+    assert left == {"scenes.json", "scenes.safetensors"}
 
 
 def interrupted():

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock, Mock, call
 
 import pytest
 import torch
@@ -148,30 +149,12 @@ def test_a_run_by_the_clock(run_for_minutes, monkeypatch, tmp_path):
 
 
 def test_the_bar_of_a_run_by_the_clock_counts_percent(monkeypatch):
-    bars = []
-
-    def progress(**options):
-        bars.append(Bar(options["initial"]))
-        assert (options["total"], options["unit"]) == (100, "%")
-        return bars[-1]
-
-    class Bar:
-        def __init__(self, initial):
-            self.n, self.places = initial, [initial]
-
-        def update(self, step):
-            self.n += step
-            self.places.append(self.n)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *reason):
-            pass
-
-    monkeypatch.setattr(pipeline, "progress", progress)
+    bar = MagicMock(n=0)  # and so it stays
+    monkeypatch.setattr(pipeline, "progress", Mock(return_value=bar))
+    bar.__enter__.return_value = bar
     run_to_end(ByTheClock(None, None, None, seconds=1), Path("nowhere"))
-    assert bars[0].places == [0, 25, 50, 75, 100]
+    assert pipeline.progress.call_args.kwargs["total"] == 100
+    assert bar.update.call_args_list == [call(25), call(50), call(75), call(100)]
 
 
 # --- the table --------------------------------------------------------------------------------

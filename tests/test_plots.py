@@ -112,11 +112,6 @@ def test_images_lie_in_reading_order_and_keep_their_pixels():
     assert 3 < left < right < 4 and 1 < top < bottom < 2  # fourth column, second row
 
 
-def test_curves_have_a_panel_each():
-    axes = plots.curves({name: [1.0, 2.0] for name in "abcde"}, columns=3).axes
-    assert [axis.get_title() for axis in axes] == [*"abcde"]
-
-
 def test_score_bars_has_a_panel_a_column_with_its_own_line():
     table = pd.DataFrame({"seen": [0.1, 0.5], "unseen": [0.3, 0.7]}, index=["features", "student"])
     axes = plots.score_bars(table, {"seen": 0.08, "unseen": 0.25}).axes

@@ -9,6 +9,8 @@ import torch
 
 from dfsbir_lite.lessons import projections
 
+pytestmark = pytest.mark.xdist_group("umap")  # which every process compiles anew
+
 EAST, NORTH, WEST = (torch.tensor([v, v]) for v in ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)))
 
 

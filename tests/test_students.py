@@ -199,13 +199,6 @@ def test_averaged_encoders(learner):
     assert not any(p.requires_grad for p in average.parameters())
 
 
-def test_without_averaging_the_raw_encoders_are_handed_out(learner):
-    subject = learner(ema=0)
-    for seed in range(3):
-        subject.step(*batch(seed=seed))
-    assert equal(subject.averaged, subject.encoders)
-
-
 @pytest.mark.parametrize("count, ema, keep", [(1, 0.97, 2 / 12), (49, 0.5, 0.5), (1, 0.0, 0.0)])
 def test_a_young_average_forgets_faster(count, ema, keep):
     averaged, current = [torch.zeros(3)], [torch.ones(3)]

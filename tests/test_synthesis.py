@@ -57,21 +57,18 @@ def test_a_step_shows_what_was_made(teachers):
     assert loop.index == 3
 
 
-def test_sketches_start_almost_white(teachers):
-    assert next(start(teachers)).sketches.mean() > 0.85
-
-
-def test_terms_are_what_the_teachers_say_of_the_images(teachers, encoders):
-    loop = start(teachers, dict.fromkeys(ESTIMATOR_TERMS, 1.0), encoders=encoders)
-    step = next(loop)
-    p, s = (
-        teachers.photo(step.photos, moments=True),
-        teachers.sketch(step.sketches, moments=True),
-    )
-    seen = teachers.guidance(step.photos).logits, teachers.guidance(step.sketches).logits
+@pytest.mark.parametrize("views", [False, True])
+def test_terms_are_what_the_teachers_say_of_the_images(teachers, encoders, monkeypatch, views):
+    """With `views` they are shown turned ones; what is handed out, and spread out, is not."""
+    monkeypatch.setattr("dfsbir_lite.synthesis.jitter", lambda images, draw: images.flip(3))
+    weights = dict.fromkeys(ESTIMATOR_TERMS, 1.0)
+    step = next(start(teachers, weights, encoders=encoders, views=views))
+    photos, sketches = (x.flip(3) if views else x for x in (step.photos, step.sketches))
+    p, s = teachers.photo(photos, moments=True), teachers.sketch(sketches, moments=True)
+    seen = teachers.guidance(photos).logits, teachers.guidance(sketches).logits
     read = [
         network(images) @ encoders.proxies.T
-        for network, images in ((encoders.photo, step.photos), (encoders.sketch, step.sketches))
+        for network, images in ((encoders.photo, photos), (encoders.sketch, sketches))
     ]
     expected = {
         "one_hot": F.cross_entropy(p.logits, step.labels) + F.cross_entropy(s.logits, step.labels),
@@ -277,25 +274,6 @@ def test_one_scene_makes_both_images_of_a_pair(teachers):
     # the sketch teacher alone reaches `ink`, the photo teacher alone `tint`, both the masks
     assert {"scene.ink.weight", "scene.tint.weight", "scene.to_masks.weight"} <= moved
     assert all(name.startswith("scene.") for name in before)
-
-
-def test_teachers_may_be_shown_views(teachers, encoders, monkeypatch):
-    """What they are shown is turned; what is handed out, and spread out, is not."""
-    monkeypatch.setattr("dfsbir_lite.synthesis.jitter", lambda images, draw: images.flip(3))
-    weights = dict.fromkeys(ESTIMATOR_TERMS, 1.0)
-    step = next(start(teachers, weights, encoders=encoders, views=True))
-    p, s = teachers.photo(step.photos.flip(3)).logits, teachers.sketch(step.sketches.flip(3)).logits
-    read = [
-        encoders.class_logits(images.flip(3), m)
-        for m, images in (("photo", step.photos), ("sketch", step.sketches))
-    ]
-    expected = {
-        "one_hot": losses.one_hot(p, step.labels) + losses.one_hot(s, step.labels),
-        "adv": losses.adversarial(read[0], p) + losses.adversarial(read[1], s),
-        "diversity": losses.diversity(step.photos) + losses.diversity(step.sketches),
-    }
-    for name, value in expected.items():
-        torch.testing.assert_close(step.terms[name], value, msg=name, atol=1e-4, rtol=1e-4)
 
 
 def test_the_learning_rate_may_end_at_zero(teachers):

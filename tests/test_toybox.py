@@ -79,11 +79,6 @@ def test_labels_index_into_the_classes_asked_for():
     assert labels.dtype == np.int64 and labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_no_images_asked_for():
-    images, labels = render("photo", "train", per_class=0)
-    assert images.shape == (0, 3, 32, 32) and labels.shape == (0,)
-
-
 @pytest.mark.parametrize("modality, name", EVERY)
 def test_sizes_show_the_same_picture(modality, name):
     shrunk = cv2.resize(draw(modality, name, 1, size=64), (32, 32), interpolation=cv2.INTER_AREA)

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from dfsbir_lite.plots import base
 from dfsbir_lite.plots.base import Figure
@@ -174,5 +173,9 @@ def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -
 
 def sprite_sheet(images: Tensor) -> bytes:
     """Return all `images`, uint8 (N, 3, H, W), in one PNG file, row by row, in ⌈√N⌉ columns."""
-    grid = make_grid(images, ceil(sqrt(len(images))), padding=0).permute(1, 2, 0).numpy()
+    # by hand, because torchvision's grid takes every notebook a second to import
+    columns = ceil(sqrt(len(images)))
+    cells = np.pad(base.as_array(images), [(0, -len(images) % columns)] + 3 * [(0, 0)])
+    rows = cells.reshape(-1, columns, *cells.shape[1:])  # row, column, channel, height, width
+    grid = rows.transpose(0, 3, 1, 4, 2).reshape(-1, columns * cells.shape[-1], cells.shape[1])
     return cv2.imencode(".png", np.ascontiguousarray(grid[..., ::-1]))[1].tobytes()
