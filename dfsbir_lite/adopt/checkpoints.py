@@ -9,6 +9,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dfsbir_lite.adopt.doodlenet import DoodleNet
 from dfsbir_lite.files import fill, load_network, read_card, reading, save_weights
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
@@ -34,6 +35,8 @@ def torchvision_teacher(
 
 
 def _classifier(architecture: str, outputs: int, mean, std) -> nn.Sequential:
+    if architecture == "doodlenet":
+        return nn.Sequential(Normalise(mean, std), DoodleNet(outputs))
     if architecture in AMBIGUOUS:
         raise UserError(f"a file of weights does not say how a {architecture} reads its images")
     known = torchvision.models.list_models(module=torchvision.models)
