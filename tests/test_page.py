@@ -19,6 +19,7 @@ from dfsbir_lite.widgets.page import write_page
 playwright = pytest.importorskip("playwright.sync_api", reason="the page test needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="the page test needs Chromium")
+playwright.expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
 DRAWN = strokes.EXAMPLES
 
 
@@ -131,7 +132,7 @@ def test_the_toybox_page_finds_what_one_draws_and_is_small(browser, tmp_path, mo
     assert equal >= 9 * len(DRAWN)  # of ten each
     page.get_by_label(re.compile("^Sketch pad")).focus()
     page.keyboard.press("Delete")
-    assert "blank paper" in page.get_by_role("status").inner_text()
+    playwright.expect(page.get_by_role("status")).to_have_text("blank paper")
     for key in ("Space", "Shift+ArrowDown", "Shift+ArrowRight", "Space"):
         page.keyboard.press(key)
     playwright.expect(names).to_have_count(10)
