@@ -57,7 +57,7 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
-    return Image.fromarray(render(lines, size)[0].numpy()).convert("RGB")
+    return Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
 
 
 def drawings_of(name: str, lines: int) -> Download:

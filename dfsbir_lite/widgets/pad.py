@@ -98,11 +98,11 @@ class DrawAndSearch(LabelledBox):
         """Return sketch, photos, their classes and cosines, as `plots.found` draws them."""
         cosines, places = self.found
         photos = torch.stack([self.picture(place) for place in places.tolist()])
-        return render(self.pad.strokes, 96), photos, self.names(), cosines
+        return render(self.pad.strokes, size=96), photos, self.names(), cosines
 
     def update(self, change: dict | None = None) -> None:
         """Read the pad and all controls, search, and show what was found."""
-        self.sketch = render(self.pad.strokes, self.photos.images.shape[-1])
+        self.sketch = render(self.pad.strokes, size=self.photos.images.shape[-1])
         nothing = torch.zeros(0), torch.zeros(0, dtype=torch.long)
         self.found = self._search() if self.pad.strokes else nothing
         photos = [self.picture(place) for place in self.found[1].tolist()]
