@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import nn
 from torchvision.models import get_model_weights
 
+from dfsbir_lite.adopt.doodlenet import DoodleNet
 from dfsbir_lite.files import write_atomically
 from dfsbir_lite.runtime import UserError, cache_folder, is_quiet
 
@@ -87,7 +88,10 @@ def _lite(outputs: int, size: int) -> nn.Module:
 
 
 # architectures of neither torchvision nor timm: a function of the outputs and the size in pixels
-BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {LITE: _lite}
+BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
+    LITE: _lite,
+    "doodlenet": lambda outputs, size: DoodleNet(outputs),
+}
 
 
 def _package(module: str) -> ModuleType:
