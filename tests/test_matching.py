@@ -14,6 +14,7 @@ from dfsbir_lite.data import class_key
 from dfsbir_lite.files import read_card
 from dfsbir_lite.retrieval import similarities
 from dfsbir_lite.runtime import UserError
+from dfsbir_lite.study import real
 
 DOGS = {"dog": {"photo": ["poodle", "pug", "corgi"], "sketch": ["dog", "puppy"]}}
 ZEBRA = {"zebra": {"photo": ["zebra"], "sketch": ["Zebra"]}}
@@ -133,3 +134,22 @@ def test_equal_names():
     assert equal_names(("Hot-Dog", "cat", "Cat"), ("hot dog", "cat")) == {
         "hot dog": {"photo": ["Hot-Dog"], "sketch": ["hot dog"]}
     }
+
+
+# --- bench real -------------------------------------------------------------------------------
+
+
+def test_bench_real_without_data(monkeypatch, tmp_path):
+    monkeypatch.delenv("DFSBIR_DATA_ROOT", raising=False)
+    with pytest.raises(UserError, match="bench real: DFSBIR_DATA_ROOT names no folder"):
+        real.measure(tmp_path)
+
+
+def test_bench_real_scores_queries_that_have_a_photo():
+    """Dogs come first and third of three: (1 + 2/3) / 2 = 5/6; no photo shows a cow."""
+    photos = torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    rows = SimpleNamespace(sketch_rows=lambda x: x, photo_rows=lambda x: x)
+    asked = torch.tensor([[1.0, 0], [0, 1]]), ["dog", "cow"]
+    answers = {"dog": ["pug", "corgi"], "cow": []}
+    found = real.score(rows, asked, (photos, ["pug", "ox", "corgi"]), answers.get)
+    assert found == {"queries": 1, "map_all": pytest.approx(5 / 6), "first_hit": 1.0}
