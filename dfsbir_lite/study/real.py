@@ -36,7 +36,7 @@ Read = tuple[Tensor, list[str]]  # scores (N, C) of what was read, and its class
 
 
 def measure(folder: Path) -> pd.DataFrame:
-    """Return mAP@all and the share of right first hits, a line a teacher, way and benchmark.
+    """Return mAP@all, right first hits and chance, a line a teacher, way and benchmark.
 
     Raises UserError without data; the photo teacher is made in `folder`, unless it is there.
     """
@@ -62,11 +62,14 @@ def measure(folder: Path) -> pd.DataFrame:
 def score(matching: Matching, queries: Read, photos: Read, wanted: Callable) -> dict:
     """Score the queries of whose class there is a photo; `wanted` names those of a class."""
     relevant = torch.tensor([[name in wanted(q) for name in photos[1]] for q in queries[1]])
-    rows = matching.sketch_rows(queries[0]), matching.photo_rows(photos[0])
-    order = similarities(*rows).argsort(dim=1, descending=True, stable=True)
-    ranked = relevant.gather(1, order)[relevant.any(1)]
-    scores = {"map_all": average_precision(ranked), "first_hit": ranked[:, 0].float()}
-    return {"queries": len(ranked)} | {name: each.mean().item() for name, each in scores.items()}
+    asked = relevant.any(1)
+    rows = matching.sketch_rows(queries[0])[asked], matching.photo_rows(photos[0])
+    cosines, order = similarities(*rows).sort(dim=1, descending=True, stable=True)
+    ranked = relevant[asked].gather(1, order)
+    scores = {"map_all": average_precision(ranked, cosines=cosines), "first_hit": ranked[:, 0]}
+    scores["chance"] = ranked  # the share of photos that are right
+    means = {name: each.float().mean().item() for name, each in scores.items()}
+    return {"queries": len(ranked), **means}
 
 
 def _wanted(benchmark: str) -> Callable[[str], list[str]]:
