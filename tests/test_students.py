@@ -170,8 +170,17 @@ def test_a_weight_of_zero_switches_a_term_off(learner, only):
 def test_hints_need_a_teacher_with_the_encoders_stages(learner, which):
     *given, photo_maps, sketch_maps = batch()
     wider = [m.repeat(1, 2, 1, 1) for m in photo_maps]
-    hints = {"one stage": (photo_maps[1:], sketch_maps), "no teacher": (), "wider": (wider, wider)}
+    fewer = photo_maps[1:], sketch_maps[1:]
+    hints = {"one stage": fewer, "no teacher": (), "wider": (wider, wider)}
     assert "hint" not in learner().step(*given, *hints[which])
+
+
+def test_one_teacher_of_the_encoders_shape_hints_alone(learner):
+    *given, photo_maps, sketch_maps = batch()
+    subject = learner()
+    _, maps = copy.deepcopy(subject.encoders).sketch.read(given[1])
+    terms = subject.step(*given, photo_maps[1:], sketch_maps)
+    torch.testing.assert_close(terms["hint"], losses.hints(maps, sketch_maps).detach())
 
 
 def test_the_learning_rate_follows_a_cosine_to_zero(learner):
