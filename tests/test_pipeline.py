@@ -2,8 +2,6 @@
 
 import json
 from functools import partial
-from pathlib import Path
-from unittest.mock import MagicMock, Mock, call
 
 import pytest
 import torch
@@ -146,15 +144,6 @@ def test_a_run_by_the_clock(run_for_minutes, monkeypatch, tmp_path):
     assert loops[1].steps == 4 * 2  # as many steps of real data: two for each iteration
     assert list(rows)[-2:] == ["data-free student", "real-data student"]
     assert run_for_minutes() == rows and len(loops) == 2
-
-
-def test_the_bar_of_a_run_by_the_clock_counts_percent(monkeypatch):
-    bar = MagicMock(n=0)  # and so it stays
-    monkeypatch.setattr(pipeline, "progress", Mock(return_value=bar))
-    bar.__enter__.return_value = bar
-    run_to_end(ByTheClock(None, None, None, seconds=1), Path("nowhere"))
-    assert pipeline.progress.call_args.kwargs["total"] == 100
-    assert bar.update.call_args_list == [call(25), call(50), call(75), call(100)]
 
 
 # --- the table --------------------------------------------------------------------------------

@@ -84,6 +84,12 @@ def test_chunks_change_nothing(random_case, held, monkeypatch):
     assert list(parts.as_dict().values()) == pytest.approx(list(whole.as_dict().values()), abs=1e-9)
 
 
+def test_the_layout_of_the_rows_in_memory_changes_nothing(random_case):
+    queries, labels, gallery, gallery_labels = random_case
+    turned = queries.T.contiguous().T, labels, gallery.T.contiguous().T, gallery_labels
+    assert score(*turned) == score(*random_case)
+
+
 def test_the_more_precise_side_decides():
     # cosines .6 and .6 + 8e-10, which single precision cannot tell apart
     query, gallery = torch.tensor([[0.6, 0.8]]).double(), torch.tensor([[1.0, 0], [1, 1e-9]])

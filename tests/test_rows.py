@@ -115,8 +115,9 @@ def test_every_row_has_its_own_name_and_can_be_named_on_the_command_line():
     assert all(row.name == name == name.strip() and "," not in name for name, row in ROWS.items())
 
 
-def test_scores_are_kept_and_made_once(setting, monkeypatch):
-    first = compare(setting, TWO, range(2))
+@pytest.mark.slow
+def test_scores_are_made_by_workers_and_kept(setting, monkeypatch):
+    first = compare(setting, TWO, range(2), workers=2)
     assert json.loads((setting.folder / "seed1" / "scores.json").read_text()) == first[1]
     monkeypatch.setattr(rows, "_score", None)  # nothing can be made again
     again = compare(setting, TWO[::-1], range(2))

@@ -1,6 +1,5 @@
 """What `bench speed` compares is what it says; and its arithmetic."""
 
-import subprocess
 from functools import partial
 
 import numpy as np
@@ -52,21 +51,6 @@ def test_the_released_way_computes_the_same_losses(loops):
     # it also builds gradients that nobody needs
     assert released.synthesis.teachers.photo.network.stem.weight.grad is not None
     assert ours.synthesis.teachers.photo.network.stem.weight.grad is None
-
-
-def test_other_processes_are_busy_until_the_block_is_left(monkeypatch):
-    begun = []
-
-    class Noted(subprocess.Popen):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            begun.append(self)
-
-    monkeypatch.setattr(subprocess, "Popen", Noted)
-    with pytest.raises(KeyboardInterrupt), speed.busy(2):
-        assert [process.poll() for process in begun] == [None, None]
-        raise KeyboardInterrupt
-    assert len(begun) == 2 and None not in [process.poll() for process in begun]
 
 
 def test_retrieval_in_tiny():

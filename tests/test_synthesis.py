@@ -185,6 +185,8 @@ def test_a_refresh_forgets_the_projections_only(teachers):
     assert changed(before, loop) == PROJECTIONS
     forgotten = {k for k, p in named.items() if p not in loop.optimiser.state}
     assert forgotten == PROJECTIONS
+    widest = loop.estimators["photo"].project.weight.abs().max()
+    assert 0.9 < widest * 6**0.5 <= 1  # as of a new layer of noise_dim inputs
     before = snapshot(loop)
     list(itertools.islice(loop, 2))
     assert changed(before, loop) == set()  # no refresh before step 6
