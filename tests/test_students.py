@@ -92,37 +92,27 @@ def test_a_run_works_in_bfloat16(begin, monkeypatch):
     assert all(p.isfinite().all() for p in loop.encoders.parameters())
 
 
-def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypatch):
-    """With relabelling, targets are logits of jittered and mixed images; without, of the replay."""
-    for relabel in (True, False):
-        loop, seen = begin(relabel=relabel, contours=0), []
-        monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args) or {})  # noqa: B023
-        again = torch.Generator()
-        again.set_state(loop.draw.get_state())
-        next(loop)
-        photos, sketches = loop.replay.sample(8, again)
-        if relabel:
-            photos = mix(jitter(photos, again), again)
-            sketches = mix(jitter(sketches, again), again)
-        sketches = sketches.expand(-1, 3, -1, -1)
-        assert torch.equal(seen[0][0], photos) and torch.equal(seen[0][1], sketches)
-        torch.testing.assert_close(seen[0][2], teachers.photo(photos).logits)
-        torch.testing.assert_close(seen[0][3], teachers.sketch(sketches).logits)
-        assert not seen[0][2].requires_grad and not seen[0][3].requires_grad
-        for hints, teacher, images in zip(seen[0][4:], (teachers.photo, teachers.sketch), seen[0]):
-            torch.testing.assert_close(hints, teacher(images).maps)
-
-
-def test_a_share_of_the_sketches_gives_way_to_contours(begin, monkeypatch):
-    loop, seen = begin(relabel=False, contours=0.25), []
-    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.append(args) or {})
+@pytest.mark.parametrize("relabel", [True, False])
+def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypatch, relabel):
+    """Jittered and mixed images of the replay; or those as they are, and a share of contours."""
+    loop, seen = begin(relabel=relabel, contours=0 if relabel else 0.25), []
+    monkeypatch.setattr(loop.learner, "step", lambda *args: seen.extend(args) or {})
     again = torch.Generator()
     again.set_state(loop.draw.get_state())
     next(loop)
     photos, sketches = loop.replay.sample(8, again)
-    lines = contours(2, 16, again).expand(-1, 3, -1, -1)
-    assert torch.equal(seen[0][0], photos)
-    assert torch.equal(seen[0][1], torch.cat([lines, sketches[2:].expand(-1, 3, -1, -1)]))
+    if relabel:
+        photos = mix(jitter(photos, again), again)
+        sketches = mix(jitter(sketches, again), again)
+    else:
+        sketches[:2] = contours(2, 16, again)
+    sketches = sketches.expand(-1, 3, -1, -1)
+    assert torch.equal(seen[0], photos) and torch.equal(seen[1], sketches)
+    torch.testing.assert_close(seen[2], teachers.photo(photos).logits)
+    torch.testing.assert_close(seen[3], teachers.sketch(sketches).logits)
+    assert not seen[2].requires_grad and not seen[3].requires_grad
+    for hints, teacher, images in zip(seen[4:], (teachers.photo, teachers.sketch), seen):
+        torch.testing.assert_close(hints, teacher(images).maps)
 
 
 def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints):
