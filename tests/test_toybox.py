@@ -117,26 +117,21 @@ def test_every_variant_of_a_shape_is_well_formed(name):
 
 
 @pytest.mark.parametrize(
-    "wrong, pieces",
+    "wrong, reason",
     [
-        (dict(modality="painting"), ["'painting'", "photo, sketch"]),
-        (dict(split="valid"), ["'valid'", "train, val, test"]),
-        (dict(name="zebra"), ["'zebra'", "mug", "lighthouse"]),
-        (dict(size=8), ["8", "16"]),
-        (dict(seed=-1), ["-1", "0"]),
+        ({"modality": "painting"}, "'painting'.*photo, sketch"),
+        ({"split": "valid"}, "'valid'.*train, val, test"),
+        ({"name": "zebra"}, "'zebra'.*mug.*lighthouse"),
+        ({"size": 8}, "8.*16|16.*8"),
+        ({"seed": -1}, "-1.*0|0.*-1"),
     ],
 )
-def test_bad_arguments_are_named_in_one_line(wrong, pieces):
-    good = dict(modality="photo", name="mug", split="train", size=32, seed=0) | wrong
-    modality, name = good.pop("modality"), good.pop("name")
-    for call in (
-        lambda: draw(modality, name, **good),
-        lambda: render(modality, classes=(name,), per_class=1, **good),
-    ):
-        with pytest.raises(ValueError) as caught:
-            call()
-        message = str(caught.value)
-        assert "\n" not in message and all(piece in message for piece in pieces)
+def test_bad_arguments_are_named_in_one_line(wrong, reason):
+    good = {"modality": "photo", "name": "mug"} | wrong
+    with pytest.raises(ValueError, match=f"^.*({reason}).*$"):
+        draw(**good)
+    with pytest.raises(ValueError, match=f"^.*({reason}).*$"):
+        render(classes=(good.pop("name"),), per_class=1, **{"split": "train", **good})
 
 
 def test_toybox_needs_no_torch():
