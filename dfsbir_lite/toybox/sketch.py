@@ -101,17 +101,7 @@ def _ink(paper: np.ndarray, line: np.ndarray, dice: Dice, hand: Hand, faint: flo
     for a, b in pairwise(edges):
         dark = hand.ink * faint * (0.55 + 0.45 * min(1.0, float(pressure[(a + b) // 2])))
         outline = np.append(left[a : b + 1], right[a : b + 1][::-1])
-        fill(paper, [fixed(_plane(outline), side)], int(250 * (1 - dark)))
-
-
-def _plane(line: np.ndarray) -> np.ndarray:
-    """Turn (P,) complex numbers into (P, 2) floats."""
-    return line.view(np.float64).reshape(-1, 2)
-
-
-def _complex(points: np.ndarray) -> np.ndarray:
-    """Turn (P, 2) floats into (P,) complex numbers."""
-    return points[:, 0] + 1j * points[:, 1]
+        fill(paper, [fixed(outline.view(float).reshape(-1, 2), side)], int(250 * (1 - dark)))
 
 
 def _draw_stroke(
@@ -229,7 +219,7 @@ def _draw_part(paper: np.ndarray, part: Part, place: Callable, dice: Dice, hand:
     if closed:
         fill(paper, [fixed(outline, side)], 255)
     for points in (outline, *(place(hole) for hole in part.holes)):
-        strokes = _strokes(_complex(points), closed, dice)
+        strokes = _strokes(points[:, 0] + 1j * points[:, 1], closed, dice)
         # One side of a wall may be forgotten, but not the one line that makes a fish.
         loss = (0.1, 0.18, 0.22)[part.detail] if part.detail or len(strokes) > 2 else 0.0
         for stroke in strokes:
