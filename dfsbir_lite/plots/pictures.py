@@ -175,7 +175,6 @@ def sprite_sheet(images: Tensor) -> bytes:
     """Return all `images`, uint8 (N, 3, H, W), in one PNG file, row by row, in ⌈√N⌉ columns."""
     # by hand, because torchvision's grid takes every notebook a second to import
     columns = ceil(sqrt(len(images)))
-    cells = np.pad(base.as_array(images), [(0, -len(images) % columns)] + 3 * [(0, 0)])
-    rows = cells.reshape(-1, columns, *cells.shape[1:])  # row, column, channel, height, width
-    grid = rows.transpose(0, 3, 1, 4, 2).reshape(-1, columns * cells.shape[-1], cells.shape[1])
-    return cv2.imencode(".png", np.ascontiguousarray(grid[..., ::-1]))[1].tobytes()
+    cells = np.pad(base.as_pixels(images), [(0, -len(images) % columns)] + 3 * [(0, 0)])
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    return cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -5,7 +5,7 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -79,15 +79,13 @@ def render(
     per_class: int = 100,
     size: int = 32,
     seed: int = 0,
-    workers: int | None = None,
     watch: Callable[[Iterable, int], Iterable] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a labelled set, class by class.
 
     Returns images (N, 3, size, size) uint8 and labels (N,) int64 that index into `classes`,
-    with N = len(classes) * per_class. workers: number of processes; None uses every core for
-    big jobs and stays in this process for small ones. Image i of a class does not depend on
-    per_class, on the other classes, or on workers. watch: called with an iterable of finished
+    with N = len(classes) * per_class. Image i of a class depends neither on per_class nor on the
+    other classes. Large sets are drawn by every core. watch: called with an iterable of finished
     batches and their number, returns an iterable over them; for a progress bar. Raises ValueError
     as `draw` does.
     """
@@ -98,19 +96,13 @@ def render(
         for start in range(0, per_class, _CHUNK)
     ]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), per_class)
-    small = len(labels) * (size / 32) ** 2 < _SMALL_JOB
-    batches = _run(jobs, workers or (1 if small else -1))
+    if len(labels) * (size / 32) ** 2 < _SMALL_JOB:
+        batches = (_batch(*job) for job in jobs)
+    else:
+        from joblib import Parallel, delayed  # takes a moment: only for large sets
+
+        calls = (delayed(_batch_in_worker)(*job) for job in jobs)
+        batches = Parallel(n_jobs=-1, return_as="generator")(calls)
     if watch is not None:
         batches = watch(batches, len(jobs))
     return np.concatenate([np.empty((0, 3, size, size), np.uint8), *batches]), labels
-
-
-def _run(jobs: list[tuple], workers: int) -> Iterator[np.ndarray]:
-    """Return the batches of all jobs in order, as they are finished; -1 worker is one a core."""
-    if workers == 1:
-        return (_batch(*job) for job in jobs)
-    from joblib import Parallel, delayed  # takes a moment: only for large sets
-
-    return Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_batch_in_worker)(*job) for job in jobs
-    )

@@ -169,17 +169,12 @@ def pick(dice: Dice, material: str) -> Paint:
 
 
 def paints_for(dice: Dice, name: str, parts: Iterable[Part]) -> dict[str, Paint]:
-    """Return one `Paint` for every role among the parts; "same" repeats the body's."""
-    paints = {"body": pick(dice, dice.one_of(BODY.get(name, ("paint",))))}
+    """Return one `Paint` for every role among the parts."""
+    body = pick(dice, dice.one_of(BODY.get(name, ("paint",))))
+    darker = Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
+    paints, own = {"body": body}, {"same": body, "darker": darker}
     for role in dict.fromkeys(part.role for part in parts):
         if role not in paints:
             material = dice.one_of(ROLES.get(role, (role,)))
-            paints[role] = _same(paints["body"], material) or pick(dice, material)
+            paints[role] = own.get(material) or pick(dice, material)
     return paints
-
-
-def _same(body: Paint, material: str) -> Paint | None:
-    """Return the body's own paint for "same", a darker one for "darker", None for any other."""
-    if material == "darker":
-        return Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
-    return body if material == "same" else None

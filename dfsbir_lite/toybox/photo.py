@@ -206,11 +206,8 @@ def _clutter(dice: Dice, horizon: float, level: bool) -> list[tuple[Part, Paint]
     things = []
     for _ in range(dice.whole(0, 6)):
         size, x = dice.between(0.03, 0.14), dice.between(0, 1)
-        if level:
-            foot = horizon + dice.between(0.0, 0.9) * (1 - horizon)
-            thing = _thing(dice, x, foot, size, True)
-        else:
-            thing = _thing(dice, x, dice.between(0, 1), size, False)
+        y = horizon + dice.between(0.0, 0.9) * (1 - horizon) if level else dice.between(0, 1)
+        thing = _thing(dice, x, y, size, level)
         things.append((thing, pick(dice, dice.one_of(materials.CLUTTER[thing.role]))))
     # What stands nearer stands lower in the frame and hides what is further off.
     return sorted(things, key=lambda pair: pair[0].points[:, 1].max()) if level else things
@@ -223,21 +220,15 @@ def _occluder(dice: Dice, outline: np.ndarray, standing: bool) -> tuple[Part, Pa
     # In proportion to the object, or a slender tower would vanish behind it.
     size = dice.between(0.13, 0.28) * sqrt(np.prod(high - low))
     if standing:
-        x = dice.one_of((low[0], high[0], x))
-        thing = _thing(dice, x, high[1] + dice.between(0.0, 0.06), size, True)
+        x, y = dice.one_of((low[0], high[0], x)), high[1] + dice.between(0.0, 0.06)
     else:
         x, y = dice.one_of(((low[0], y), (high[0], y), (x, low[1]), (x, high[1])))
-        thing = _thing(dice, x, y, size, False)
+    thing = _thing(dice, x, y, size, standing)
     return thing, pick(dice, dice.one_of(materials.CLUTTER[thing.role]))
 
 
 def _cast_shadows(
-    canvas: np.ndarray,
-    dice: Dice,
-    outlines: list[list[np.ndarray]],
-    light: Light,
-    slope: float,
-    level: bool,
+    canvas: np.ndarray, dice: Dice, outlines: list[list], light: Light, slope: float, level: bool
 ) -> None:
     """Darken the ground where things keep the light off.
 

@@ -1,7 +1,6 @@
 """Sketches: dark strokes on near-white paper, as a hand makes them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -14,31 +13,17 @@ from dfsbir_lite.toybox.materials import LYING, TILT
 CORNER = np.cos(np.radians(42))  # sharper turns than this start a new stroke
 
 
-@dataclass(slots=True)
 class Hand:
     """How one person draws today. Lengths in frame units, the rest are shares in [0, 1]."""
 
-    wobble: float
-    width: float
-    ink: float
-    haste: float  # how much is left out
-    overshoot: float
-    doubling: float
-    hatching: bool
-
-
-def _someone(dice: Dice) -> Hand:
-    """Return a random hand."""
-    haste = dice.between(0, 1)
-    return Hand(
-        wobble=dice.between(0.002, 0.012),
-        width=dice.one_of((0.012, 0.016, 0.02, 0.026, 0.036)) * dice.between(0.9, 1.25),
-        ink=dice.between(0.5, 0.97),
-        haste=haste,
-        overshoot=dice.between(0, 0.05),
-        doubling=dice.between(0.15, 0.5) if dice.chance(0.3) else 0.02,
-        hatching=dice.chance(0.2),
-    )
+    def __init__(self, dice: Dice):
+        self.haste = dice.between(0, 1)  # how much is left out
+        self.wobble = dice.between(0.002, 0.012)
+        self.width = dice.one_of((0.012, 0.016, 0.02, 0.026, 0.036)) * dice.between(0.9, 1.25)
+        self.ink = dice.between(0.5, 0.97)
+        self.overshoot = dice.between(0, 0.05)
+        self.doubling = dice.between(0.15, 0.5) if dice.chance(0.3) else 0.02
+        self.hatching = dice.chance(0.2)
 
 
 # Lines are complex numbers x + iy from here on: half the arithmetic, and turning left is * 1j.
@@ -187,7 +172,7 @@ def _rub(paper: np.ndarray, dice: Dice) -> None:
 def scribble(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarray:
     """Sketch the parts of an object of class `name`: (size, size, 3) uint8, all grey."""
     side = size * (2 if size < 96 else 1)
-    hand = _someone(dice)
+    hand = Hand(dice)
     parts = [part for part in parts if not _skips(part, dice, hand)]
     tilt = 180 if name in LYING else 16 + 0.5 * TILT.get(name, 2)
     angle = np.radians(dice.between(-tilt, tilt))
