@@ -91,7 +91,7 @@ def test_sizes_show_the_same_picture(modality, name):
     assert likeness(1) > 0.9 and likeness(1) > likeness(2) + 0.1
 
 
-@pytest.mark.parametrize("size", [16, 33, 224])
+@pytest.mark.parametrize("size", [8, 33, 224])
 def test_odd_and_extreme_sizes(size):
     for modality in MODALITIES:
         assert draw(modality, "umbrella", size=size).shape == (size, size, 3)
@@ -123,12 +123,10 @@ def test_every_variant_of_a_shape_is_well_formed(name):
         (dict(modality="painting"), ["'painting'", "photo, sketch"]),
         (dict(split="valid"), ["'valid'", "train, val, test"]),
         (dict(name="zebra"), ["'zebra'", "mug", "lighthouse"]),
-        (dict(size=8), ["8", "16"]),
-        (dict(seed=-1), ["-1", "0"]),
     ],
 )
 def test_bad_arguments_are_named_in_one_line(wrong, pieces):
-    good = dict(modality="photo", name="mug", split="train", size=32, seed=0) | wrong
+    good = dict(modality="photo", name="mug", split="train") | wrong
     modality, name = good.pop("modality"), good.pop("name")
     for call in (
         lambda: draw(modality, name, **good),

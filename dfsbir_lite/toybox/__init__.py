@@ -24,20 +24,8 @@ CLASSES = SEEN + UNSEEN
 MODALITIES = ("photo", "sketch")
 SPLITS = ("train", "val", "test")
 
-_SMALLEST = 16
 _CHUNK = 100  # images drawn by one job
 _SMALL_JOB = 1000  # images at 32 px that are drawn before worker processes would have started
-
-
-def _check(modality: str, split: str, names: Iterable[str], size: int, seed: int) -> None:
-    """Raise ValueError, naming the bad value and what is allowed."""
-    known = [("modality", modality, MODALITIES), ("split", split, SPLITS)]
-    for what, value, allowed in known + [("class", name, CLASSES) for name in names]:
-        if value not in allowed:
-            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
-    for what, value, least in (("size", size, _SMALLEST), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{what} {value!r} is too small; use {least} or more")
 
 
 def draw(
@@ -46,22 +34,21 @@ def draw(
     """Draw one picture: (size, size, 3) uint8 RGB.
 
     modality: "photo" or "sketch". name: one of `CLASSES`. index: which picture of the class.
-    Raises ValueError for unknown names or a size below 16.
+    Raises ValueError, naming the choices, for an unknown modality, split or class.
     """
-    _check(modality, split, (name,), size, seed)
-    return _draw(modality, name, index, split, size, seed)
-
-
-def _draw(modality: str, name: str, index: int, split: str, size: int, seed: int) -> np.ndarray:
+    known = (("modality", modality, MODALITIES), ("split", split, SPLITS), ("class", name, CLASSES))
+    for what, value, allowed in known:
+        if value not in allowed:
+            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
     dice = Dice(seed, SPLITS.index(split), MODALITIES.index(modality), CLASSES.index(name), index)
     parts = getattr(shapes, name)(dice)
     paint = photograph if modality == "photo" else scribble
     return paint(parts, name, dice, size)
 
 
-def _batch(modality: str, name: str, indices: range, *about) -> np.ndarray:
+def _batch(modality: str, name: str, indices: range, about: dict) -> np.ndarray:
     """Draw pictures of one class, (n, 3, size, size) uint8."""
-    pictures = [_draw(modality, name, index, *about) for index in indices]
+    pictures = [draw(modality, name, index, **about) for index in indices]
     return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
 
 
@@ -89,9 +76,9 @@ def render(
     batches and their number, returns an iterable over them; for a progress bar. Raises ValueError
     as `draw` does.
     """
-    _check(modality, split, classes, size, seed)
+    about = {"split": split, "size": size, "seed": seed}
     jobs = [
-        (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
+        (modality, name, range(start, min(start + _CHUNK, per_class)), about)
         for name in classes
         for start in range(0, per_class, _CHUNK)
     ]
@@ -101,8 +88,9 @@ def render(
     else:
         from joblib import Parallel, delayed  # takes a moment: only for large sets
 
-        calls = (delayed(_batch_in_worker)(*job) for job in jobs)
-        batches = Parallel(n_jobs=-1, return_as="generator")(calls)
+        batches = Parallel(-1, return_as="generator")(
+            delayed(_batch_in_worker)(*job) for job in jobs
+        )
     if watch is not None:
         batches = watch(batches, len(jobs))
     return np.concatenate([np.empty((0, 3, size, size), np.uint8), *batches]), labels

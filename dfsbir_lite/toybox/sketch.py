@@ -124,11 +124,6 @@ def _hatch(paper: np.ndarray, points: np.ndarray, dice: Dice, hand: Hand) -> Non
     np.minimum(paper, np.where(inside > 127, layer, 255), out=paper)
 
 
-def _skips(part: Part, dice: Dice, hand: Hand) -> bool:
-    """Return whether a hasty hand leaves this part out altogether."""
-    return part.detail > 0 and dice.chance((0, 0.6, 0.95)[part.detail] * hand.haste)
-
-
 def _memory(dice: Dice) -> Callable[[np.ndarray], np.ndarray]:
     """Return proportions drawn from memory: a slow, smooth displacement of frame points, (P, 2)."""
     phase, size, pace = dice.grid(2, 2) * np.pi, dice.between(0.004, 0.04), dice.between(4.5, 8)
@@ -173,7 +168,8 @@ def scribble(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarray:
     """Sketch the parts of an object of class `name`: (size, size, 3) uint8, all grey."""
     side = size * (2 if size < 96 else 1)
     hand = Hand(dice)
-    parts = [part for part in parts if not _skips(part, dice, hand)]
+    skipped = (0, 0.6 * hand.haste, 0.95 * hand.haste)  # how likely, by how little a part matters
+    parts = [p for p in parts if not (p.detail and dice.chance(skipped[p.detail]))]
     tilt = 180 if name in LYING else 16 + 0.5 * TILT.get(name, 2)
     angle = np.radians(dice.between(-tilt, tilt))
     points = np.concatenate([part.points for part in parts])

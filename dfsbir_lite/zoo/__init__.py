@@ -35,11 +35,8 @@ def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict
 
 def load_scenes(path: str | Path) -> SceneEstimator:
     """Load what `save_scenes` saved, frozen. Raises UserError, naming the file."""
-
-    def build(card: dict) -> SceneEstimator:
-        return SceneEstimator(**{k: card[k] for k in ("size", "noise_dim", "width", "objects")})
-
-    estimator, _ = load_network(path, build)
+    shape = ("size", "noise_dim", "width", "objects")
+    estimator, _ = load_network(path, lambda card: SceneEstimator(**{k: card[k] for k in shape}))
     return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -153,8 +150,8 @@ def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built
     options = {"epochs": epochs, "device": device, "seed": seed, "desc": name}
     teacher = train_teacher(train.images, train.labels, train.classes, sizes, **options)
     data = f"ToyBox train split, {len(train)} images, modality: {train.modality}"
-    score = partial(accuracy, data=test, device=device)
-    return teacher, {"data": data, "seed": seed}, lambda saved: {"test_accuracy": score(saved)}
+    facts = {"data": data, "seed": seed}
+    return teacher, facts, lambda saved: {"test_accuracy": accuracy(saved, test, device)}
 
 
 def _student(watch: Callable, sizes: Profile, state: Path, device, seed: int) -> Built:
