@@ -1,6 +1,5 @@
 """The networks: shapes, ranges, and normalisation inside."""
 
-
 import pytest
 import torch
 from torch import nn

@@ -88,9 +88,8 @@ def render(
     else:
         from joblib import Parallel, delayed  # takes a moment: only for large sets
 
-        batches = Parallel(-1, return_as="generator")(
-            delayed(_batch_in_worker)(*job) for job in jobs
-        )
+        calls = (delayed(_batch_in_worker)(*job) for job in jobs)
+        batches = Parallel(n_jobs=-1, return_as="generator")(calls)
     if watch is not None:
         batches = watch(batches, len(jobs))
     return np.concatenate([np.empty((0, 3, size, size), np.uint8), *batches]), labels

@@ -55,7 +55,7 @@ class Dice:
 class Part:
     """One outline of an object, painted in list order (later parts lie in front).
 
-    points: (P, 2) object units. role: what it is made of, see `materials.ROLES`.
+    points: (P, 2) object units. role: what it is made of, see `materials.MADE_OF`.
     shade: "flat", "round" (a cylinder along y), "roundh" (along x), "ball" or "hollow".
     line: 0 for a closed outline, else the width of an open line.
     holes: closed outlines cut out of it.

@@ -49,9 +49,9 @@ MATERIALS = {
     "lamp": (("#f4e6a8", "#f0f0e4", "#e8b84c"), 0.6, "speck", 0.0),
 }
 
-# role: what it may be made of, if not of the material of its own name; "same" and "darker" go by
-# the body's paint
-ROLES = {
+# What a role may be made of, if not of the material of its own name, and what the body of a class
+# may be made of, if not of paint; "same" and "darker" go by the body's paint.
+MADE_OF = {
     "trim": ("paint", "white"),
     "inside": ("white", "same", "same"),
     "chrome": ("steel", "white"),
@@ -61,15 +61,10 @@ ROLES = {
     "head": ("same", "same", "plastic"),
     "fin": ("same", "skin"),
     "sail": ("canvas",),
-    "sail2": ("canvas",),
     "cargo": ("paint", "steel", "white"),
     "gills": ("flesh",),
     "wall": ("plaster", "plaster", "brick", "wood"),
     "tower": ("plaster", "white"),
-}
-
-# class: what its body may be made of, if not of paint
-BODY = {
     "mug": ("ceramic", "ceramic", "steel"),
     "teacup": ("ceramic", "ceramic", "white"),
     "teapot": ("ceramic", "ceramic", "steel"),
@@ -170,11 +165,11 @@ def pick(dice: Dice, material: str) -> Paint:
 
 def paints_for(dice: Dice, name: str, parts: Iterable[Part]) -> dict[str, Paint]:
     """Return one `Paint` for every role among the parts."""
-    body = pick(dice, dice.one_of(BODY.get(name, ("paint",))))
+    body = pick(dice, dice.one_of(MADE_OF.get(name, ("paint",))))
     darker = Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
     paints, own = {"body": body}, {"same": body, "darker": darker}
     for role in dict.fromkeys(part.role for part in parts):
         if role not in paints:
-            material = dice.one_of(ROLES.get(role, (role,)))
+            material = dice.one_of(MADE_OF.get(role, (role,)))
             paints[role] = own.get(material) or pick(dice, material)
     return paints

@@ -287,7 +287,8 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
     outlines = [_outline(part, pose) for part in parts if part.detail == 0]
     silhouette = np.concatenate(outlines)
     horizon = min(float(silhouette[:, 1].max()) - dice.between(0.04, 0.34), 0.9)
-    light = _sun(dice)
+    sun = radians(dice.between(-150, -30))  # above, a little to one side
+    light = 0.7 * cos(sun), 0.7 * sin(sun), 0.714
     if level:
         canvas = _deep_scene(dice, scene, side, horizon, slope)
     else:
@@ -312,12 +313,6 @@ def _view(parts: list[Part], name: str, dice: Dice, roll: float) -> Pose:
     points = np.concatenate([part.points for part in parts])
     share = (0.62, 1.0) if lying else (0.48, 0.94)
     return geometry.aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
-
-
-def _sun(dice: Dice) -> Light:
-    """Return where the light comes from: above, a little to one side. Unit length."""
-    angle = radians(dice.between(-150, -30))
-    return 0.7 * cos(angle), 0.7 * sin(angle), 0.714
 
 
 def _outline(part: Part, pose: Pose) -> np.ndarray:
