@@ -1,7 +1,5 @@
 """The networks: shapes, ranges, and normalisation inside."""
 
-from itertools import chain, islice
-
 import pytest
 import torch
 from torch import nn
@@ -225,26 +223,3 @@ def test_the_scenes_that_ship_are_what_their_card_says():
     for judge, told in (("photo", "seen_by_teacher"), ("unified", "seen_by_unified_teacher")):
         seen = zoo.recognised(zoo.load_or_train(judge), scenes(noise)[0], loop.wanted(noise))
         assert seen == pytest.approx(card[told]["photo"], abs=0.06) and seen > 0.8
-
-
-def test_scenes_that_were_interrupted_end_as_if_they_had_not_been(
-    monkeypatch, teachers, tiny, tmp_path
-):
-    monkeypatch.setattr(zoo, "load_teachers", lambda *given: teachers)
-    monkeypatch.setattr(zoo, "load_or_train", lambda *given: teachers.sketch)
-    monkeypatch.setattr(zoo, "SCENE_STEPS", 52)
-    paths = [tmp_path / name / "scenes.safetensors" for name in ("straight", "cut")]
-    zoo.build("scenes", tiny, paths[0])
-    with monkeypatch.context() as cut:
-        cut.setattr(zoo, "islice", lambda loop, n: chain(islice(loop, 51), interrupted()))
-        with pytest.raises(KeyboardInterrupt):
-            zoo.build("scenes", tiny, paths[1])
-    zoo.build("scenes", tiny, paths[1])
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    left = {path.name for path in paths[1].parent.iterdir()}
-    assert left == {"scenes.json", "scenes.safetensors"}
-
-
-def interrupted():
-    raise KeyboardInterrupt
-    yield
