@@ -1,7 +1,6 @@
 """A student and its gallery go to one folder and come back whole, or not at all."""
 
 import json
-import weakref
 from math import log, sqrt
 from pathlib import Path
 
@@ -124,21 +123,6 @@ def test_a_sketch_finds_the_same_photos_in_it_as_in_memory(folder):
     assert there.names() == here.names() and len(there.names()) == 10
     assert torch.allclose(there.found[0], here.found[0], atol=1e-5)
     assert there.shown()[1].shape == (10, 3, 16, 16)
-
-
-def test_only_one_sheet_of_pictures_is_in_memory_at_a_time(tmp_path, encoders):
-    alive, most = set(), 0
-
-    def read(place):
-        nonlocal most
-        picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
-        weakref.finalize(picture, alive.remove, place)
-        alive.add(place)
-        most = max(most, len(alive))
-        return picture, picture
-
-    export_gallery(tmp_path / "out", encoders, {}, Photos(CLASSES, [0] * 640, [""] * 640, 16, read))
-    assert len(open_gallery(tmp_path / "out")) == 640 and most <= 2 * 64
 
 
 # --- never half a folder ----------------------------------------------------------------------
@@ -284,16 +268,15 @@ def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("content", ["missing", "empty", "foreign"])
-def test_a_folder_without_photos_is_named(tmp_path, make_teacher, content):
-    root = tmp_path / "photos"
-    if content != "missing":
-        root.mkdir()
-    if content == "foreign":
-        (root / "notes.txt").write_text("no photo")
-    reason = {"missing": "no such folder", "empty": "holds no files", "foreign": "none of 1 files"}
-    with pytest.raises(UserError, match=reason[content]):
-        reader = matched_reader(tmp_path, make_teacher)
+def test_a_folder_without_photos_is_named(tmp_path, make_teacher):
+    reader, root = matched_reader(tmp_path, make_teacher), tmp_path / "photos"
+    with pytest.raises(UserError, match="no such folder"):
+        photos_below(root, 24, 16)
+    root.mkdir()
+    with pytest.raises(UserError, match="holds no files"):
+        photos_below(root, 24, 16)
+    (root / "notes.txt").write_text("no photo")
+    with pytest.raises(UserError, match="none of 1 files"):
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
 
 
@@ -392,12 +375,18 @@ def test_a_damaged_part_is_named(folder, part, damage):
         ({"photos": 129}, "does not list the files of 129 photos"),
         ({"parts": []}, "no attribute"),
         ({"parts": {**dict.fromkeys(PARTS, ""), "../secret": "0"}}, "does not list the files"),
+        ({"labels": [0] * 69}, "69 labels, 70 names"),
+        ({"labels": [3] * 70}, "70 labels, 70 names, 3 classes"),
+        ({"classes": None}, "not iterable"),
     ],
 )
-def test_a_damaged_index_is_named(folder, changes, reason):
-    path = folder / "gallery.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    with pytest.raises(UserError, match=rf"gallery\.json: not the index of an export .*{reason}"):
+def test_an_index_or_a_table_that_does_not_fit_is_named(folder, changes, reason):
+    name = "photos" if changes.keys() & {"labels", "classes"} else "gallery"
+    path = folder / f"{name}.json"
+    write_json(path, {**json.loads(path.read_text()), **changes})
+    if name == "photos":
+        sign(folder, path.name)
+    with pytest.raises(UserError, match=rf"{name}\.json: .*{reason}"):
         open_gallery(folder)
 
 
@@ -424,19 +413,3 @@ def test_an_export_of_an_earlier_version_of_the_kit_still_opens(folder):
     save_file({"/embeddings": rows}, path, metadata={"skeleton": "{}"})
     sign(folder, "embeddings.safetensors")
     assert torch.equal(open_gallery(folder).embeddings, rows)
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"labels": [0] * 69}, "69 labels, 70 names"),
-        ({"labels": [3] * 70}, "70 labels, 70 names, 3 classes"),
-        ({"classes": None}, "not iterable"),
-    ],
-)
-def test_a_table_that_does_not_fit_is_named(folder, changes, reason):
-    table = json.loads((folder / "photos.json").read_text())
-    write_json(folder / "photos.json", {**table, **changes})
-    sign(folder, "photos.json")
-    with pytest.raises(UserError, match=rf"photos\.json: .*{reason}"):
-        open_gallery(folder)
