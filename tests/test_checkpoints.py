@@ -27,9 +27,9 @@ def network() -> nn.Module:
 def take(tmp_path):
     """`take(content)`: the teacher that comes of a file with this content, of `name`."""
 
-    def adopted(content, name=NAME):
+    def adopted(content, name=NAME, size=32):
         torch.save(content, tmp_path / "mine.pth")
-        return adopt.adopt(name, tmp_path / "mine.pth", CLASSES, 32, tmp_path / "a.safetensors")
+        return adopt.adopt(name, tmp_path / "mine.pth", CLASSES, size, tmp_path / "a.safetensors")
 
     return adopted
 
@@ -137,3 +137,8 @@ def test_names_that_torchvision_has_changed(take):
     old = {re.sub(dots, r"\1.\2", k): v for k, v in mine.state_dict().items() if "num_b" not in k}
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     same(take(old, "densenet121"), mine)
+    mine = get_model("vit_b_32", num_classes=3).eval()
+    names = {"mlp.0.": "mlp.linear_1.", "mlp.3.": "mlp.linear_2."}
+    state = mine.state_dict().items()
+    old = {re.sub(r"mlp\.[03]\.", lambda found: names[found[0]], k): v for k, v in state}
+    same(take(old, "vit_b_32", 224), mine)

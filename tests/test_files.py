@@ -2,10 +2,10 @@
 
 import pickle
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
-from torch import nn
 
 from dfsbir_lite.files import (
     load_network,
@@ -13,7 +13,6 @@ from dfsbir_lite.files import (
     load_weights,
     read_card,
     read_json,
-    save_state,
     save_weights,
     write_atomically,
     write_json,
@@ -98,6 +97,12 @@ def test_what_does_not_fit_is_named(network, fields, reason):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("mistake", [TypeError("bad call"), RuntimeError("oops")])
+def test_a_mistake_in_the_code_that_builds_is_raised_as_it_is(network, mistake):
+    with pytest.raises(type(mistake), match=str(mistake)):
+        load_network(network, Mock(side_effect=mistake))
+
+
 def test_missing_and_damaged_files_are_named(network):
     with pytest.raises(UserError, match=r"nowhere\.safetensors: no such file"):
         load_weights(network.with_name("nowhere.safetensors"))
@@ -135,23 +140,6 @@ def test_a_card_is_read_without_its_weights(network):
 
 
 # --- states -----------------------------------------------------------------------------------
-
-
-def test_a_state_comes_back_as_it_was(tmp_path):
-    layer = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(layer.parameters(), 0.1, betas=(0.5, 0.9), fused=True)
-    layer(torch.ones(1, 3, 5, 5)).sum().backward()
-    optimiser.step()
-    plain = {"index": 3, "names": ["ant", None, True, 0.5], "draw": torch.Generator().get_state()}
-    state = {**plain, "layer": layer.state_dict(), "optimiser": optimiser.state_dict()}
-    save_state(tmp_path / "new" / "state.pt", state)
-    loaded = load_state(tmp_path / "new" / "state.pt")
-    assert loaded["index"] == 3 and loaded["names"] == ["ant", None, True, 0.5]
-    assert torch.equal(loaded["draw"], plain["draw"])
-    was, now = (s["optimiser"]["state"][0]["exp_avg"] for s in (state, loaded))
-    # fused optimisers need the moments of a weight in its own layout
-    assert torch.equal(was, now) and now.stride() == was.stride() == layer.weight.stride()
-    assert loaded["optimiser"]["param_groups"] == state["optimiser"]["param_groups"]
 
 
 class Bomb:

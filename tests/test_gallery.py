@@ -209,18 +209,15 @@ def matched_reader(folder: Path, make_teacher) -> dict[str, bytes]:
     return reader | {"matching.json": json.dumps({"parts": PARTS_OF_ROW}).encode()}
 
 
-def matched_folder(tmp_path: Path, make_teacher) -> Path:
-    """An export of two classifiers."""
+def export_matched(tmp_path: Path, make_teacher) -> tuple[int, list[str], int]:
+    """Export with two classifiers, to `out`."""
     write_photos(tmp_path / "photos")
     photos = photos_below(tmp_path / "photos", 24, 16)
-    export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
-    return tmp_path / "out"
+    return export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
 
 
 def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teacher):
-    write_photos(tmp_path / "photos")
-    photos = photos_below(tmp_path / "photos", 24, 16)
-    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    summary = export_matched(tmp_path, make_teacher)
     assert summary == (COUNT, ["half.png", "notes.txt"], 1)
     gallery = open_gallery(tmp_path / "out")
     assert gallery.files[:2] == ["01<b>.png", "02<b>.png"]
@@ -336,7 +333,8 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
 
 
 def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):
-    folder = matched_folder(tmp_path, make_teacher)
+    export_matched(tmp_path, make_teacher)
+    folder = tmp_path / "out"
     part = {"groups": [[4]], "temperature": 1, "weight": 1}
     write_json(folder / "matching.json", {"parts": [part]})
     sign(folder, "matching.json")
@@ -347,18 +345,12 @@ def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):
 # --- what is damaged is refused, by name ------------------------------------------------------
 
 
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
 PARTS = ("student.safetensors", "student.json", "embeddings.safetensors", "photos.json")
 PARTS += ("sheets/0000.jpg", "sheets/0001.jpg")
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("damage", [Path.unlink, flip, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_damaged_part_is_named(folder, part, damage):
     damage(folder / part)
     reason = "no such file" if damage is Path.unlink else r"not the file that gallery\.json"

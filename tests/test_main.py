@@ -1,7 +1,6 @@
 """`python -m dfsbir_lite`: its commands on tiny data, one line for every mistake, Ctrl-C."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -99,9 +98,7 @@ def test_unseen_classes_that_do_not_work(unseen, reason, folders, capsys):
         ("batch", "write it as name=value"),
         ("sugar=1", "a recipe has no 'sugar'"),
         ("batch=many", "'many' is not of type int"),
-        ("batch=0", "batch is 0"),
         ("relabel=perhaps", "'perhaps' is not of type bool"),
-        ("adv=nan", "weight adv is nan"),
     ],
 )
 def test_settings_that_are_none(change, reason, capsys):
@@ -254,18 +251,6 @@ def test_runs_of_different_kinds_get_places_of_their_own():
     kinds = ["", "--start teachers", "--set align=0", "--unseen dog", "--seed 1", "--minutes 3"]
     options = [cli._parser().parse_args(["run", *kind.split()]) for kind in kinds]
     assert len(set(map(cli._default_folder, options))) == len(kinds)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("DFSBIR_DATA_ROOT" not in os.environ, reason="DFSBIR_DATA_ROOT is not set")
-def test_a_run_on_real_data(monkeypatch):
-    root = Path(os.environ["DFSBIR_DATA_ROOT"]) / "pacs"
-    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (8, 16, 32), 32, 16, 8, 1, 1))
-    folders = root / "photo", root / "sketch"
-    given = ("--out", "out", "--unseen", "horse,person")
-    assert run(*given, folders=folders, recipe=("batch=32",)) == 0
-    posteriors = scores("out")["teacher posteriors"]["seen"]
-    assert posteriors["map_all"] > 1.25 * posteriors["chance"]  # eight epochs of small teachers
 
 
 # --- the other commands -----------------------------------------------------------------------
