@@ -209,17 +209,17 @@ def matched_reader(folder: Path, make_teacher) -> dict[str, bytes]:
     return reader | {"matching.json": json.dumps({"parts": PARTS_OF_ROW}).encode()}
 
 
-def export_matched(tmp_path: Path, make_teacher) -> tuple[int, list[str], int]:
-    """Export with two classifiers, to `out`."""
+def matched_folder(tmp_path: Path, make_teacher) -> Path:
+    """An export of two classifiers."""
     write_photos(tmp_path / "photos")
     photos = photos_below(tmp_path / "photos", 24, 16)
-    return export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
+    return tmp_path / "out"
 
 
 def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teacher):
-    summary = export_matched(tmp_path, make_teacher)
-    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
-    gallery = open_gallery(tmp_path / "out")
+    gallery = open_gallery(matched_folder(tmp_path, make_teacher))
     assert gallery.files[:2] == ["01<b>.png", "02<b>.png"]
     assert gallery.files[4] == "07<b>.png (nothing known)" == gallery.classes[gallery.labels[4]]
     assert gallery.files[-1] == "trip 9/deep/09<b>.png"
@@ -259,9 +259,8 @@ def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
     export(tmp_path / "out", reader, photos, interrupted)
     assert seen == [64, 6, 6]
     export(tmp_path / "once", reader, photos, by_colour)
-    assert (tmp_path / "out/gallery.json").read_text() == (
-        tmp_path / "once/gallery.json"
-    ).read_text()
+    indices = [(tmp_path / name / "gallery.json").read_text() for name in ("out", "once")]
+    assert indices[0] == indices[1]
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -306,23 +305,19 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
     assert "two groups" in said and f"{COUNT} photos" in said
     assert "2 files are no pictures: half.png, notes.txt" in said
     assert "2 photos show nothing" in said and page.is_file()  # the second of each sheet
-    Image.new("RGB", (200, 100), "white").save(tmp_path / "blank.png")
+    line, blank = (str(tmp_path / f"{name}.png") for name in ("line", "blank"))
+    Image.new("RGB", (200, 100), "white").save(blank)
     drawing = Image.new("RGB", (200, 100), "white")
     drawing.paste("navy", (40, 20, 160, 26))
-    drawing.save(tmp_path / "line.png")
+    drawing.save(line)
     sheet = tmp_path / "found.png"
-    assert (
-        main(["search", str(out), str(tmp_path / "line.png"), "-k", "3", "--show", str(sheet)]) == 0
-    )
+    assert main(["search", str(out), line, "-k", "3", "--show", str(sheet)]) == 0
     gallery = open_gallery(out)
     query = retrieval.embed(gallery.encoders.embed, redraw(drawing, gallery.rendering)[None], "")
     cosines, places = (each[0].tolist() for each in retrieval.search(query, gallery.embeddings, 3))
     expected = [f"{cosine:.2f}  {gallery.files[n]}" for cosine, n in zip(cosines, places)]
     assert capsys.readouterr().out.splitlines() == expected and sheet.is_file()
-    for wrong in (
-        [str(out), str(tmp_path / "blank.png")],
-        [str(tmp_path), str(tmp_path / "line.png")],
-    ):
+    for wrong in ([str(out), blank], [str(tmp_path), line]):
         assert main(["search", *wrong]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].endswith("blank.png: nothing is drawn here")
@@ -333,8 +328,7 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
 
 
 def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):
-    export_matched(tmp_path, make_teacher)
-    folder = tmp_path / "out"
+    folder = matched_folder(tmp_path, make_teacher)
     part = {"groups": [[4]], "temperature": 1, "weight": 1}
     write_json(folder / "matching.json", {"parts": [part]})
     sign(folder, "matching.json")
