@@ -1,7 +1,6 @@
 """A student and its gallery go to one folder and come back whole, or not at all."""
 
 import json
-import weakref
 from math import log, sqrt
 from pathlib import Path
 
@@ -126,21 +125,6 @@ def test_a_sketch_finds_the_same_photos_in_it_as_in_memory(folder):
     assert there.shown()[1].shape == (10, 3, 16, 16)
 
 
-def test_only_one_sheet_of_pictures_is_in_memory_at_a_time(tmp_path, encoders):
-    alive, most = set(), 0
-
-    def read(place):
-        nonlocal most
-        picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
-        weakref.finalize(picture, alive.remove, place)
-        alive.add(place)
-        most = max(most, len(alive))
-        return picture, picture
-
-    export_gallery(tmp_path / "out", encoders, {}, Photos(CLASSES, [0] * 640, [""] * 640, 16, read))
-    assert len(open_gallery(tmp_path / "out")) == 640 and most <= 2 * 64
-
-
 # --- never half a folder ----------------------------------------------------------------------
 
 
@@ -229,16 +213,13 @@ def matched_folder(tmp_path: Path, make_teacher) -> Path:
     """An export of two classifiers."""
     write_photos(tmp_path / "photos")
     photos = photos_below(tmp_path / "photos", 24, 16)
-    export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
     return tmp_path / "out"
 
 
 def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teacher):
-    write_photos(tmp_path / "photos")
-    photos = photos_below(tmp_path / "photos", 24, 16)
-    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
-    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
-    gallery = open_gallery(tmp_path / "out")
+    gallery = open_gallery(matched_folder(tmp_path, make_teacher))
     assert gallery.files[:2] == ["01<b>.png", "02<b>.png"]
     assert gallery.files[4] == "07<b>.png (nothing known)" == gallery.classes[gallery.labels[4]]
     assert gallery.files[-1] == "trip 9/deep/09<b>.png"
@@ -278,22 +259,20 @@ def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
     export(tmp_path / "out", reader, photos, interrupted)
     assert seen == [64, 6, 6]
     export(tmp_path / "once", reader, photos, by_colour)
-    assert (tmp_path / "out/gallery.json").read_text() == (
-        tmp_path / "once/gallery.json"
-    ).read_text()
+    indices = [(tmp_path / name / "gallery.json").read_text() for name in ("out", "once")]
+    assert indices[0] == indices[1]
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("content", ["missing", "empty", "foreign"])
-def test_a_folder_without_photos_is_named(tmp_path, make_teacher, content):
-    root = tmp_path / "photos"
-    if content != "missing":
-        root.mkdir()
-    if content == "foreign":
-        (root / "notes.txt").write_text("no photo")
-    reason = {"missing": "no such folder", "empty": "holds no files", "foreign": "none of 1 files"}
-    with pytest.raises(UserError, match=reason[content]):
-        reader = matched_reader(tmp_path, make_teacher)
+def test_a_folder_without_photos_is_named(tmp_path, make_teacher):
+    reader, root = matched_reader(tmp_path, make_teacher), tmp_path / "photos"
+    with pytest.raises(UserError, match="no such folder"):
+        photos_below(root, 24, 16)
+    root.mkdir()
+    with pytest.raises(UserError, match="holds no files"):
+        photos_below(root, 24, 16)
+    (root / "notes.txt").write_text("no photo")
+    with pytest.raises(UserError, match="none of 1 files"):
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
 
 
@@ -326,23 +305,19 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
     assert "two groups" in said and f"{COUNT} photos" in said
     assert "2 files are no pictures: half.png, notes.txt" in said
     assert "2 photos show nothing" in said and page.is_file()  # the second of each sheet
-    Image.new("RGB", (200, 100), "white").save(tmp_path / "blank.png")
+    line, blank = (str(tmp_path / f"{name}.png") for name in ("line", "blank"))
+    Image.new("RGB", (200, 100), "white").save(blank)
     drawing = Image.new("RGB", (200, 100), "white")
     drawing.paste("navy", (40, 20, 160, 26))
-    drawing.save(tmp_path / "line.png")
+    drawing.save(line)
     sheet = tmp_path / "found.png"
-    assert (
-        main(["search", str(out), str(tmp_path / "line.png"), "-k", "3", "--show", str(sheet)]) == 0
-    )
+    assert main(["search", str(out), line, "-k", "3", "--show", str(sheet)]) == 0
     gallery = open_gallery(out)
     query = retrieval.embed(gallery.encoders.embed, redraw(drawing, gallery.rendering)[None], "")
     cosines, places = (each[0].tolist() for each in retrieval.search(query, gallery.embeddings, 3))
     expected = [f"{cosine:.2f}  {gallery.files[n]}" for cosine, n in zip(cosines, places)]
     assert capsys.readouterr().out.splitlines() == expected and sheet.is_file()
-    for wrong in (
-        [str(out), str(tmp_path / "blank.png")],
-        [str(tmp_path), str(tmp_path / "line.png")],
-    ):
+    for wrong in ([str(out), blank], [str(tmp_path), line]):
         assert main(["search", *wrong]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].endswith("blank.png: nothing is drawn here")
@@ -364,18 +339,12 @@ def test_a_matching_that_does_not_fit_is_named(tmp_path, make_teacher):
 # --- what is damaged is refused, by name ------------------------------------------------------
 
 
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
 PARTS = ("student.safetensors", "student.json", "embeddings.safetensors", "photos.json")
 PARTS += ("sheets/0000.jpg", "sheets/0001.jpg")
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("damage", [Path.unlink, flip, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_damaged_part_is_named(folder, part, damage):
     damage(folder / part)
     reason = "no such file" if damage is Path.unlink else r"not the file that gallery\.json"
@@ -392,12 +361,18 @@ def test_a_damaged_part_is_named(folder, part, damage):
         ({"photos": 129}, "does not list the files of 129 photos"),
         ({"parts": []}, "no attribute"),
         ({"parts": {**dict.fromkeys(PARTS, ""), "../secret": "0"}}, "does not list the files"),
+        ({"labels": [0] * 69}, "69 labels, 70 names"),
+        ({"labels": [3] * 70}, "70 labels, 70 names, 3 classes"),
+        ({"classes": None}, "not iterable"),
     ],
 )
-def test_a_damaged_index_is_named(folder, changes, reason):
-    path = folder / "gallery.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    with pytest.raises(UserError, match=rf"gallery\.json: not the index of an export .*{reason}"):
+def test_an_index_or_a_table_that_does_not_fit_is_named(folder, changes, reason):
+    name = "photos" if changes.keys() & {"labels", "classes"} else "gallery"
+    path = folder / f"{name}.json"
+    write_json(path, {**json.loads(path.read_text()), **changes})
+    if name == "photos":
+        sign(folder, path.name)
+    with pytest.raises(UserError, match=rf"{name}\.json: .*{reason}"):
         open_gallery(folder)
 
 
@@ -424,19 +399,3 @@ def test_an_export_of_an_earlier_version_of_the_kit_still_opens(folder):
     save_file({"/embeddings": rows}, path, metadata={"skeleton": "{}"})
     sign(folder, "embeddings.safetensors")
     assert torch.equal(open_gallery(folder).embeddings, rows)
-
-
-@pytest.mark.parametrize(
-    "changes, reason",
-    [
-        ({"labels": [0] * 69}, "69 labels, 70 names"),
-        ({"labels": [3] * 70}, "70 labels, 70 names, 3 classes"),
-        ({"classes": None}, "not iterable"),
-    ],
-)
-def test_a_table_that_does_not_fit_is_named(folder, changes, reason):
-    table = json.loads((folder / "photos.json").read_text())
-    write_json(folder / "photos.json", {**table, **changes})
-    sign(folder, "photos.json")
-    with pytest.raises(UserError, match=rf"photos\.json: .*{reason}"):
-        open_gallery(folder)
