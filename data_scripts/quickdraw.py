@@ -30,6 +30,7 @@ UNSEEN_30 = (
     "hydrant, frog, giraffe, hamburger, helicopter, megaphone, mouse, palm tree, raccoon, "
     "rhinoceros, saw, scissors, shark, skyscraper, tiger, tree, windmill, zebra"
 )
+NOT_RECOGNISED = "not recognised in the game"  # note of a picture
 FURTHEST = 1e5  # pixels; no screen is so wide
 # Class names that the storage does not write in small letters and spaces.
 SPECIAL = "The Eiffel Tower, The Great Wall of China, The Mona Lisa, t-shirt, teddy-bear"
@@ -59,9 +60,7 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
     picture = Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
-    picture.info[NOTE] = (
-        "not recognised in the game" if content.get("recognized") is False else None
-    )
+    picture.info[NOTE] = NOT_RECOGNISED if content.get("recognized") is False else None
     return picture
 
 

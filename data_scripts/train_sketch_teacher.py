@@ -1,11 +1,9 @@
 """Train the sketch teacher that ships for Quick, Draw!'s classes, zoo/real/sketch.safetensors.
 
 Each step draws strokes afresh and learns both their class and what doodleNet says of them. Needs
-quickdraw_345/, doodlenet/ and imagenet_groups.json in DFSBIR_DATA_ROOT and 40 minutes on one core;
-goes on where it was stopped.
+quickdraw_345/, doodlenet/ and imagenet_groups.json in DFSBIR_DATA_ROOT and 40 minutes on one core.
 """
 
-import argparse
 import json
 import os
 from dataclasses import asdict, replace
@@ -21,7 +19,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
 from dfsbir_lite.data import class_key
-from dfsbir_lite.files import load_state, save_state
 from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.runtime import autocast, progress
 from dfsbir_lite.strokes import Rendering, render
@@ -38,6 +35,7 @@ FACTS = {
     "of them",
     "split": "of about 18 drawings a class the last four test, the two before validate",
 }
+OUT, STEPS = ASSETS / "real" / "sketch.safetensors", 16000
 NO_LABEL = -100  # which cross-entropy ignores
 Drawing = list[np.ndarray]  # a stroke each, (points, 2), in [0, 1]
 
@@ -125,8 +123,8 @@ def loss(logits: Tensor, said: Tensor, labels: Tensor) -> Tensor:
     return soft + 0.3 * F.cross_entropy(logits, labels, label_smoothing=0.1)
 
 
-def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
-    """Return the average of the weights of late steps; `state` is where a stopped run goes on."""
+def train(steps: int, batch: int = 64) -> torch.nn.Module:
+    """Return the average of the weights of late steps."""
     classes, doodlenet = drawings("train"), load_doodlenet(ROOT / "doodlenet/doodlenet.safetensors")
     theirs = {class_key(name): name for name in doodlenet.classes}
     doodlenet = doodlenet.only([theirs[class_key(name)] for name in classes])
@@ -135,15 +133,9 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     rate = OneCycleLR(optimiser, 3e-3, steps, pct_start=0.1)
-    parts, done = {"network": network, "mean": average, "adam": optimiser, "rate": rate}, 0
-    if state.is_file():
-        saved = load_state(state)
-        done = saved.pop("done")
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-    numbers = range(done * batch, steps * batch)
-    lessons = DataLoader(Lesson(classes), batch, sampler=numbers, num_workers=1, prefetch_factor=8)
-    for ours, doodles, labels in progress(lessons, desc="steps", initial=done, total=steps):
+    numbers, workers = range(steps * batch), {"num_workers": 1, "prefetch_factor": 8}
+    lessons = DataLoader(Lesson(classes), batch, sampler=numbers, **workers)
+    for done, (ours, doodles, labels) in enumerate(progress(lessons, desc="steps"), 1):
         with torch.no_grad():
             said = doodlenet(images(doodles)).logits
         with autocast("cpu"):
@@ -153,25 +145,19 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
         optimiser.step()
         rate.step()
         average.update_parameters(network)
-        done += 1
         if done % 500 == 0:
-            save_state(state, {"done": done} | {n: part.state_dict() for n, part in parts.items()})
             print(done, score(average.module.eval(), "validation"), flush=True)
     return average.module.eval()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ASSETS / "real" / "sketch.safetensors")
-    parser.add_argument("--steps", type=int, default=16000)
-    options = parser.parse_args()
-    network = train(options.out.with_suffix(".pt"), options.steps)
+    network = train(STEPS)
     teacher = Teacher(network, tuple(drawings("train")), OURS.size)
-    card = {"rendering": asdict(OURS), **FACTS, "steps": options.steps}
-    save_teacher(options.out, teacher, card)
-    kept = load_teacher(options.out).network  # scores are those of the rounded weights
+    card = {"rendering": asdict(OURS), **FACTS, "steps": STEPS}
+    save_teacher(OUT, teacher, card)
+    kept = load_teacher(OUT).network  # scores are those of the rounded weights
     card |= score(kept, "validation") | score(kept, "test")
-    save_teacher(options.out, teacher, card)
+    save_teacher(OUT, teacher, card)
 
 
 if __name__ == "__main__":

@@ -447,15 +447,6 @@ def test_what_is_there_is_never_replaced(tmp_path, capsys):
     assert tree(mine) == {"thesis.txt"}
 
 
-def test_photos_are_jpeg_where_that_does_not_show(tmp_path):
-    source = write_files(tmp_path / "s", good_files())
-    for size, suffix in ((64, ".png"), (65, ".jpeg")):
-        out = tmp_path / str(size)
-        import_data(PACS, [source], out, size=size)
-        assert {p.suffix for p in out.glob("photo/*/*/*")} == {suffix}
-        assert {p.suffix for p in out.glob("sketch/*/*/*")} == {".png"}
-
-
 @pytest.mark.slow  # imports torch in a new process
 def test_a_script_runs_from_anywhere(tmp_path):
     script = Path(importing.__file__).parent.parent / "quickdraw.py"

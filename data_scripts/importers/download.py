@@ -36,17 +36,11 @@ def fetch(wanted: Download, folder: Path) -> Path:
         else:
             get = pooch.HTTPDownloader(not is_quiet(), chunk_size=2**16, timeout=TIMEOUT)
             pooch.retrieve(wanted.url, wanted.checksum, path.name, folder, downloader=get)
-    except requests.HTTPError as reason:
-        raise UserError(f"{reason}; get the file elsewhere and import it") from None
     except (requests.RequestException, ValueError) as reason:
         curl = f"curl --location --continue-at - --output '{path}' '{wanted.url}'"
-        raise UserError(f"{wanted.url}: {reason}; to go on after each break: {curl}") from None
-    with path.open("rb") as file:
-        if file.read(1) != b"<":
-            return path
-    path.unlink()
-    advice = "get it with a browser, and import it"
-    raise UserError(f"{wanted.url}: a web page instead of the file; {advice}")
+        advice = f"get it elsewhere and import it, or go on after each break: {curl}"
+        raise UserError(f"{wanted.url}: {reason}; {advice}") from None
+    return path
 
 
 def _fetch_lines(wanted: Download, path: Path) -> None:
