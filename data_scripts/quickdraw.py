@@ -14,7 +14,6 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from dfsbir_lite.data import NOTE
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.strokes import PEN, render
 from importers.cli import main
@@ -30,7 +29,6 @@ UNSEEN_30 = (
     "hydrant, frog, giraffe, hamburger, helicopter, megaphone, mouse, palm tree, raccoon, "
     "rhinoceros, saw, scissors, shark, skyscraper, tiger, tree, windmill, zebra"
 )
-NOT_RECOGNISED = "not recognised in the game"  # note of a picture
 FURTHEST = 1e5  # pixels; no screen is so wide
 # Class names that the storage does not write in small letters and spaces.
 SPECIAL = "The Eiffel Tower, The Great Wall of China, The Mona Lisa, t-shirt, teddy-bear"
@@ -51,17 +49,14 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     `line` is `{"drawing": [[[x, ...], [y, ...]], ...], ...}`. Raises UserError for anything else.
     """
     try:
-        content = json.loads(line)
-        strokes = [np.array(stroke[:2], float).T for stroke in content["drawing"]]
+        strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
         whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
-    picture = Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
-    picture.info[NOTE] = NOT_RECOGNISED if content.get("recognized") is False else None
-    return picture
+    return Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
 
 
 def drawings_of(name: str, lines: int) -> Download:
@@ -73,10 +68,8 @@ def drawings_of(name: str, lines: int) -> Download:
 
 def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
     """Return the first drawings of the classes; without classes QuickDraw-Extended's archives."""
-    archives = [
-        Download(f"{EXTENDED}/QuickDraw_{kind}_final.zip") for kind in ("sketches", "images")
-    ]
-    return [drawings_of(name, per_class) for name in classes] or archives
+    archives = [f"{EXTENDED}/QuickDraw_{kind}_final.zip" for kind in ("sketches", "images")]
+    return [drawings_of(name, per_class) for name in classes] or list(map(Download, archives))
 
 
 QUICKDRAW = DataSet(

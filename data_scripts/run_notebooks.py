@@ -57,14 +57,11 @@ def normalise(notebook) -> None:
 def main() -> int:
     """Run the notebooks that the command line names and return the exit status."""
     # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints
-    paths = [Path(name) for name in sys.argv[1:]] or [
-        *NOTEBOOKS.glob("*.ipynb"),
-        *NOTEBOOKS.glob("[!.]*/*.ipynb"),
-    ]
+    paths = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")]
     os.environ["OMP_NUM_THREADS"] = "1"  # the same digits with any number of cores
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this Python, not the user's own
     failed = []
-    for path in (bar := progress(sorted(paths), desc="notebooks")):
+    for path in (bar := progress([*map(Path, sys.argv[1:])] or sorted(paths), desc="notebooks")):
         try:
             run(path)
         except Exception as error:  # of any cell

@@ -1,7 +1,6 @@
 """Pictures: whatever has sound pixels is read; what is left out is named and counted."""
 
 import io
-import json
 import re
 import struct
 import zlib
@@ -10,13 +9,12 @@ import numpy as np
 import pytest
 from pacs import PACS
 from PIL import Image, ImageOps
-from test_importers import good_files, lines, write_files
+from test_importers import good_files, write_files
 
 from dfsbir_lite.data import NOTE, folder_set, open_image
 from dfsbir_lite.gallery import photos_of_folder
 from dfsbir_lite.runtime import UserError
 from importers.importing import import_data
-from quickdraw import QUICKDRAW
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 SMOOTH = np.linspace(0, 255, 1800).astype(np.uint8).reshape(20, 30, 3)  # survives JPEG
@@ -198,16 +196,3 @@ def test_an_import_names_them_too(tmp_path):
     named = [line.partition(": ")[0] for line in sorted(left_out["cannot be read"])]
     assert named == [f"{source}/photo/dog/{name}" for name in list(bad)[:3]]
     assert left_out["in other folders, or no images"] == ["s/photo/dog: 1 files"]
-    assert manifest["imported all the same"] == {"broken metadata": [f"{source}/photo/dog/b.PNG"]}
-
-
-def test_drawings_that_nobody_recognised_are_counted(tmp_path):
-    bows = [
-        json.loads(line) | {"recognized": n % 3 > 0} for n, line in enumerate(lines(9).splitlines())
-    ]
-    text = "\n".join(map(json.dumps, bows)).encode()
-    source = write_files(tmp_path / "s", {"cat.ndjson": text, "dog.ndjson": lines(9, 60)})
-    notes = import_data(QUICKDRAW, [source], tmp_path / "out")["imported all the same"]
-    assert {k: sorted(v) for k, v in notes.items()} == {
-        "not recognised in the game": [f"{source}/cat.ndjson: line {n}" for n in (1, 4, 7)]
-    }

@@ -46,10 +46,9 @@ def import_command(dataset: DataSet, options: argparse.Namespace) -> None:
     parts = Counter("/".join(path.split("/")[:2]) for path in manifest["files"])
     for part, number in sorted(parts.items()):
         print(f"{out / part}: {number} pictures")
-    for what in ("left out", "imported all the same"):
-        for why, lines in manifest[what].items():
-            if lines:
-                print(f"{what}, {why}: {len(lines)} (named in {out / 'manifest.json'})")
+    for why, lines in manifest["left out"].items():
+        if lines:
+            print(f"left out, {why}: {len(lines)} (named in {out / 'manifest.json'})")
     words = ["--photos", str(out / "photo"), "--sketches", str(out / "sketch")]
     if unseen := manifest["unseen"]:
         words += ["--unseen", ",".join(unseen)]

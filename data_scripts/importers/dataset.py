@@ -20,7 +20,7 @@ class Item:
     modality: str
     label: str  # its class
     stem: str  # its file name without a suffix
-    load: Callable[[], Image.Image]  # return it in RGB, perhaps with a NOTE, or raise UserError
+    load: Callable[[], Image.Image]  # return it in RGB, or raise UserError
     split: str | None = None  # "train" or "test" where the source says so
 
 

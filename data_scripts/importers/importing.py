@@ -3,14 +3,14 @@
 import hashlib
 import io
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from joblib import Parallel, delayed
 from PIL import Image
 
-from dfsbir_lite.data import NOTE, fit
+from dfsbir_lite.data import fit
 from dfsbir_lite.files import write_json
 from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import DataSet, Item
@@ -47,7 +47,7 @@ def import_data(
         items, unseen, lone = _choose(dataset, items, classes, split)
         if per_class:
             items = limit(items, per_class)
-        files, left_out, notes = _write(items, work / "new", size)
+        files, left_out = _write(items, work / "new", size)
         left_out |= {
             "only photos or only sketches": sorted(lone),
             "in other folders, or no images": [f"{path}: {n} files" for path, n in outside.items()],
@@ -58,7 +58,7 @@ def import_data(
         manifest = {"data set": dataset.title, "licence": dataset.licence, "size": size}
         counts = Counter(path.rpartition("/")[0] for path in files)
         manifest |= {"split": split, "unseen": sorted(unseen), "counts": counts}
-        manifest |= {"left out": left_out, "imported all the same": notes, "files": files}
+        manifest |= {"left out": left_out, "files": files}
         write_json(work / "new" / "manifest.json", manifest)
         (work / "new").rename(out)
     return manifest
@@ -84,8 +84,8 @@ def _choose(
     return assign([i for i in items if i.label not in lone], unseen), unseen - lone, lone
 
 
-def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
-    """Write the pictures; return origins by path, by why they were left out, and by note.
+def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict]:
+    """Write the pictures; return origins by path, and what was left out by reason.
 
     Test pictures come first: of a picture that is in both parts, the one in the test stays.
     """
@@ -94,11 +94,11 @@ def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
     pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     encoded = pool(delayed(_encoded)(item, size) for item in items)
     files, first, counts = {}, {}, Counter()
-    left_out, notes = {"cannot be read": [], "repeated": []}, defaultdict(list)
+    left_out = {"cannot be read": [], "repeated": []}
     bar = progress(encoded, desc="importing", total=len(items), unit="image")
-    for item, (data, note) in zip(items, bar):
-        if not data:
-            left_out["cannot be read"].append(note)
+    for item, data in zip(items, bar):
+        if isinstance(data, UserError):
+            left_out["cannot be read"].append(str(data))
             continue
         twin = first.setdefault((item.modality, hashlib.sha256(data).digest()), item)
         if twin is not item:
@@ -110,17 +110,15 @@ def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         files[path.relative_to(out).as_posix()] = item.origin
-        if note:
-            notes[note].append(item.origin)
-    return files, left_out, notes
+    return files, left_out
 
 
-def _encoded(item: Item, size: int) -> tuple[bytes, str | None]:
-    """Return the picture as a PNG file, with its note; or nothing, and why."""
+def _encoded(item: Item, size: int) -> bytes | UserError:
+    """Return the picture as a PNG file, or why it cannot be read."""
     try:
         picture = item.load()
     except UserError as reason:
-        return b"", str(reason)
+        return reason
     file = io.BytesIO()
     Image.fromarray(fit(picture, size).transpose(1, 2, 0)).save(file, "PNG")
-    return file.getvalue(), picture.info.get(NOTE)
+    return file.getvalue()

@@ -1,8 +1,7 @@
 """The archives and folders that people have, as one list of pictures."""
 
 import os
-import tarfile
-import zipfile
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -56,32 +55,21 @@ def is_archive(path: Path) -> bool:
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack into the empty `folder`; raise UserError for what is damaged or leads out of it."""
-    kinds = {".zip": _unpack_zip, ".7z": _unpack_7z}
     try:
-        kinds.get(archive.suffix.lower(), _unpack_tar)(archive, folder)
+        if archive.suffix.lower() == ".7z":
+            from py7zr import unpack_7zarchive  # an extra
+
+            unpack_7zarchive(archive, folder)
+        elif archive.suffix.lower() == ".zip":
+            shutil.unpack_archive(archive, folder, "zip")
+        else:
+            shutil.unpack_archive(archive, folder, "tar", filter="data")
     except ImportError:
         raise UserError(f"{archive}: unpack it yourself, or pip install py7zr") from None
     except Exception as reason:  # the libraries raise whatever damage leads to
         why = " ".join(f"{type(reason).__name__}: {reason}".split())  # tarfile's has many lines
         advice = "if it is cut off or damaged, get it again"
         raise UserError(f"{archive}: cannot be unpacked ({why}); {advice}") from None
-
-
-def _unpack_zip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as file:  # which takes ".." and "/" out of names
-        file.extractall(folder)
-
-
-def _unpack_tar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
-
-
-def _unpack_7z(archive: Path, folder: Path) -> None:
-    from py7zr import SevenZipFile  # an extra
-
-    with SevenZipFile(archive) as file:
-        file.extractall(folder)
 
 
 def _sources(paths: list[Path]) -> Iterator[Path]:
