@@ -27,7 +27,6 @@ NAMES = "https://cdn.jsdelivr.net/gh/yining1023/doodleNet@master/runway/class_na
 FILES = (f"{MODEL}/model.json", f"{MODEL}/group1-shard1of1.bin", NAMES)
 CONVS = ("conv2d", *(f"conv2d_{n}" for n in range(1, 6)))
 LAYERS = {name: f"convs.{n}" for n, name in enumerate(CONVS)} | {"dense": "d", "dense_1": "fc"}
-KINDS = {"kernel": "weight", "bias": "bias"}
 AXES = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}  # PyTorch wants outputs, then inputs, then the kernel
 
 
@@ -43,7 +42,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             start, at = at, at + math.prod(facts["shape"])
             array = values[start:at].reshape(facts["shape"])
             array = array.transpose(AXES[array.ndim]).copy()
-            weights[f"{LAYERS[layer]}.{KINDS[kind]}"] = torch.from_numpy(array)
+            weights[f"{LAYERS[layer]}.{kind.replace('kernel', 'weight')}"] = torch.from_numpy(array)
         if at != len(values):
             raise ValueError(f"{len(values)} numbers where {at} are described")
     return weights

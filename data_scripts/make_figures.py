@@ -40,4 +40,3 @@ def sketch_finds_photos() -> bytes:
 
 if __name__ == "__main__":
     PATH.write_bytes(sketch_finds_photos())
-    print(f"wrote {PATH.name}")

@@ -1,7 +1,4 @@
-"""Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes.
-
-Only the first drawings of a class are transferred.
-"""
+"""Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes."""
 
 import json
 import sys
@@ -23,7 +20,6 @@ from importers.names import key, tidy
 
 STORAGE = "https://storage.googleapis.com/quickdraw_dataset/full/simplified"
 EXTENDED = "http://datasets.cvc.uab.es/QuickDraw"
-# As ZSE-SBIR's split files have them (github.com/buptLinfy/ZSE-SBIR, data_utils).
 UNSEEN_30 = (
     "banana, bat, beach, bread, cactus, cake, campfire, cow, dolphin, door, fan, feather, fire "
     "hydrant, frog, giraffe, hamburger, helicopter, megaphone, mouse, palm tree, raccoon, "
@@ -51,11 +47,11 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     try:
         strokes = [np.array(stroke[:2], float).T for stroke in json.loads(line)["drawing"]]
         whole = all(s.shape[1:] == (2,) and (np.abs(s) < FURTHEST).all() for s in strokes)
+        if not whole or not any(map(len, strokes)):
+            raise ValueError("without strokes, or with broken ones")
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as reason:
         raise UserError(f"{origin}: not a drawing ({type(reason).__name__}: {reason})") from None
     lines = [{"points": (s / 255).tolist(), "width": PEN} for s in strokes if len(s)]
-    if not whole or not lines:
-        raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
     return Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
 
 

@@ -54,8 +54,7 @@ def normalise(notebook) -> None:
             cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
 
 
-def main() -> int:
-    """Run the notebooks that the command line names and return the exit status."""
+if __name__ == "__main__":
     # `[!.]` leaves out the copies that JupyterLab keeps in .ipynb_checkpoints
     paths = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("[!.]*/*.ipynb")]
     os.environ["OMP_NUM_THREADS"] = "1"  # the same digits with any number of cores
@@ -67,9 +66,5 @@ def main() -> int:
         except Exception as error:  # of any cell
             failed.append(str(path))
             bar.write(f"{path}: {type(error).__name__}: {error}", file=sys.stderr)
-    print("not stored:", ", ".join(failed) or "none", file=sys.stderr)
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if failed:
+        sys.exit(f"not stored: {', '.join(failed)}")

@@ -1,6 +1,5 @@
 """Downloads from a server that fails in the ways that servers do."""
 
-import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -89,15 +88,6 @@ def test_a_connection_that_breaks_off_leaves_nothing_and_names_a_way_out(
     assert names(tmp_path) == []
     server.cut = None
     assert fetch(Download(server.url), tmp_path).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("kind", ["md5", "sha256"])
-def test_checksums(server, tmp_path, kind):
-    right = hashlib.new(kind, CONTENT).hexdigest()
-    assert fetch(Download(server.url, f"{kind}:{right}"), tmp_path / "right").is_file()
-    with pytest.raises(UserError, match=rf"file\.zip: .*hash.*{right}"):
-        fetch(Download(server.url, f"{kind}:{right[::-1]}"), tmp_path / "wrong")
-    assert names(tmp_path / "wrong") == []
 
 
 @pytest.mark.parametrize("lines", [None, 5])

@@ -42,7 +42,8 @@ class DataSet:
     downloads: Callable[[tuple[str, ...], int], list[Download]] = lambda classes, per_class: []
     by_hand: str = ""  # how to get what a script cannot download
     misspelt: dict[str, str] = field(default_factory=dict)  # class names in archives: right ones
-    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by split: test classes
+    # by split the test classes, as ZSE-SBIR has them: github.com/buptLinfy/ZSE-SBIR, data_utils
+    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def patterns(self, modality: str) -> tuple[str, ...]:
         return self.places.get(modality, ()) + COMMON[modality]

@@ -20,7 +20,6 @@ class Download:
     """One file to get."""
 
     url: str
-    checksum: str | None = None  # "md5:…" or "sha256:…", where one is published
     lines: int | None = None  # how many to transfer, if not all
 
 
@@ -35,7 +34,7 @@ def fetch(wanted: Download, folder: Path) -> Path:
             _fetch_lines(wanted, path)
         else:
             get = pooch.HTTPDownloader(not is_quiet(), chunk_size=2**16, timeout=TIMEOUT)
-            pooch.retrieve(wanted.url, wanted.checksum, path.name, folder, downloader=get)
+            pooch.retrieve(wanted.url, None, path.name, folder, downloader=get)
     except (requests.RequestException, ValueError) as reason:
         curl = f"curl --location --continue-at - --output '{path}' '{wanted.url}'"
         advice = f"get it elsewhere and import it, or go on after each break: {curl}"
