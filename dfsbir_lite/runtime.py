@@ -3,12 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from site import getuserbase
@@ -163,71 +161,19 @@ class Threads:
         self.best = faster
 
 
-BINS = 4096  # see `_count`
-
-
-@cache
-def counter() -> Callable:
-    """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
-    from numba import njit  # half a second to import
-
-    one = np.zeros((1, 1), np.float32)
-    try:
-        compiled = njit(nogil=True, cache=True)(_count)
-        compiled(one, one)
-        return compiled
-    except Exception:  # nowhere to write, files of somebody else, damaged ones: no cache, then
-        return njit(nogil=True)(_count)
-
-
-def _count(distances, ends):
+def count(distances: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Count what lies before each end and at it: items of its query, and ends of its query.
 
     Args: `distances` (Q, G) and `ends` (Q, R), finite; the ends rise and are among the distances.
 
     Returns int32 (4, Q, R): items closer than the end, items as close, ends closer, ends as close.
-
-    For a few ends one need not sort all items: it is enough to count those between two ends. Bins
-    of equal width say at once where an item belongs, unless it shares its bin with an end.
     """
     counts = np.empty((4, *ends.shape), np.int32)
-    first_end = np.empty(BINS + 1, np.int32)
-    for query in range(len(distances)):
-        row, mine = distances[query], ends[query]
-        first, last = mine[0], mine[-1]
-        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
-        first_end[:] = 0
-        for end in mine:
-            first_end[np.int32((end - first) * scale) + 1] += 1
-        for b in range(BINS):
-            first_end[b + 1] += first_end[b]
-        # by the first end that an item is not beyond: how many items, and how many at the end
-        up_to, equal = np.zeros(len(mine), np.int64), np.zeros(len(mine), np.int64)
-        for distance in row:
-            if distance > last:
-                continue
-            b = np.int32(max((distance - first) * scale, np.float32(0)))
-            low, high = first_end[b], first_end[b + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if mine[middle] < distance:
-                    low = middle + 1
-                else:
-                    high = middle
-            up_to[low] += 1
-            if mine[low] == distance:
-                equal[low] += 1
-        passed = end = 0
-        while end < len(mine):
-            beyond = end + 1
-            while beyond < len(mine) and mine[beyond] == mine[end]:
-                beyond += 1
-            passed += up_to[end]
-            counts[0, query, end:beyond] = passed - equal[end]
-            counts[1, query, end:beyond] = equal[end]
-            counts[2, query, end:beyond] = end
-            counts[3, query, end:beyond] = beyond - end
-            end = beyond
+    for query, mine in enumerate(ends):
+        # row by row: a sorted copy of all would take as much memory again
+        for n, values in enumerate((np.sort(distances[query]), mine)):
+            before, up_to = (np.searchsorted(values, mine, side) for side in ("left", "right"))
+            counts[2 * n : 2 * n + 2, query] = before, up_to - before
     return counts
 
 

@@ -5,46 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-import numba.core.caching
-import numpy as np
+import numba
 import pytest
 import torch
 
-from dfsbir_lite import __main__, pipeline, runtime
+from dfsbir_lite import __main__, pipeline
 from dfsbir_lite.lessons import projections
 from dfsbir_lite.runtime import UserError, cache_folder, need_writable
 from importers import cli
 from importers.dataset import DataSet
-
-
-def counts():
-    """Return what a newly compiled counter says of the distance .2 among .1, .2, .2, .3."""
-    runtime.counter.cache_clear()
-    distances = np.array([[0.3, 0.1, 0.2, 0.2]], np.float32)
-    return runtime.counter()(distances, distances[:, 2:3]).flatten().tolist()
-
-
-@pytest.fixture
-def numba_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path / "numba"))
-    yield tmp_path / "numba"
-    runtime.counter.cache_clear()
-
-
-def test_ranks_are_counted_where_numba_finds_no_place_for_a_cache(numba_cache, monkeypatch):
-    monkeypatch.setattr(numba.core.caching.CompileResultCacheImpl, "_locator_classes", [])
-    assert counts() == [1, 2, 0, 1]
-
-
-@pytest.mark.parametrize("spoil", [Path.touch, lambda file: file.mkdir()])  # as unreadable as any
-def test_ranks_are_counted_beside_a_spoilt_cache(numba_cache, spoil):
-    assert counts() == [1, 2, 0, 1]
-    files = list(numba_cache.rglob("*.nb?"))
-    assert len(files) == 2  # it had been kept
-    for file in files:
-        file.unlink()
-        spoil(file)
-    assert counts() == [1, 2, 0, 1]
 
 
 def test_umap_gets_a_cache_where_it_finds_no_place_for_one(tmp_path, monkeypatch):
