@@ -3,8 +3,6 @@
 import os
 import sys
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -93,24 +91,10 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(native())
 
 
-_full_precision = ContextVar("full_precision", default=False)
-
-
 def autocast(device: torch.device):
     """Return a context of bfloat16 autocast where the hardware has it, of nothing elsewhere."""
     device = torch.device(device)
-    wanted = has_bfloat16(device) and not _full_precision.get()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
-
-
-@contextmanager
-def full_precision():
-    """Make `autocast` change nothing: for comparisons with machines without bfloat16."""
-    token = _full_precision.set(True)
-    try:
-        yield
-    finally:
-        _full_precision.reset(token)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
 
 
 # --- threads ----------------------------------------------------------------------------------
