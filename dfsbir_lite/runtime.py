@@ -1,13 +1,13 @@
 """Devices, profiles, threads, counting, processes, progress: nothing about images."""
 
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from site import getuserbase
 from typing import TypeVar
 
 import numpy as np
@@ -67,12 +67,9 @@ def pick_device(wanted: str | None = None) -> torch.device:
     this machine has none.
     """
     wanted = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise UserError(f"no device {wanted!r}: use cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device {wanted!r} is not supported: use cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", str(wanted)):
+        raise UserError(f"no device {wanted!r}: use cpu, cuda or cuda:N")
+    device = torch.device(wanted)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("CUDA was asked for, but torch sees no GPU here: use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -114,22 +111,19 @@ class Threads:
     SOON, SELDOM = 1.0, 20.0  # seconds until the other number is tried again
 
     def __init__(self, device: torch.device | str = "cpu"):
-        most = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
-        self.seconds = dict.fromkeys(sorted({1, most}, reverse=True), 0.0)  # 0: not tried yet
+        most = torch.get_num_threads()
+        numbers = (most, 1) if torch.device(device).type == "cpu" else (most,)
+        self.seconds = dict.fromkeys(numbers, 0.0)  # 0: not tried yet
         self.best, self.patience, self.tried = most, self.SOON, time.perf_counter()
 
     def __enter__(self) -> None:
-        if len(self.seconds) < 2:
-            return
         self.began, self.before = time.perf_counter(), torch.get_num_threads()
-        (other,) = self.seconds.keys() - {self.best}
+        others = self.seconds.keys() - {self.best}
         due = self.began - self.tried > self.patience
-        self.now = other if due else self.best
+        self.now = others.pop() if due and others else self.best
         torch.set_num_threads(self.now)
 
     def __exit__(self, *reason) -> None:
-        if len(self.seconds) < 2:
-            return
         torch.set_num_threads(self.before)
         ended = time.perf_counter()
         took, usual = ended - self.began, self.seconds[self.now]
@@ -260,24 +254,19 @@ def need_writable(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written to")
 
 
-PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
 NEEDED = (
     *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
     *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
-    *PARTS,
+    *("ipywidgets", "anywidget"),
 )
 
 
 def check_setup() -> None:
     """Print a line with a remedy for each thing that the notebooks need and do not find here."""
-    pip, folder = f"{sys.executable} -m pip install", cache_folder()
-    lacking = [f"{name} is missing; run: {pip} -e ." for name in NEEDED if not find_spec(name)]
-    shared = [Path(base, "share/jupyter/labextensions") for base in (sys.prefix, getuserbase())]
-    for name, part in PARTS.items():
-        if not any((labextensions / part).is_dir() for labextensions in shared):
-            lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
+    remedy = f"run: {sys.executable} -m pip install -e ."
+    lacking = [f"{name} is missing; {remedy}" for name in NEEDED if not find_spec(name)]
     try:
-        need_writable(folder)
+        need_writable(cache_folder())
     except UserError as reason:
         lacking.append(f"{reason}; set DFSBIR_CACHE to another")
     print("\n".join(lacking) or "Everything is in place.")

@@ -127,4 +127,4 @@ def test_one_thread_is_no_choice(machine):
 
 
 def test_a_gpu_has_no_use_for_the_choice(machine):
-    assert list(Threads("cuda").seconds) == [1]
+    assert list(Threads("cuda").seconds) == [2]
