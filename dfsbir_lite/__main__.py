@@ -1,7 +1,6 @@
 """The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
 import csv
-import hashlib
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -11,20 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dfsbir_lite import adopt, pipeline, plots, retrieval, toybox, zoo
+from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, toybox, zoo
 from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
-from dfsbir_lite.files import read_card, write_atomically
-from dfsbir_lite.gallery import (
-    THUMBNAIL,
-    Photos,
-    Summary,
-    export,
-    export_gallery,
-    open_gallery,
-    photos_below,
-    photos_of_folder,
-    photos_of_set,
-)
+from dfsbir_lite.files import read_card, reading, write_atomically
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
@@ -127,10 +115,8 @@ def adopt_command(options: Namespace) -> None:
 
 def _lines(path: str) -> tuple[str, ...]:
     """Return the lines of a text file that are not empty."""
-    try:
+    with reading(path, "a list of names"):
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as reason:
-        raise UserError(f"{path}: not a list of names ({reason})") from None
     return tuple(line.strip() for line in lines if class_key(line))
 
 
@@ -145,11 +131,11 @@ def export_command(options: Namespace) -> None:
         print(f"{summary.unknown} photos show nothing that the classifiers know, and say so")
     if options.page:
         example = () if options.photos else EXAMPLES["mug"]
-        write_page(options.page, open_gallery(options.out), example)
+        write_page(options.page, gallery.open_gallery(options.out), example)
         print(f"{options.page}: open it in a browser")
 
 
-def _export_classifiers(options: Namespace) -> Summary:
+def _export_classifiers(options: Namespace) -> gallery.Summary:
     """Export any folder of photos, read by two classifiers."""
     if not options.photos:
         raise UserError("--teachers: say which photos, with --photos")
@@ -160,7 +146,7 @@ def _export_classifiers(options: Namespace) -> Summary:
     photo, sketch = (adopt.load(path).to(options.device) for path in files.values())
     matching = adopt.Matching(photo, sketch)
     print(matching.report)
-    photos = photos_below(options.photos, photo.size, sketch.size)
+    photos = gallery.photos_below(options.photos, photo.size, sketch.size)
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
@@ -170,45 +156,47 @@ def _export_classifiers(options: Namespace) -> Summary:
     reader = {"matching.json": json.dumps(facts).encode()}
     for path in (files["sketch"], files["sketch"].with_suffix(".json")):
         reader[path.name] = path.read_bytes()
-    return export(options.out, reader, photos, embed)
+    return gallery.export(options.out, reader, photos, embed)
 
 
-def _export_student(options: Namespace) -> Summary:
+def _export_student(options: Namespace) -> gallery.Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
     encoders = load_encoders(student)
     if encoders.photo.geometry != geometry(vars(sizes)):
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
-    photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
-    return export_gallery(options.out, encoders, card, photos, device=options.device)
+    given, size = options.photos, sizes.size
+    photos = gallery.photos_of_folder(given, size) if given else _toybox(sizes)
+    return gallery.export_gallery(options.out, encoders, card, photos, device=options.device)
 
 
 def search_command(options: Namespace) -> None:
     """The photos of a gallery that a drawing in an image file finds."""
-    gallery, image = open_gallery(options.gallery), open_image(options.drawing)
+    opened = gallery.open_gallery(options.gallery)
+    drawing = open_image(options.drawing, mode="RGBA")
     try:
-        sketch = redraw(image, gallery.rendering)
+        sketch = redraw(drawing, opened.rendering)
     except UserError as reason:
         raise UserError(f"{options.drawing}: {reason}") from None
-    query = retrieval.embed(gallery.encoders.embed, sketch[None], "sketch")
-    cosines, places = (each[0] for each in retrieval.search(query, gallery.embeddings, options.k))
-    names = [gallery.files[place] for place in places]
+    query = retrieval.embed(opened.encoders.embed, sketch[None], "sketch")
+    cosines, places = (each[0] for each in retrieval.search(query, opened.embeddings, options.k))
+    names = [opened.files[place] for place in places]
     for cosine, name in zip(cosines.tolist(), names, strict=True):
         print(f"{cosine:.2f}  {name}")
     if options.show:
-        photos = torch.stack([gallery.thumbnails[place] for place in places.tolist()])
+        photos = torch.stack([opened.thumbnails[place] for place in places.tolist()])
         short = [name if len(name) < 16 else f"…{name[-14:]}" for name in names]
         figure = plots.found({"": (sketch, photos, short, cosines)})
         write_atomically(options.show, plots.png(figure))
 
 
-def _toybox(sizes: Profile) -> Photos:
+def _toybox(sizes: Profile) -> gallery.Photos:
     """Return ToyBox's test photos of all sixteen classes."""
     which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
     which["per_class"] = sizes.test_per_class
-    pictures = partial(toybox_picture, **which, size=max(THUMBNAIL, sizes.size))
-    return photos_of_set(toybox_set(profile=sizes, **which), pictures)
+    pictures = partial(toybox_picture, **which, size=max(gallery.THUMBNAIL, sizes.size))
+    return gallery.photos_of_set(toybox_set(profile=sizes, **which), pictures)
 
 
 def _default_folder(options: Namespace) -> str:
@@ -216,10 +204,7 @@ def _default_folder(options: Namespace) -> str:
     source = "folders" if options.photos else "toybox"
     length = f"{options.minutes:g}min" if options.minutes else options.steps
     facts = [source, options.profile, options.recipe, options.start, length, f"seed{options.seed}"]
-    unseen = "-".join(f"without-{name}" for name in options.unseen)
-    if len(unseen) > 40:
-        unseen = f"without-{len(options.unseen)}-{hashlib.sha256(unseen.encode()).hexdigest()[:8]}"
-    facts += [unseen] if unseen else []
+    facts += [f"without-{name}" for name in options.unseen]
     if options.teachers:
         facts.append(f"teachers-{Path(options.teachers).resolve().name}")
     return "runs/" + file_name("-".join(map(str, [*facts, *options.set])))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite.adopt.checkpoints import load
-from dfsbir_lite.files import read_json, reading
+from dfsbir_lite.files import read_json
 from dfsbir_lite.teachers import Teacher
 
 SKETCH, MATCHING = "sketch.safetensors", "matching.json"
@@ -25,17 +25,8 @@ class Matched:
 
     @classmethod
     def open(cls, folder: Path) -> "Matched":
-        """Open the two files in a gallery's folder; raises UserError, naming the one at fault."""
-        teacher, path = load(folder / SKETCH), folder / MATCHING
-        parts = read_json(path, "a matching")["parts"]
-        with reading(path, f"a matching for {len(teacher.classes)} classes"):
-            matched = cls(teacher, parts)
-            matched.rows(torch.zeros(1, len(teacher.classes)))
-        return matched
-
-    @property
-    def width(self) -> int:
-        return sum(len(part["groups"]) for part in self.parts)
+        """Open what is in a gallery's folder."""
+        return cls(load(folder / SKETCH), read_json(folder / MATCHING, "a matching")["parts"])
 
     def to(self, device) -> None:
         self.teacher.to(device)
