@@ -82,5 +82,5 @@ def test_speed_is_printed_beside_its_bars_and_stored(tmp_path, monkeypatch, caps
     monkeypatch.setattr(bench, "measure", lambda sizes, device: table)
     assert run("speed", tmp_path)["measures"] == table.to_dict("records")
     assert "1.15" in capsys.readouterr().out
-    with pytest.raises(UserError, match="bench speed measures ToyBox"):
+    with pytest.raises(UserError, match="bench speed: leave --photos and --sketches out"):
         run("speed", tmp_path, photos="a", sketches="b")

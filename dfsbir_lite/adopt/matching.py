@@ -1,6 +1,7 @@
-"""Two teachers: narrow them to the classes that both know, and say what was left out."""
+"""Two teachers made to agree: for a student, narrowed to the classes that both know by name; to
+search without one, by groups of their classes and by what the names mean.
+"""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfsbir_lite import zoo
+from dfsbir_lite.adopt import names
 from dfsbir_lite.adopt.checkpoints import load
+from dfsbir_lite.adopt.groups import Groups, default_groups, once, places
 from dfsbir_lite.data import class_key
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -68,8 +71,8 @@ def match(photo: Teacher, sketch: Teacher, guidance: Teacher) -> Teachers:
     They get the photo teacher's names and order. Names that one teacher has twice, as ImageNet has
     a cardigan and a Cardigan, match nothing. Raises UserError if fewer than two are shared.
     """
-    known = _by_key(sketch)
-    shared = [name for key, name in _by_key(photo).items() if key in known]
+    known = once(sketch.classes)
+    shared = [name for key, name in once(photo.classes).items() if key in known]
     if len(shared) < 2:
         raise UserError(
             f"the teachers share {len(shared)} classes: the photo teacher knows "
@@ -77,12 +80,6 @@ def match(photo: Teacher, sketch: Teacher, guidance: Teacher) -> Teachers:
         )
     theirs = [known[class_key(name)] for name in shared]
     return Teachers(photo.only(shared), sketch.only(theirs, names=shared), guidance)
-
-
-def _by_key(teacher: Teacher) -> dict[str, str]:
-    """Return the teacher's class names by their keys, without those that share one."""
-    count = Counter(map(class_key, teacher.classes))
-    return {class_key(name): name for name in teacher.classes if count[class_key(name)] == 1}
 
 
 def left_out(teacher: Teacher, teachers: Teachers) -> list[str]:
@@ -108,3 +105,100 @@ def report(photo: Teacher, sketch: Teacher, teachers: Teachers) -> str:
 def _list(names: Sequence[str], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} ({', '.join(names[:most])}{more})"
+
+
+# --- without a student ------------------------------------------------------------------------
+
+# Chosen on drawings and photos that `bench real` does not score: how far a name reaches, and how
+# near the nearest has to be for half of the mass to go there.
+REACH, NEAR = 0.05, 0.85
+
+
+class Matching:
+    """Photos and sketches of two classifiers in one space, in which their cosine says how alike.
+
+    A column for each group, one for each other class of the sketch teacher, and one for the rest.
+    A sketch's row is its posterior. A photo's row is its posterior too, moved: the mass of a class
+    goes to its groups; that of a class without a group to names near its own, or to the rest,
+    where no sketch has anything. So a photo of what no sketch can mean is like none.
+
+    Args:
+        groups: by default `groups.default_groups`; {} for none.
+        bridge: whether names lead from class to class, where vectors of all names are at hand.
+
+    Raises UserError if the two have neither two groups in common nor a bridge.
+    """
+
+    def __init__(
+        self, photo: Teacher, sketch: Teacher, groups: Groups | None = None, bridge: bool = True
+    ):
+        self.photo, self.sketch = photo, sketch
+        table = default_groups(photo.classes, sketch.classes) if groups is None else groups
+        found = places(table, photo.classes, sketch.classes)
+        shared = {name: pair for name, pair in found.items() if pair[1]}
+        self.groups, columns = tuple(shared), [theirs for _, theirs in shared.values()]
+        others = set(range(len(sketch.classes))).difference(*columns)
+        self.columns = columns + [[place] for place in sorted(others)]
+        moves = torch.zeros(len(photo.classes), len(self.columns) + 1)
+        for column, (ours, _) in enumerate(shared.values()):
+            moves[ours, column] = 1
+        moves[[place for ours, theirs in found.values() if not theirs for place in ours], -1] = 1
+        self.moves = F.normalize(moves, p=1, dim=1)  # (classes of the photo teacher, columns + 1)
+        self.grouped = moves.sum(1) > 0
+        self.moves[~self.grouped, -1] = 1
+        self.no_bridge = self._build_bridge() if bridge else "it is not wanted"
+        if self.no_bridge and len(shared) < 2:
+            few = f"{len(shared)} groups of classes in common"
+            raise UserError(f"the teachers have {few} and no bridge by names: {self.no_bridge}")
+
+    def _build_bridge(self) -> str:
+        """Move classes without a group by their names; return why not, if that cannot be."""
+        try:
+            vectors = [names.embed(teacher.classes) for teacher in (self.photo, self.sketch)]
+        except UserError as reason:
+            return str(reason)
+        near = vectors[0] @ vectors[1].T
+        each = [near[:, column].amax(1) for column in self.columns]
+        shares = (torch.stack([*each, torch.full_like(each[0], NEAR)], 1) / REACH).softmax(1)
+        self.moves[~self.grouped] = shares[~self.grouped]
+        return ""
+
+    @property
+    def report(self) -> str:
+        """What became of the classes of both, in words."""
+        grouped, lost = self.grouped.tolist(), (self.moves[:, -1] > 0.5).tolist()
+        near = [n for n, a, b in zip(self.photo.classes, grouped, lost) if not a and not b]
+        alone = [n for n, b in zip(self.photo.classes, lost) if b]
+        reached = self.moves[:, :-1].amax(0) > 0.5
+        reached[: len(self.groups)] = True
+        unseen = [k for column, yes in zip(self.columns, reached) if not yes for k in column]
+        bridge = f"bridged by their names: {_list(near)}"
+        lines = [
+            f"groups: {_list(self.groups)}, with {sum(grouped)} classes of the photo teacher",
+            f"no bridge by names: {self.no_bridge}" if self.no_bridge else bridge,
+            f"left out, the photo teacher alone knows: {_list(alone)}",
+            f"the sketch teacher alone knows: {_list([self.sketch.classes[k] for k in unseen])}",
+        ]
+        return "\n".join(lines)
+
+    def rows(self, images: Tensor, modality: str) -> Tensor:
+        """Read images with their teacher: rows (N, columns + 1) of sum 1, a `ReadOut`."""
+        if modality == "photo":
+            return self.photo_rows(self.photo(images).logits)
+        return self.sketch_rows(self.sketch(images).logits)
+
+    def photo_rows(self, logits: Tensor) -> Tensor:
+        return logits.softmax(1) @ self.moves.to(logits.device)
+
+    def sketch_rows(self, logits: Tensor) -> Tensor:
+        scores = [logits[:, column].logsumexp(1) for column in self.columns]
+        return F.pad(torch.stack(scores, 1).softmax(1), (0, 1))
+
+    def known(self, logits: Tensor) -> Tensor:
+        """Return how much of each photo a sketch can mean: (N,) in [0, 1]."""
+        return 1 - self.photo_rows(logits)[:, -1]
+
+    def sketch_side(self) -> dict:
+        """Return in plain JSON how a sketch's scores become a row; the rest is an empty group."""
+        part = {"groups": [*self.columns, []], "temperature": 1.0, "weight": 1.0}
+        return {"parts": [part]}

@@ -8,14 +8,14 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims
+from dfsbir_lite.study import claims, real
 from dfsbir_lite.study.rows import ABLATIONS, OURS, OVERLAP, REAL, RIVALS, compare, open_setting
 from dfsbir_lite.study.speed import measure
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
 STEPS = {"quality": 600, "claims": 100}
 ROWS = {"quality": [*RIVALS], "claims": [*RIVALS, *ABLATIONS, *OVERLAP]}
-BENCHES = (*ROWS, "speed")
+BENCHES = (*ROWS, "speed", "real")
 
 
 def command(options) -> None:
@@ -23,17 +23,22 @@ def command(options) -> None:
 
     "quality" scores the rivals after many steps, "claims" all that a claim is about. On the user's
     folders, if there are any; what an interrupted call has scored is kept. "speed" measures what
-    steps, iterations beside other work, scoring and search cost.
+    steps, iterations beside other work, scoring and search cost; "real" scores two classifiers off
+    the shelf on real data.
     """
     sizes = profile(options.profile)
-    if options.photos and options.name == "speed":
-        raise UserError("bench speed measures ToyBox: leave --photos and --sketches out")
+    if options.photos and options.name not in ROWS:
+        raise UserError(f"bench {options.name}: leave --photos and --sketches out")
     if not options.photos:
         zoo.need_shipped(sizes.name)
     if options.name == "speed":
         table = measure(sizes, str(options.device))
         print(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
         result = {"cores": cpu_count(), "measures": _records(table)}
+    elif options.name == "real":
+        table = real.measure(Path(options.out) / "real")
+        print(table.to_string(index=False, float_format="{:.3f}".format))
+        result = {"scores": _records(table)}
     else:
         result = _scores(sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"
