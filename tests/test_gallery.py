@@ -15,7 +15,6 @@ from dfsbir_lite.__main__ import main
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.files import sha256_of, write_json
 from dfsbir_lite.gallery import (
-    Matched,
     Photos,
     export,
     export_gallery,
@@ -193,16 +192,13 @@ def test_what_is_no_export_is_not_replaced(folder, encoders, name, reason):
 
 # --- two classifiers and any folder of photos -------------------------------------------------
 
-PARTS_OF_ROW = [
-    {"groups": [[0, 1], [2], []], "temperature": 2.0, "weight": 1.0},
-    {"groups": [[0], [1], [2]], "temperature": 1.0, "weight": 0.5},
-]
+GROUPS = [[0, 1], [2], []]
 
 
 def by_colour(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of six, of photos that show something known if they are not blue."""
+    """Rows of three, of photos that show something known if they are not blue."""
     means = images.float().mean((2, 3)) + 1
-    return torch.cat([means, means], 1), means[:, 2] < means[:, :2].amax(1)
+    return means, means[:, 2] < means[:, :2].amax(1)
 
 
 def write_photos(root: Path) -> None:
@@ -224,7 +220,7 @@ def matched_reader(folder: Path, make_teacher) -> dict[str, bytes]:
     teacher = make_teacher(("ant", "bee", "cat", "dog"), 5)
     save_teacher(folder / "sketch.safetensors", teacher, {"rendering": look})
     reader = {path.name: path.read_bytes() for path in folder.glob("sketch.*")}
-    return reader | {"matching.json": json.dumps({"parts": PARTS_OF_ROW}).encode()}
+    return reader | {"matching.json": json.dumps({"groups": GROUPS}).encode()}
 
 
 def matched_folder(tmp_path: Path, make_teacher) -> Path:
@@ -245,22 +241,13 @@ def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teache
     assert gallery.files[4] == "07<b>.png (nothing known)" == gallery.classes[gallery.labels[4]]
     assert gallery.files[-1] == "trip 9/deep/09<b>.png"
     means = torch.tensor([3 * 9, 255 - 3 * 9, 40]) + 1.0
-    expected = torch.cat([means, means]) / (means.norm() * sqrt(2))
-    torch.testing.assert_close(gallery.embeddings[-1], expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(gallery.embeddings[-1], means / means.norm(), atol=2e-3, rtol=0)
     assert gallery.thumbnails.shape == (COUNT, 3, 96, 96) and gallery.images.shape[-1] == 16
     assert (gallery.rendering.thickest, gallery.rendering.ink) == (0.04, 0)
     search = DrawAndSearch({"": gallery.encoders.embed}, gallery, rows={"": gallery.embeddings})
     assert search.sketch[0, 0, 0] == 255 and len(set(search.names())) == 10
     search.explain.value = True
     assert search.views.value.count("<img") == 1  # of the photo's encoder nothing is there
-
-
-def test_rows_of_a_drawing_worked_out_by_hand(make_teacher):
-    matched = Matched(make_teacher(("ant", "bee", "cat", "dog")), PARTS_OF_ROW)
-    row = matched.rows(torch.tensor([[log(3.0), log(6.0), log(1.0), log(10.0)]]))
-    # the groups have 9, 1 and nothing, at temperature 2 that is 3, 1, 0; alone they have 3, 6, 1
-    expected = [3 / 4, 1 / 4, 0, 3 / 20, 6 / 20, 1 / 20]
-    torch.testing.assert_close(row, torch.tensor([expected]))
 
 
 def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
@@ -305,10 +292,10 @@ class Stub:
     report = "two groups"
 
     def __init__(self, photo, sketch):
-        self.sketch_side = lambda: {"parts": PARTS_OF_ROW}
+        self.sketch_side = lambda: {"groups": GROUPS}
 
     def photo_rows(self, logits):
-        return torch.cat([logits.softmax(1)[:, :3], logits.softmax(1)[:, :3]], 1)
+        return logits.softmax(1)
 
     def known(self, logits):
         return torch.where(torch.arange(len(logits)) == 1, 0.4, 0.6)

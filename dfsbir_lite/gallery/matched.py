@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from dfsbir_lite.adopt.checkpoints import load
+from dfsbir_lite.adopt.groups import shares
 from dfsbir_lite.files import read_json
 from dfsbir_lite.teachers import Teacher
 
@@ -13,32 +13,19 @@ SKETCH, MATCHING = "sketch.safetensors", "matching.json"
 
 
 class Matched:
-    """A sketch teacher whose shares of groups of its classes are compared with those of photos.
+    """A sketch teacher whose rows are the shares of `groups` of its classes, as of photos."""
 
-    Args:
-        parts: of a row, each {"groups": [[class, ...], ...], "temperature": t, "weight": w}: the
-            softmax at that temperature of the groups' scores, a log-sum-exp of their members'.
-    """
-
-    def __init__(self, teacher: Teacher, parts: list[dict]):
-        self.teacher, self.sketch, self.parts = teacher, teacher.network, parts
+    def __init__(self, teacher: Teacher, groups: list[list[int]]):
+        self.teacher, self.sketch, self.groups = teacher, teacher.network, groups
 
     @classmethod
     def open(cls, folder: Path) -> "Matched":
         """Open what is in a gallery's folder."""
-        return cls(load(folder / SKETCH), read_json(folder / MATCHING, "a matching")["parts"])
+        return cls(load(folder / SKETCH), read_json(folder / MATCHING, "a matching")["groups"])
 
     def to(self, device) -> None:
         self.teacher.to(device)
 
     def embed(self, images: Tensor, modality: str = "sketch") -> Tensor:
         """Return the rows (N, E) of sketches; photos are read once, when a gallery is made."""
-        return self.rows(self.teacher(images).logits)
-
-    def rows(self, logits: Tensor) -> Tensor:
-        return torch.cat([_shares(logits, **part) for part in self.parts], 1)
-
-
-def _shares(logits: Tensor, groups: list, temperature: float, weight: float) -> Tensor:
-    scores = torch.stack([logits[:, group].logsumexp(1) for group in groups], 1)
-    return weight * (scores / temperature).softmax(1)
+        return shares(self.teacher(images).logits, self.groups)
