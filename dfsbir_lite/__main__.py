@@ -10,26 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, toybox, zoo
+from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, runtime, toybox, zoo
 from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
 from dfsbir_lite.files import read_card, reading, write_atomically
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
-from dfsbir_lite.runtime import (
-    PROFILES,
-    Profile,
-    UserError,
-    check_setup,
-    is_first,
-    join_processes,
-    lossless_output,
-    need_writable,
-    pick_device,
-    process_count,
-    profile,
-    share,
-)
+from dfsbir_lite.runtime import PROFILES, Profile, UserError, profile
 from dfsbir_lite.strokes import EXAMPLES, redraw
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study import bench
@@ -41,15 +28,15 @@ KNOWN = 0.5  # of a photo's probabilities, the least share on classes that both 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
-    lossless_output()
+    runtime.lossless_output()
     try:
-        join_processes()
+        runtime.join_processes()
         options = _parser().parse_args(arguments)
-        if process_count() > 1 and options.command is not run_command:
+        if runtime.process_count() > 1 and options.command is not run_command:
             raise UserError("several processes can do nothing but run: leave out torchrun")
         if "out" in options:
-            need_writable(Path(options.out or "runs"))
-        options.device = pick_device(options.device)
+            runtime.need_writable(Path(options.out or "runs"))
+        options.device = runtime.pick_device(options.device)
         options.command(options)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what was saved last", file=sys.stderr)
@@ -68,12 +55,12 @@ def run_command(options: Namespace) -> None:
     sizes, folder = profile(options.profile), Path(options.out or _default_folder(options))
     settings = recipe(options.recipe, **_changes(options.set))
     # the other processes learn without data: they get the teachers, and see no image
-    benchmark, teachers = _open(options, sizes, folder) if is_first() else (None, None)
-    teachers = share(teachers and teachers.to("cpu")).to(options.device)
+    benchmark, teachers = _open(options, sizes, folder) if runtime.is_first() else (None, None)
+    teachers = runtime.share(teachers and teachers.to("cpu")).to(options.device)
     names = ("start", "steps", "minutes", "device", "seed")
     chosen = {name: getattr(options, name) for name in names}
     rows = pipeline.run(benchmark, teachers, sizes, settings, folder, **chosen)
-    if is_first():
+    if runtime.is_first():
         print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
         print(f"everything is in {folder}")
 
@@ -139,6 +126,8 @@ def _export_classifiers(options: Namespace) -> gallery.Summary:
     """Export any folder of photos, read by two classifiers."""
     if not options.photos:
         raise UserError("--teachers: say which photos, with --photos")
+    if Path(options.photos).resolve() in Path(options.out).resolve().parents:
+        raise UserError("--out lies in the folder of photos, so its thumbnails would be photos too")
     folder = Path(options.teachers)
     files = {role: folder / f"{role}.safetensors" for role in ("photo", "sketch")}
     if not files["sketch"].is_file():
@@ -283,7 +272,7 @@ def _parser() -> ArgumentParser:
     add("--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table")
     add("--out", default="runs/bench", metavar="DIR", help="where the JSON goes (%(default)s)")
 
-    command("check", lambda options: check_setup(), what="say what the notebooks need and lack")
+    command("check", lambda _: runtime.check_setup(), what="say what the notebooks need and lack")
 
     what = "a gallery of photos, and what searches it by sketch, to one folder or page"
     made = command("export", export_command, machine, what=what)

@@ -339,6 +339,8 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].endswith("blank.png: nothing is drawn here")
     assert errors[1].endswith("gallery.json: no such file")
+    assert main(["export", *given, "--out", str(tmp_path / "photos/out"), "--device", "cpu"]) == 2
+    assert "--out lies in the folder of photos" in capsys.readouterr().err
     (tmp_path / "photo.safetensors").unlink()
     assert main(["export", *given, "--out", str(out), "--device", "cpu"]) == 2
     assert "photo.safetensors: no such file" in capsys.readouterr().err
