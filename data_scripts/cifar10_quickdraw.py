@@ -1,7 +1,4 @@
-"""Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes.
-
-Quick, Draw! has nine of CIFAR-10's ten classes, all but the deer.
-"""
+"""Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes."""
 
 import sys
 from collections.abc import Iterator
@@ -34,18 +31,16 @@ def photos(path: Path, origin: str, size: int, limit: int | None) -> Iterator[It
             yield Item(f"{origin}: {stem}", "photo", part.classes[label], stem, load, split)
 
 
-def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
-    archive = Download(CIFAR10.url, f"md5:{CIFAR10.tgz_md5}")
-    return [archive, *(drawings_of(name, per_class) for name in classes or DRAWN)]
-
-
 CIFAR10_QUICKDRAW = DataSet(
     title="CIFAR-10 with Quick, Draw!",
     licence="drawings CC BY 4.0 (Google); photos: none is stated (Krizhevsky, Learning Multiple "
     "Layers of Features from Tiny Images, 2009)",
     home=f"https://www.cs.toronto.edu/~kriz/cifar.html and {QUICKDRAW.home}",
     readers={"*.ndjson": drawings, "cifar-10-batches-py/*": photos},
-    downloads=downloads,
+    downloads=lambda classes, per_class: [
+        Download(CIFAR10.url),
+        *(drawings_of(name, per_class) for name in classes or DRAWN),
+    ],
     misspelt={"automobile": "car", "ship": "cruise ship"},
 )
 

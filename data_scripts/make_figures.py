@@ -10,7 +10,7 @@ from dfsbir_lite.runtime import profile
 
 PATH = Path(__file__).resolve().parent.parent / "notebooks/images/sketch_finds_photos.png"
 SHOWN = ("mug", "boat", "teacup", "house", "fork", "lighthouse")
-PER_CLASS, MODALITIES = 50, ("photo", "sketch")
+PER_CLASS = 50
 
 
 def sketch_finds_photos() -> bytes:
@@ -18,13 +18,12 @@ def sketch_finds_photos() -> bytes:
 
     Each sketch is its class's typical one, whose ranking has the median average precision.
     """
-    student, which = zoo.load_or_train("student"), {"classes": toybox.CLASSES, "split": "test"}
-    which["per_class"] = PER_CLASS
-    photos, sketches = (toybox_set(m, profile=profile("laptop"), **which) for m in MODALITIES)
-    gallery = retrieval.embed(student.embed, photos.images, "photo")
-    queries = retrieval.embed(student.embed, sketches.images, "sketch")
-    _, ranked = retrieval.search(queries, gallery, k=len(gallery))
-    relevant = photos.labels[ranked] == sketches.labels[:, None]
+    embed, sizes = zoo.load_or_train("student").embed, profile("laptop")
+    which = {"classes": toybox.CLASSES, "split": "test", "per_class": PER_CLASS}
+    sets = [toybox_set(modality, profile=sizes, **which) for modality in ("sketch", "photo")]
+    rows = [retrieval.embed(embed, each.images, each.modality) for each in sets]
+    ranked = retrieval.search(*rows, k=len(rows[1]))[1]
+    relevant = sets[1].labels[ranked] == sets[0].labels[:, None]
     precision = retrieval.average_precision(relevant).view(-1, PER_CLASS)
     places = map(toybox.CLASSES.index, SHOWN)
     rows = [n * PER_CLASS + int(precision[n].median(0).indices) for n in places]
@@ -41,4 +40,3 @@ def sketch_finds_photos() -> bytes:
 
 if __name__ == "__main__":
     PATH.write_bytes(sketch_finds_photos())
-    print(f"wrote {PATH.name}")

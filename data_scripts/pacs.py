@@ -1,7 +1,4 @@
-"""PACS: the photos and sketches of its seven classes.
-
-Of its four domains, photo and sketch are read.
-"""
+"""PACS: the photos and sketches of its seven classes."""
 
 import sys
 

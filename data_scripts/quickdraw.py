@@ -1,7 +1,4 @@
-"""Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes.
-
-Only the first drawings of a class are transferred.
-"""
+"""Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes."""
 
 import json
 import sys
@@ -59,9 +56,8 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
     picture = Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
-    picture.info[NOTE] = (
-        "not recognised in the game" if content.get("recognized") is False else None
-    )
+    unknown = content.get("recognized") is False
+    picture.info[NOTE] = "not recognised in the game" if unknown else None
     return picture
 
 
@@ -74,10 +70,8 @@ def drawings_of(name: str, lines: int) -> Download:
 
 def downloads(classes: tuple[str, ...], per_class: int) -> list[Download]:
     """Return the first drawings of the classes; without classes QuickDraw-Extended's archives."""
-    archives = [
-        Download(f"{EXTENDED}/QuickDraw_{kind}_final.zip") for kind in ("sketches", "images")
-    ]
-    return [drawings_of(name, per_class) for name in classes] or archives
+    archives = [f"{EXTENDED}/QuickDraw_{kind}_final.zip" for kind in ("sketches", "images")]
+    return [drawings_of(name, per_class) for name in classes] or list(map(Download, archives))
 
 
 QUICKDRAW = DataSet(

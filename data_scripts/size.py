@@ -1,19 +1,17 @@
 """Print how large the house is and how large it may be; exit with 1 if anything is too large."""
 
-import ast
 import json
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dfsbir_lite"
 METHOD = ["models", "views", "losses", "recipes", "teachers", "synthesis", "students", "retrieval"]
-MODULES = {
-    ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p
-    for p in PACKAGE.rglob("*.py")
-}
+sys.path.insert(0, str(ROOT))  # or the graph is that of another copy
+GRAPH = grimp.build_graph(PACKAGE.name, cache_dir=None)
 
 
 def lines(*paths: Path) -> int:
@@ -30,18 +28,10 @@ def words(*paths: Path) -> int:
     return len(" ".join(texts).split())
 
 
-def imports(module: str) -> Iterable[str]:
-    """Yield what `module` imports, in functions too; the package writes `from ... import ...`."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name if name in MODULES else node.module for name in names)
-
-
 @cache
 def floor(module: str) -> int:
     """Return how many modules the longest chain of imports has that begins at `module`."""
-    below = {name for name in imports(module) if name in MODULES} - {module, PACKAGE.name}
+    below = GRAPH.find_modules_directly_imported_by(module) - {PACKAGE.name}
     return 1 + max(map(floor, below), default=0)
 
 
@@ -49,12 +39,12 @@ def table() -> dict[str, tuple[int, int]]:
     """Return how much there is of each thing, and how much there may be."""
     return {
         "method, eight files, lines": (lines(*(PACKAGE / f"{name}.py" for name in METHOD)), 1800),
-        "package, Python, lines": (lines(*MODULES.values()), 10000),
+        "package, Python, lines": (lines(*PACKAGE.rglob("*.py")), 10000),
         "JavaScript and CSS, lines": (lines(*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")), 600),
         "data_scripts, lines": (lines(*(ROOT / "data_scripts").rglob("*.py")), 1200),
         "tests, lines": (lines(*(ROOT / "tests").rglob("*.py")), 9500),
-        "names at the top": (len({name.split(".")[1] for name in MODULES if "." in name}), 22),
-        "floors, longest chain of imports": (max(map(floor, MODULES)), 11),
+        "names at the top": (len(GRAPH.find_children(PACKAGE.name)), 22),
+        "floors, longest chain of imports": (max(map(floor, GRAPH.modules)), 11),
         "README, words": (words(ROOT / "README.md"), 1200),
         "notebooks/*.md, words": (words(*(ROOT / "notebooks").glob("*.md")), 4000),
         "notebooks, words": (words(*(ROOT / "notebooks").rglob("*.ipynb")), 38000),  # later 20,000

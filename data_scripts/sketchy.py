@@ -9,7 +9,6 @@ from importers.cli import main
 from importers.dataset import DataSet
 from importers.download import Download
 
-# As ZSE-SBIR's split files have them (github.com/buptLinfy/ZSE-SBIR, data_utils).
 UNSEEN_25 = (
     "airplane, bell, butterfly, camel, chicken, cup, deer, harp, horse, parrot, pineapple, ray, "
     "rifle, scissors, snail, squirrel, swan, tank, teddy bear, tree, umbrella, volcano, "

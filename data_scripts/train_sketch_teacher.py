@@ -5,7 +5,6 @@ quickdraw_345/, doodlenet/ and imagenet_groups.json in DFSBIR_DATA_ROOT and 40 m
 goes on where it was stopped.
 """
 
-import argparse
 import json
 import os
 from dataclasses import asdict, replace
@@ -25,7 +24,7 @@ from dfsbir_lite.files import load_state, save_state
 from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.runtime import autocast, progress
 from dfsbir_lite.strokes import Rendering, render
-from dfsbir_lite.teachers import Teacher, load_teacher, save_teacher
+from dfsbir_lite.teachers import Teacher, save_teacher
 from dfsbir_lite.zoo import ASSETS
 
 ROOT = Path(os.environ.get("DFSBIR_DATA_ROOT", ""))
@@ -38,6 +37,7 @@ FACTS = {
     "of them",
     "split": "of about 18 drawings a class the last four test, the two before validate",
 }
+OUT, STEPS = ASSETS / "real" / "sketch.safetensors", 16000
 NO_LABEL = -100  # which cross-entropy ignores
 Drawing = list[np.ndarray]  # a stroke each, (points, 2), in [0, 1]
 
@@ -161,17 +161,10 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ASSETS / "real" / "sketch.safetensors")
-    parser.add_argument("--steps", type=int, default=16000)
-    options = parser.parse_args()
-    network = train(options.out.with_suffix(".pt"), options.steps)
+    network = train(Path("runs/sketch_teacher.pt"), STEPS)
     teacher = Teacher(network, tuple(drawings("train")), OURS.size)
-    card = {"rendering": asdict(OURS), **FACTS, "steps": options.steps}
-    save_teacher(options.out, teacher, card)
-    kept = load_teacher(options.out).network  # scores are those of the rounded weights
-    card |= score(kept, "validation") | score(kept, "test")
-    save_teacher(options.out, teacher, card)
+    scores = score(network, "validation") | score(network, "test")
+    save_teacher(OUT, teacher, {"rendering": asdict(OURS), **FACTS, "steps": STEPS, **scores})
 
 
 if __name__ == "__main__":

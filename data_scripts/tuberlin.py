@@ -9,7 +9,6 @@ from importers.cli import main
 from importers.dataset import DataSet
 from importers.download import Download
 
-# As ZSE-SBIR's split files have them (github.com/buptLinfy/ZSE-SBIR, data_utils).
 UNSEEN_30 = (
     "ant, banana, bottle opener, brain, bread, bridge, bus, canoe, fan, frying pan, horse, hot air "
     "balloon, laptop, lighter, parachute, penguin, pizza, rollerblades, shoe, snowboard, space "

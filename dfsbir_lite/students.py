@@ -79,7 +79,7 @@ class Learner:
         Args:
             photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
             photo_targets, sketch_targets: logits (N, C), a teacher's, or those of a label.
-            photo_maps, sketch_maps: a teacher's `Reading.maps`; hints need the encoders' shapes.
+            photo_maps, sketch_maps: a teacher's `Reading.maps`; hints need the encoder's shapes.
         """
         weights = self.recipe.weights.snapshot()
         with autocast(self.device):
@@ -91,8 +91,10 @@ class Learner:
         }
         if weights["contrastive"]:
             terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
-        if weights["hint"] and _alike(p_maps, photo_maps) and _alike(s_maps, sketch_maps):
-            terms["hint"] = losses.hints(p_maps, photo_maps) + losses.hints(s_maps, sketch_maps)
+        sides = (p_maps, photo_maps), (s_maps, sketch_maps)
+        alike = [(a, b) for a, b in sides if [m.shape for m in a] == [m.shape for m in b]]
+        if weights["hint"] and alike:
+            terms["hint"] = sum(losses.hints(*side) for side in alike)
         loss = losses.weighted(terms, weights)
         if self.read is not self.encoders:  # several processes expect a gradient everywhere
             loss = loss + 0 * (p.mean() + s.mean())
@@ -152,10 +154,6 @@ def _average_of(ema: float) -> Callable:
         get_ema_multi_avg_fn(min(ema, updates / (updates + 10)))(averaged, current, count)
 
     return average
-
-
-def _alike(maps, others) -> bool:
-    return [m.shape for m in maps] == [m.shape for m in others]
 
 
 def teach(

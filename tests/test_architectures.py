@@ -167,16 +167,3 @@ def test_networks_that_are_no_classifiers_of_such_images():
         Teacher(After(nn.Identity()), ("ant", "bee"), 16)
     with pytest.raises(UserError, match="Flatten has no linear layer"):
         Teacher(nn.Flatten(), CLASSES, 16)
-
-
-def test_a_look_leaves_no_trace_and_is_taken_once():
-    """A teacher that is narrowed or widened is not asked again."""
-    body, seen = After(nn.Dropout()), []
-    body.register_forward_hook(lambda *_: seen.append(1))
-    before = torch.get_rng_state()
-    teacher = Teacher(body, CLASSES, 16)
-    looks = len(seen)
-    teacher.only(["cat"]), teacher.widened((*CLASSES, "owl"))
-    assert len(seen) == looks and torch.equal(torch.get_rng_state(), before)
-    assert teacher.head is body.head and not body.body._forward_hooks
-    assert len(body.head._forward_hooks) == 1  # its own, for readings

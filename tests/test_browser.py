@@ -23,7 +23,6 @@ expect = playwright.expect
 expect.set_options(timeout=60_000)  # a busy machine is slow, not broken
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SHOTS = os.environ.get("DFSBIR_SCREENSHOTS")  # a folder for pictures of the controls
 MINUTE = 60_000  # milliseconds, as Playwright counts
 SETTINGS = {  # else cells that are scrolled away leave the page, and news cover it
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -130,12 +129,6 @@ def menu(page, name: str, command: str) -> None:
     page.locator(f'[data-command="{command}"]').click()
 
 
-def shoot(locator, name: str) -> None:
-    """Take a picture of part of the page, if one is wanted."""
-    if SHOTS:
-        locator.screenshot(path=Path(SHOTS) / f"{name}.png")
-
-
 def output(page, part):
     """Return the output of a cell with this part in it."""
     return page.locator(".jp-OutputArea-output", has=part).last
@@ -156,7 +149,6 @@ def test_a_drawing_finds_photos(page):
     paper = page.get_by_label(re.compile("^Sketch pad"))
     answer = page.locator(".dfsbir-found [role=status]")
     paper.scroll_into_view_if_needed()
-    shoot(output(page, paper), "pad")
     page.get_by_role("button", name="Clear").click()
     expect(answer).to_have_text(re.compile("blank paper"))
     drag(page, paper, [(0.25, 0.3), (0.28, 0.8), (0.6, 0.8), (0.63, 0.3), (0.25, 0.3)])
@@ -195,7 +187,6 @@ def test_switches_measure_what_is_ticked(page):
     expect(picture).to_have_attribute("alt", re.compile("now: everything on"))
     box.press("Space")
     expect(picture).to_have_attribute("alt", re.compile("now: wrong"))
-    shoot(output(page, box), "switches")
 
 
 def test_the_map_answers_by_keyboard_and_plays(page):
@@ -207,7 +198,6 @@ def test_the_map_answers_by_keyboard_and_plays(page):
     expect(scatter.locator(".card")).to_have_text(re.compile("(ant|bee|cat), (photo|sketch)"))
     page.keyboard.press("Enter")
     expect(scatter.locator(".tray")).to_have_text(re.compile("^1 "))
-    shoot(scatter, "explorer")
     page.keyboard.press("Enter")
     expect(scatter.locator(".tray")).to_be_empty()
     bee = scatter.get_by_role("button", name="bee")
@@ -244,7 +234,6 @@ def test_the_panel_is_steered_and_ends_with_the_kernel(page):
     expect(readout).to_have_text("0.0010")
     align.press("End")  # the kernel answers that these are no preset's weights
     expect(preset).to_have_value("your own")
-    shoot(panel, "panel")
     panel.get_by_role("button", name="Stop").click()
     expect(status).to_have_text(re.compile(r"^stopped \d+$"))
     panel.get_by_role("button", name="Start").click()

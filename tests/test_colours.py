@@ -50,10 +50,3 @@ def test_pairs_that_mean_something_stay_apart(pair, vision):
 @pytest.mark.parametrize("colour", [plots.PHOTO, plots.SKETCH, plots.GOOD, plots.BAD, plots.GREY])
 def test_lines_stand_out_from_the_paper(colour):
     assert 1.05 / (brightness(colour) + 0.05) >= 3  # the contrast of WCAG 2 with white
-
-
-def test_series_differ_in_more_than_colour():
-    colours, marks, lines = zip(*plots.SERIES, strict=True)
-    assert len(set(colours)) == len(set(marks)) == len(set(lines)) == len(plots.SERIES)
-    assert plots.MARKS[plots.GOOD][0] != plots.MARKS[plots.BAD][0]
-    assert plots.MARKS[plots.GOOD][1] != plots.MARKS[plots.BAD][1]

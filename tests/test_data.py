@@ -7,10 +7,8 @@ from PIL import Image
 
 from dfsbir_lite import toybox
 from dfsbir_lite.data import (
-    OUR_SKETCH,
     ImageSet,
     folder_set,
-    our_sketch,
     read_image,
     save_folders,
     together,
@@ -202,10 +200,3 @@ def test_saved_folders_hold_the_images_as_they_were(tmp_path):
     again = folder_set(tmp_path, 8, "photo")
     assert again.classes == made.classes and again.labels.tolist() == [0, 0, 1, 1, 1]
     assert torch.equal(again.images, pixels[[0, 3, 1, 2, 4]])
-
-
-def test_our_sketch_is_a_row_of_the_test_set():
-    sizes = profile("laptop")
-    sketches, ours = toybox_set("sketch", "test", sizes, ("mug",)), our_sketch(sizes.size)
-    assert torch.equal(ours.images[0], sketches.images[OUR_SKETCH[1]])
-    assert ours.classes[ours.labels.item()] == "mug" and ours.modality == "sketch"

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from dfsbir_lite.teachers import save_teacher
 
 GUARD = """
@@ -50,6 +48,8 @@ for name in ("kit", "paper"):
     loop.save("state.pt")
     loop.resume("state.pt")
     print(name, step.index, *sorted(step.terms))
+print("now an image is opened", flush=True)
+open("b.JPEG")
 """
 
 
@@ -65,21 +65,13 @@ def test_real_steps_open_no_image(teachers, tmp_path):
     for name, teacher in named.items():
         save_teacher(tmp_path / f"{name}.safetensors", teacher, {})
     done = guarded(LEARN, tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3 and done.stderr.strip() == "GUARD: opened b.JPEG"
     kit = "activation adv align bn diversity entropy hint match modal one_hot proxy"
     paper = "activation adv align bn contrastive diversity entropy match modal one_hot proxy"
-    assert done.stdout.splitlines() == [f"kit 2 {kit}", f"paper 2 {paper}"]
+    expected = [f"kit 2 {kit}", f"paper 2 {paper}", "now an image is opened"]
+    assert done.stdout.splitlines() == expected
 
 
-@pytest.mark.parametrize(
-    "code, message",
-    [
-        ("from dfsbir_lite import toybox", "imported dfsbir_lite.toybox"),
-        ("try:\n    import PIL\nexcept BaseException:\n    pass", "imported PIL"),
-        ("import pathlib\npathlib.Path('b.JPEG').read_bytes()", "opened b.JPEG"),
-    ],
-)
-def test_the_guard_trips(code, message, tmp_path):
-    done = guarded(f"{code}\nprint('came through')", tmp_path)
-    assert done.returncode == 3 and done.stderr.strip() == f"GUARD: {message}"
-    assert "came through" not in done.stdout
+def test_an_import_trips_the_guard(tmp_path):
+    done = guarded("try:\n    import PIL\nexcept BaseException:\n    pass", tmp_path)
+    assert done.returncode == 3 and done.stderr.strip() == "GUARD: imported PIL"

@@ -84,20 +84,18 @@ def compare(one: dict, other: dict) -> None:
         assert scores == pytest.approx(other["scores"][protocol], abs=SCORE)
 
 
-pytestmark = pytest.mark.xdist_group("determinism")  # they compare with one and the same run
+# they compare with one and the same run
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("determinism")]
 
 
-@pytest.mark.slow
 def test_one_thread_gives_the_same_bytes_again():
     assert ran(1) == first(1)
 
 
-@pytest.mark.slow
 def test_the_same_figures_with_another_number_of_threads():
     compare(first(1), first(2))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to compare with")
 def test_the_same_figures_on_a_gpu():
     compare(ran(1, "cpu", "same dice"), ran(1, "cuda", "same dice"))

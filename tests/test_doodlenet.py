@@ -15,6 +15,7 @@ from dfsbir_lite.adopt import load
 from dfsbir_lite.adopt.doodlenet import LOOK, WIDTHS, DoodleNet, load_doodlenet
 from dfsbir_lite.data import class_key
 from dfsbir_lite.files import read_card
+from dfsbir_lite.runtime import UserError
 from dfsbir_lite.strokes import EXAMPLES, Rendering, render
 
 ROOT = os.environ.get("DFSBIR_DATA_ROOT")
@@ -22,17 +23,19 @@ SHAPES = {n: (3, 3, *pair) for n, pair in zip(script.CONVS, pairwise(WIDTHS))}
 SHAPES |= {"dense": (576, 512), "dense_1": (512, 3)}
 
 
+def tensors() -> dict[str, np.ndarray]:
+    """Return weights by TensorFlow's names, with its axes; the same at each call."""
+    rng = np.random.default_rng(0)
+    shapes = {f"{n}/kernel": k for n, k in SHAPES.items()}
+    shapes |= {f"{n}/bias": k[-1:] for n, k in SHAPES.items()}
+    return {name: rng.normal(0, 0.1, shape).astype("<f4") for name, shape in shapes.items()}
+
+
 @pytest.fixture
 def files(tmp_path) -> Path:
     """Write a TensorFlow.js model of doodleNet's layers, of three classes and in two shards."""
-    both = [
-        (f"{n}/{kind}", s)
-        for n, k in SHAPES.items()
-        for kind, s in (("kernel", k), ("bias", k[-1:]))
-    ]
-    weights = [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in both]
-    count = sum(int(np.prod(shape)) for _, shape in both)
-    data = np.random.default_rng(0).normal(0, 0.1, count).astype("<f4").tobytes()
+    weights = [{"name": n, "shape": v.shape, "dtype": "float32"} for n, v in tensors().items()]
+    data = b"".join(v.tobytes() for v in tensors().values())
     (tmp_path / "a.bin").write_bytes(data[:1001])
     (tmp_path / "b.bin").write_bytes(data[1001:])
     manifest = [{"paths": ["a.bin", "b.bin"], "weights": weights}]
@@ -41,37 +44,37 @@ def files(tmp_path) -> Path:
     return tmp_path
 
 
-def by_hand(tensors: dict, x: np.ndarray) -> np.ndarray:
+def by_hand(x: np.ndarray) -> np.ndarray:
     """Return the logits of white lines on black, (28, 28, 1), by scipy, axes as TensorFlow's."""
+    weights = tensors()
     for number, name in enumerate(script.CONVS):
-        kernel = tensors[f"{name}/kernel"]
+        kernel = weights[f"{name}/kernel"]
         padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
         maps = [correlate(padded, kernel[..., n], "valid")[..., 0] for n in range(kernel.shape[3])]
-        x = np.maximum(np.stack(maps, -1) + tensors[f"{name}/bias"], 0)
+        x = np.maximum(np.stack(maps, -1) + weights[f"{name}/bias"], 0)
         if number % 2:
             side = x.shape[0] // 2
             x = x[: 2 * side, : 2 * side].reshape(side, 2, side, 2, -1).max((1, 3))
-    hidden = np.tanh(x.reshape(-1) @ tensors["dense/kernel"] + tensors["dense/bias"])
-    return hidden @ tensors["dense_1/kernel"] + tensors["dense_1/bias"]
+    hidden = np.tanh(x.reshape(-1) @ weights["dense/kernel"] + weights["dense/bias"])
+    return hidden @ weights["dense_1/kernel"] + weights["dense_1/bias"]
 
 
 def test_the_network_computes_what_tensorflow_would(files):
-    tensors, network = script.read_tensors(files / "model.json"), DoodleNet(3)
-    network.load_state_dict(script.renamed(tensors))
+    network = DoodleNet(3)
+    network.load_state_dict(script.read_weights(files / "model.json"))
     drawing = render(EXAMPLES["mug"], LOOK).float()[None] / 255
-    expected = by_hand(tensors, 1 - drawing[0, 0, :, :, None].numpy())
+    expected = by_hand(1 - drawing[0, 0, :, :, None].numpy())
     assert np.allclose(network(drawing)[0].detach().numpy(), expected, atol=1e-4)
 
 
 def test_an_imported_model_is_a_teacher_whose_card_says_how_to_draw(files, tmp_path):
     out = tmp_path / "sketch.safetensors"
-    assert script.main(["import", str(files), str(out)]) == 0
+    script.import_model(files, out)
     teacher = load(out)
     assert teacher.classes == ("cat", "hot dog", "sun") and teacher.size == 28
     assert Rendering(**read_card(out)["rendering"]) == LOOK
-    small = torch.rand(2, 3, 28, 28)
-    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert torch.allclose(teacher(large).logits, teacher(small).logits, atol=1e-5)
+    large, small = (render(EXAMPLES["mug"], LOOK, size=n)[None] / 255 for n in (280, 28))
+    assert torch.allclose(teacher(large).logits, teacher(small).logits, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -79,15 +82,13 @@ def test_an_imported_model_is_a_teacher_whose_card_says_how_to_draw(files, tmp_p
     [
         ("No such file", lambda file: file.with_name("b.bin").unlink()),
         ("numbers where", lambda file: file.with_name("b.bin").write_bytes(bytes(2**22 + 3))),
-        ("no layer", lambda file: file.write_text(file.read_text().replace("dense_1/", "gru/"))),
-        ("uint8", lambda file: file.write_text(file.read_text().replace("float32", "uint8", 1))),
+        ("gru", lambda file: file.write_text(file.read_text().replace("dense_1/", "gru/"))),
     ],
 )
-def test_a_bad_file_is_refused_in_one_line(files, why, spoil, capsys):
+def test_a_bad_file_is_refused_in_one_line(files, why, spoil):
     spoil(files / "model.json")
-    assert script.main(["import", str(files), str(files / "out.safetensors")]) == 2
-    error = capsys.readouterr().err
-    assert "model.json" in error and why in error and error.count("\n") == 1
+    with pytest.raises(UserError, match=rf"model\.json: .*{why}.*\)$"):
+        script.import_model(files, files / "out.safetensors")
     assert not (files / "out.safetensors").exists()
 
 

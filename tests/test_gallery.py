@@ -1,7 +1,6 @@
 """A student and its gallery go to one folder and come back whole, or not at all."""
 
 import json
-import weakref
 from math import log, sqrt
 from pathlib import Path
 
@@ -125,21 +124,6 @@ def test_a_sketch_finds_the_same_photos_in_it_as_in_memory(folder):
     assert there.shown()[1].shape == (10, 3, 16, 16)
 
 
-def test_only_one_sheet_of_pictures_is_in_memory_at_a_time(tmp_path, encoders):
-    alive, most = set(), 0
-
-    def read(place):
-        nonlocal most
-        picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
-        weakref.finalize(picture, alive.remove, place)
-        alive.add(place)
-        most = max(most, len(alive))
-        return picture, picture
-
-    export_gallery(tmp_path / "out", encoders, {}, Photos(CLASSES, [0] * 640, [""] * 640, 16, read))
-    assert len(open_gallery(tmp_path / "out")) == 640 and most <= 2 * 64
-
-
 # --- never half a folder ----------------------------------------------------------------------
 
 
@@ -227,16 +211,13 @@ def matched_folder(tmp_path: Path, make_teacher) -> Path:
     """An export of two classifiers."""
     write_photos(tmp_path / "photos")
     photos = photos_below(tmp_path / "photos", 24, 16)
-    export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
+    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
     return tmp_path / "out"
 
 
 def test_any_folder_is_exported_and_what_is_no_photo_named(tmp_path, make_teacher):
-    write_photos(tmp_path / "photos")
-    photos = photos_below(tmp_path / "photos", 24, 16)
-    summary = export(tmp_path / "out", matched_reader(tmp_path, make_teacher), photos, by_colour)
-    assert summary == (COUNT, ["half.png", "notes.txt"], 1)
-    gallery = open_gallery(tmp_path / "out")
+    gallery = open_gallery(matched_folder(tmp_path, make_teacher))
     assert gallery.files[:2] == ["01<b>.png", "02<b>.png"]
     assert gallery.files[4] == "07<b>.png (nothing known)" == gallery.classes[gallery.labels[4]]
     assert gallery.files[-1] == "trip 9/deep/09<b>.png"
@@ -267,22 +248,18 @@ def test_an_export_goes_on_where_it_was_interrupted(tmp_path, make_teacher):
     export(tmp_path / "out", reader, photos, interrupted)
     assert seen == [64, 6, 6]
     export(tmp_path / "once", reader, photos, by_colour)
-    assert (tmp_path / "out/gallery.json").read_text() == (
-        tmp_path / "once/gallery.json"
-    ).read_text()
+    indices = [(tmp_path / name / "gallery.json").read_text() for name in ("out", "once")]
+    assert indices[0] == indices[1]
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("content", ["missing", "empty", "foreign"])
-def test_a_folder_without_photos_is_named(tmp_path, make_teacher, content):
-    root = tmp_path / "photos"
-    if content != "missing":
-        root.mkdir()
-    if content == "foreign":
-        (root / "notes.txt").write_text("no photo")
-    reason = "none of 1 files" if content == "foreign" else "photos: no folder with files"
-    with pytest.raises(UserError, match=reason):
-        reader = matched_reader(tmp_path, make_teacher)
+def test_a_folder_without_photos_is_named(tmp_path, make_teacher):
+    reader, root = matched_reader(tmp_path, make_teacher), tmp_path / "photos"
+    with pytest.raises(UserError, match="photos: no folder with files"):
+        photos_below(root, 24, 16)
+    root.mkdir()
+    (root / "notes.txt").write_text("no photo")
+    with pytest.raises(UserError, match="none of 1 files"):
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
 
 
@@ -315,26 +292,24 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
     assert "two groups" in said and f"{COUNT} photos" in said
     assert "2 files are no pictures: half.png, notes.txt" in said
     assert "2 photos show nothing" in said and page.is_file()  # the second of each sheet
-    Image.new("RGB", (200, 100), "white").save(tmp_path / "blank.png")
+    line, blank = (str(tmp_path / f"{name}.png") for name in ("line", "blank"))
+    Image.new("RGB", (200, 100), "white").save(blank)
     drawing = Image.new("RGB", (200, 100), "white")
     drawing.paste("navy", (40, 20, 160, 26))
-    drawing.save(tmp_path / "line.png")
-    white = Image.new("RGBA", (200, 100), (0, 0, 0, 0))
-    white.paste("white", (40, 20, 160, 26))
-    white.save(tmp_path / "white on nothing.png")
+    drawing.save(line)
+    nothing = Image.new("RGBA", (200, 100), (0, 0, 0, 0))
+    nothing.paste("white", (40, 20, 160, 26))
+    nothing.save(tmp_path / "white on nothing.png")
     gallery = open_gallery(out)
     query = retrieval.embed(gallery.encoders.embed, redraw(drawing, gallery.rendering)[None], "")
     cosines, places = (each[0].tolist() for each in retrieval.search(query, gallery.embeddings, 3))
     expected = [f"{cosine:.2f}  {gallery.files[n]}" for cosine, n in zip(cosines, places)]
     sheet = tmp_path / "found.png"
-    for name in ("line.png", "white on nothing.png"):
-        assert main(["search", str(out), str(tmp_path / name), "-k3", "--show", str(sheet)]) == 0
+    for name in (line, str(tmp_path / "white on nothing.png")):
+        assert main(["search", str(out), name, "-k", "3", "--show", str(sheet)]) == 0
         assert capsys.readouterr().out.splitlines() == expected and sheet.is_file()
         sheet.unlink()
-    for wrong in (
-        [str(out), str(tmp_path / "blank.png")],
-        [str(tmp_path), str(tmp_path / "line.png")],
-    ):
+    for wrong in ([str(out), blank], [str(tmp_path), line]):
         assert main(["search", *wrong]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].endswith("blank.png: nothing is drawn here")
@@ -349,18 +324,12 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
 # --- what is damaged is refused, by name ------------------------------------------------------
 
 
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
 PARTS = ("student.safetensors", "student.json", "embeddings.safetensors", "photos.json")
 PARTS += ("sheets/0000.jpg", "sheets/0001.jpg")
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("damage", [Path.unlink, flip, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_damaged_part_is_named(folder, part, damage):
     damage(folder / part)
     with pytest.raises(UserError, match=rf"gallery\.json: not the index of .*{part}"):

@@ -435,7 +435,7 @@ def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path, capsys):
     archive = write_zip(tmp_path / "PACS.zip", good_files())
     archive.write_bytes(archive.read_bytes()[:-1000])
     assert main(PACS, ["import", str(archive), "--out", str(tmp_path / "out")]) == 2
-    assert "PACS.zip: cannot be unpacked (BadZipFile" in capsys.readouterr().err
+    assert "PACS.zip: cannot be unpacked (ReadError" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["PACS.zip"]
 
 
@@ -445,15 +445,6 @@ def test_what_is_there_is_never_replaced(tmp_path, capsys):
     assert main(PACS, ["import", str(source), "--out", str(mine)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {mine}: already there; delete it")
     assert tree(mine) == {"thesis.txt"}
-
-
-def test_photos_are_jpeg_where_that_does_not_show(tmp_path):
-    source = write_files(tmp_path / "s", good_files())
-    for size, suffix in ((64, ".png"), (65, ".jpeg")):
-        out = tmp_path / str(size)
-        import_data(PACS, [source], out, size=size)
-        assert {p.suffix for p in out.glob("photo/*/*/*")} == {suffix}
-        assert {p.suffix for p in out.glob("sketch/*/*/*")} == {".png"}
 
 
 @pytest.mark.slow  # imports torch in a new process

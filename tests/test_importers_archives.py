@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfsbir_lite.runtime import UserError
-from importers import archives
-from importers.archives import unpack
+from importers.sources import unpack
 
 FILES = {"png/cat/1.png": b"one" * 999, "png/cat/two words.png": b"2", "png/Äpfel/é.png": b"3" * 70}
 KINDS = ("a.zip", "a.tar", "a.tar.gz", "a.tgz", "a.7z")
@@ -64,13 +63,6 @@ def test_everything_is_unpacked(write, folder, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("wanted", [{"png/cat/1.png", "png/Äpfel/é.png"}, set()])
-def test_only_what_is_wanted(write, folder, kind, wanted):
-    unpack(write(kind), folder, wanted.__contains__)
-    assert set(files_in(folder)) == wanted
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 def test_archives_that_are_cut_off(write, folder, kind, share):
     files = {f"png/cat/{n}.png": bytes([n, 7 * n % 256]) * 3000 for n in range(20)}
@@ -101,18 +93,9 @@ def test_links_and_devices_in_a_tar(tmp_path, folder, kind):
         info = tarfile.TarInfo("png/cat/1.png")
         info.type, info.linkname = getattr(tarfile, kind), "/etc/passwd"
         file.addfile(info)
-    unpack(tmp_path / "a.tar", folder)
+    with pytest.raises(UserError, match=r"a\.tar: cannot be unpacked"):
+        unpack(tmp_path / "a.tar", folder)
     assert files_in(folder) == {}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_bombs(write, folder, monkeypatch, kind):
-    monkeypatch.setattr(archives, "ROOM", 50_000)
-    monkeypatch.setattr(archives, "EXPANSION", 0)
-    path = write(kind, {"1.png": bytes(30_000), "2.png": bytes(30_000)})
-    with pytest.raises(UserError, match=r"expands to far more than its size"):
-        unpack(path, folder)
-    assert "2.png" not in files_in(folder)
 
 
 def test_a_7z_without_the_package(tmp_path, folder, monkeypatch):

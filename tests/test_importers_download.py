@@ -1,6 +1,5 @@
 """Downloads from a server that fails in the ways that servers do."""
 
-import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -91,28 +90,13 @@ def test_a_connection_that_breaks_off_leaves_nothing_and_names_a_way_out(
     assert fetch(Download(server.url), tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("kind", ["md5", "sha256"])
-def test_checksums(server, tmp_path, kind):
-    right = hashlib.new(kind, CONTENT).hexdigest()
-    assert fetch(Download(server.url, f"{kind}:{right}"), tmp_path / "right").is_file()
-    with pytest.raises(UserError, match=rf"file\.zip: .*hash.*{right}"):
-        fetch(Download(server.url, f"{kind}:{right[::-1]}"), tmp_path / "wrong")
-    assert names(tmp_path / "wrong") == []
-
-
 @pytest.mark.parametrize("lines", [None, 5])
 @pytest.mark.parametrize("status", [404, 503])
 def test_a_dead_link(server, tmp_path, status, lines):
     server.status = status
-    with pytest.raises(UserError, match=rf"^{status} .*{server.url}; get the file elsewhere"):
-        fetch(Download(server.url, lines=lines), tmp_path)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("lines", [None, 1])
-def test_a_web_page_instead_of_the_file(server, tmp_path, lines):
-    server.content = b"<html>log in first</html>\n"
-    with pytest.raises(UserError, match=r"file\.zip: a web page instead of the file"):
+    with pytest.raises(
+        UserError, match=rf"^{server.url}: {status} .*; get it elsewhere and import"
+    ):
         fetch(Download(server.url, lines=lines), tmp_path)
     assert names(tmp_path) == []
 

@@ -32,11 +32,6 @@ def test_entropy_is_that_of_the_mean_posterior():
     assert losses.entropy(torch.tensor([A, A])) == near(0.75 * log(0.75) + 0.25 * log(0.25))
 
 
-def test_entropy_bounds():
-    assert losses.entropy(torch.zeros(5, 7)) == near(-log(7))
-    assert losses.entropy(torch.tensor([[50.0, 0, 0]] * 4)) == near(0)
-
-
 def test_entropy_has_a_gradient_where_a_class_is_impossible():
     logits = torch.tensor([[1000.0, 0.0]], requires_grad=True)
     losses.entropy(logits).backward()
@@ -56,27 +51,16 @@ def test_batch_statistics():
     assert losses.batch_statistics([first, second]) == near(6.5)
 
 
-def test_a_network_without_batch_norm_has_no_statistics_to_match():
-    assert losses.batch_statistics([]) == 0
-
-
 def test_class_alignment():
-    # p = (3/4, 1/4), q = (1/2, 1/2)
-    # KL(p, q) = 3/4 ln 3/2 - 1/4 ln 2; KL(q, p) = -1/2 ln 3/2 + 1/2 ln 2; their sum is 1/4 ln 3
+    # p = (3/4, 1/4), q = (1/2, 1/2): KL(p, q), and KL(q, p); their sum is 1/4 ln 3
+    forth, back = 0.75 * log(1.5) - 0.25 * log(2), 0.5 * log(2) - 0.5 * log(1.5)
     p, q = torch.tensor([A]), torch.tensor([EVEN])
-    assert losses.class_alignment(p, q) == near(log(3) / 8)
-    assert losses.class_alignment(q, p) == near(log(3) / 8)
+    assert losses.class_alignment(p, q) == losses.class_alignment(q, p) == near(log(3) / 8)
+    assert losses.class_alignment(p, q, one_way=True) == near(forth)
+    assert losses.class_alignment(q, p, one_way=True) == near(back)
     # a second pair that agrees, up to a constant, halves the mean
     p, q = torch.tensor([A, B]), torch.tensor([EVEN, B]) + 3
     assert losses.class_alignment(p, q) == near(log(3) / 16)
-
-
-def test_one_way_alignment_is_the_divergence_of_the_sketch_from_the_photo():
-    # p = (3/4, 1/4), q = (1/2, 1/2), as above: KL(p, q), and KL(q, p) the other way round
-    p, q = torch.tensor([A]), torch.tensor([EVEN])
-    forth, back = 0.75 * log(1.5) - 0.25 * log(2), 0.5 * log(2) - 0.5 * log(1.5)
-    assert losses.class_alignment(p, q, one_way=True) == near(forth)
-    assert losses.class_alignment(q, p, one_way=True) == near(back)
 
 
 def test_modality_guidance():
@@ -98,9 +82,6 @@ def test_adversarial():
     # what the student sees does not matter: 3/4 ln 3 - 1/4 ln 3
     student = torch.tensor([B, B])
     assert losses.adversarial(student, teacher, torch.tensor([0, 0])) == near(-log(3) / 2)
-    # each image has its own class: the teacher sees 0 and 1, as wanted
-    both = losses.adversarial(torch.tensor([EVEN, EVEN]), torch.tensor([A, B]), torch.arange(2))
-    assert both == near(-kl)
 
 
 def test_adversarial_clamps_each_image():
@@ -142,26 +123,10 @@ def test_hints_measure_each_stage_in_units_of_the_teachers_variance():
     assert losses.hints([theirs], [theirs]) == 0
 
 
-def test_hints_want_as_many_stages_of_both():
-    with pytest.raises(ValueError, match=r"longer|shorter"):
-        losses.hints([IMAGES, IMAGES], [IMAGES])
-
-
 def test_hints_of_a_silent_teacher_stay_finite():
     silent = torch.zeros(1, 1, 2, 2)
     assert losses.hints([silent], [silent]) == 0
     assert losses.hints([silent + 1], [silent]).isfinite()
-
-
-def test_matching_sees_more_than_posteriors_and_no_constant():
-    student, teacher = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
-    shift = torch.arange(6.0)[:, None]  # another constant for each sample
-    loss = losses.matching(student, teacher).item()
-    assert losses.matching(student + shift, teacher - 2 * shift) == near(loss)
-    assert losses.matching(teacher + shift, teacher) == near(0)
-    # two answers that are sure of the first class: their posteriors are alike, the rest is not
-    sure, other = torch.tensor([[90.0, 0, 3]]), torch.tensor([[90.0, 3, 0]])
-    assert losses.matching(sure, other) == near(6)  # (0² + 3² + 3²) / 3
 
 
 def test_proxy():
@@ -257,11 +222,8 @@ GRADIENTS = {
     "activation": (losses.activation, LOGITS),
     "bn": (moments_of, IMAGES),
     "align": (losses.class_alignment, LOGITS, OTHERS),
-    "align, one way": (lambda a, b: losses.class_alignment(a, b, one_way=True), LOGITS, OTHERS),
     "modal": (losses.modality_guidance, LOGITS[:, :2], OTHERS[:, :2]),
     "adv": (losses.adversarial, LOGITS, OTHERS),
-    "adv, masked": (lambda a, b: losses.adversarial(a, b, LABELS), LOGITS, OTHERS),
-    "adv, clamped": (lambda a, b: losses.adversarial(9 * a, 9 * b), LOGITS, OTHERS),
     "diversity": (losses.diversity, IMAGES),
     "hint": (lambda x: losses.hints([x], [rows(4, 4, 3, 2, 2)]), IMAGES),
     "match": (losses.matching, LOGITS, OTHERS),
@@ -281,26 +243,15 @@ def test_gradients_are_those_of_finite_differences(name):
     torch.autograd.gradcheck(loss, [x.clone().requires_grad_() for x in inputs])
 
 
-def test_hints_in_bfloat16_are_about_right_and_keep_the_layout():
+def test_hints_in_bfloat16_are_about_right():
     mine, theirs = rows(6, 2, 8, 6, 5, 5).bfloat16().unbind()
-    mine = mine.contiguous(memory_format=torch.channels_last).requires_grad_()
-    found = losses.hints([mine], [theirs.contiguous(memory_format=torch.channels_last)])
-    exact, other = mine.detach().double().requires_grad_(), theirs.double()
-    expected = (exact - other).square().mean() / other.var()
+    found = losses.hints([mine], [theirs])
+    expected = (mine.double() - theirs.double()).square().mean() / theirs.double().var()
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(expected.item(), rel=2e-3)
-    found.backward()
-    expected.backward()
-    torch.testing.assert_close(mine.grad.double(), exact.grad, rtol=2e-2, atol=1e-5)
-    assert mine.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_variance_behind_hints_is_right_far_from_zero():
     theirs = 30 + rows(7, 16, 8, 12, 12).float()
     found = losses.hints([theirs + 1], [theirs])
     assert found.item() == pytest.approx(1 / theirs.double().var().item(), rel=1e-3)
-
-
-def test_every_term_has_its_gradient_checked():
-    names = {name.partition(",")[0] for name in GRADIENTS}
-    assert names == {field.name for field in fields(Weights)}

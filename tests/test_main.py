@@ -1,7 +1,6 @@
 """`python -m dfsbir_lite`: its commands on tiny data, one line for every mistake, Ctrl-C."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -85,12 +84,6 @@ def test_classes_that_differ(folders, capsys):
     assert "up (only photos)" in complaint(capsys)
 
 
-@pytest.mark.parametrize("option", ["--photos", "--sketches"])
-def test_one_folder_of_two(option, folders, capsys):
-    assert run(option, str(folders[0])) == 2
-    assert "give both --photos and --sketches" in complaint(capsys)
-
-
 @pytest.mark.parametrize(
     "unseen, reason", [("right,cow", "unseen class 'cow'"), ("right,top", "at least two classes")]
 )
@@ -105,9 +98,7 @@ def test_unseen_classes_that_do_not_work(unseen, reason, folders, capsys):
         ("batch", "write it as name=value"),
         ("sugar=1", "a recipe has no 'sugar'"),
         ("batch=many", "'many' is not of type int"),
-        ("batch=0", "batch is 0"),
         ("relabel=perhaps", "'perhaps' is not of type bool"),
-        ("adv=nan", "weight adv is nan"),
     ],
 )
 def test_settings_that_are_none(change, reason, capsys):
@@ -125,32 +116,10 @@ def test_settings_get_the_type_of_their_default(monkeypatch, folders):
     assert settings.batch == 4 and settings.labels == "teacher"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_where_there_is_none(capsys):
-    assert main(["run", "--device", "cuda"]) == 2
-    assert "torch sees no GPU" in complaint(capsys)
-
-
-def test_a_place_that_cannot_be_written_to(folders, capsys):
-    Path("file").write_text("in the way")
-    assert run("--out", "file", folders=folders) == 2
-    assert "file" in complaint(capsys)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--steps", "0"],
-        ["--steps", "x"],
-        ["--profile", "huge"],
-        ["--minutes", "nan"],
-        ["--steps", "3", "--minutes", "1"],
-    ],
-)
-def test_values_that_the_parser_refuses(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", *arguments])
-    assert stopped.value.code == 2
+@pytest.mark.parametrize("value", ["--steps 0", "--minutes nan", "--steps 3 --minutes 1"])
+def test_values_that_the_parser_refuses(value, capsys):
+    with pytest.raises(SystemExit):
+        main(["run", *value.split()])
     assert capsys.readouterr().err.splitlines()[-1].startswith("python -m dfsbir_lite run: error:")
 
 
@@ -177,7 +146,7 @@ def times(folder: str) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in Path(folder).glob("*.safetensors")}
 
 
-def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch):
+def test_a_run_on_folders_from_end_to_end(folders, write_folders, capsys, monkeypatch):
     assert run("--out", "out", folders=folders) == 0
     printed = capsys.readouterr().out
     assert all(row in printed for row in ("chance", *ROWS)) and "everything is in out" in printed
@@ -203,34 +172,16 @@ def test_a_run_on_folders_from_end_to_end(folders, capsys, monkeypatch):
     assert times("out") == written
     capsys.readouterr()
 
-    # another recipe, another length, another seed: not in this folder
+    # another recipe, another length, another seed, other images: not in this folder
     assert run("--out", "out", folders=folders, recipe=(*SMALL, "adv=0")) == 2
     assert "out: holds a run with another weights" in complaint(capsys)
     assert run("--out", "out", "--minutes", "3", folders=folders) == 2
     assert "out: holds a run with another steps" in complaint(capsys)
     assert run("--out", "out", "--seed", "1", folders=folders) == 2
     assert "out/photo.safetensors: trained on other images or settings" in complaint(capsys)
+    assert run("--out", "out", folders=write_folders(Path("others"), each=3)) == 2
+    assert "out/photo.safetensors: trained on other images or settings" in complaint(capsys)
     assert times("out") == written
-
-
-def test_a_teacher_of_other_folders_is_refused(folders, write_folders, capsys, monkeypatch):
-    """A run is stopped when one teacher is there; another of the same class names finds it."""
-    train = pipeline.train_teacher
-
-    def stopped_at_sketches(*args, desc, **options):
-        if desc == "teacher: sketch":
-            raise KeyboardInterrupt
-        return train(*args, desc=desc, **options)
-
-    with monkeypatch.context() as first:
-        first.setattr(pipeline, "train_teacher", stopped_at_sketches)
-        assert run("--out", "out", folders=folders) == 130
-    assert list(times("out")) == ["photo.safetensors"]
-    capsys.readouterr()
-    others = write_folders(Path("others"), each=3)
-    assert run("--out", "out", folders=others) == 2
-    assert "out/photo.safetensors: trained on other images" in complaint(capsys)
-    assert run("--out", "out", folders=folders) == 0  # and its own run goes on with it
 
 
 def test_given_teachers_must_know_the_classes(folders, capsys):
@@ -265,12 +216,15 @@ def test_given_teachers_of_other_sizes_and_architectures(
     folders, make_teacher, capsys, monkeypatch
 ):
     save_teacher("mine/photo.safetensors", make_teacher(("left", "top")), {})
-    torch.save(resnet18(num_classes=2).state_dict(), "sketch.pth")
-    Path("sketch.txt").write_text("top\nleft\n")
+    torch.save(resnet18(num_classes=3).state_dict(), "sketch.pth")
+    Path("sketch.txt").write_bytes(b"\xef\xbb\xbfTop\r\nleft\r\nfish")  # as from Windows
     assert adopt("sketch", "sketch.txt") == 0
+    assert "mine/sketch.safetensors: resnet18 of 3 classes, 32 px" in capsys.readouterr().out
     monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 24, (8, 16), 8, 8, 1, 1, 1))
     assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
     printed = capsys.readouterr().out
+    assert "both teachers know: 2 (left, top)" in printed
+    assert "the sketch teacher alone knows: 1 (fish)" in printed
     assert "the photo teacher reads 16 px: pictures of 24 px are scaled for it" in printed
     assert "the sketch teacher reads 32 px" in printed
     assert scores("out").keys() == set(ROWS) - {"teacher features"}  # 16 and 512 numbers
@@ -299,39 +253,12 @@ def test_runs_of_different_kinds_get_places_of_their_own():
     assert len(set(map(cli._default_folder, options))) == len(kinds)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("DFSBIR_DATA_ROOT" not in os.environ, reason="DFSBIR_DATA_ROOT is not set")
-def test_a_run_on_real_data(monkeypatch):
-    root = Path(os.environ["DFSBIR_DATA_ROOT"]) / "pacs"
-    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (8, 16, 32), 32, 16, 8, 1, 1))
-    folders = root / "photo", root / "sketch"
-    given = ("--out", "out", "--unseen", "horse,person")
-    assert run(*given, folders=folders, recipe=("batch=32",)) == 0
-    posteriors = scores("out")["teacher posteriors"]["seen"]
-    assert posteriors["map_all"] > 1.25 * posteriors["chance"]  # eight epochs of small teachers
-
-
 # --- the other commands -----------------------------------------------------------------------
 
 
 def adopt(role: str, classes: str) -> int:
     given = ["adopt", "resnet18", f"{role}.pth", "--classes", classes, "--size", "32"]
     return main([*given, "--role", role, "--out", "mine"])
-
-
-def test_adopted_teachers_that_know_more_than_the_folders_hold(folders, capsys, monkeypatch):
-    """From two .pth files to a student and its scores, by the command line alone."""
-    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 32, (8, 16), 8, 8, 1, 1, 1))
-    for role, names in (("photo", "left Right top eel"), ("sketch", "top left fish right")):
-        torch.save(resnet18(num_classes=4).state_dict(), f"{role}.pth")
-        Path(f"{role}.txt").write_bytes(b"\xef\xbb\xbf" + names.replace(" ", "\r\n").encode())
-        assert adopt(role, f"{role}.txt") == 0
-    assert "mine/sketch.safetensors: resnet18 of 4 classes, 32 px" in capsys.readouterr().out
-    assert run("--out", "out", "--teachers", "mine", folders=folders) == 0
-    printed = capsys.readouterr().out
-    assert "both teachers know: 3 (left, Right, top)" in printed
-    assert "the sketch teacher alone knows: 1 (fish)" in printed
-    assert tuple(scores("out")) == ROWS
 
 
 def test_adopting_with_a_wrong_list_of_classes(capsys):

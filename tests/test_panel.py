@@ -155,16 +155,12 @@ def test_another_panel_stops_the_first(panel):
     assert not at_work() and second.status.value.startswith("stopped")
 
 
-def test_step_takes_one_step_and_draws_it(panel):
+def test_step_takes_one_step_and_draws_it_and_run_takes_many(panel):
     live = panel()
     live.buttons["Step"].click()
     assert live.status.value == "step 0" and live.history == {"bn": [1.0]}
     assert bytes(live.picture.value).startswith(PNG) and live.picture.layout.display is None
-
-
-def test_run_does_the_same_in_the_foreground(panel):
-    live = panel()
-    live.run(6)
+    live.run(5)
     assert live.last.index == 5 and live.status.value == "step 5"
     assert [seen.index for seen in live.looks] == [0, 4, 5]  # every fourth, and the one drawn
 
@@ -179,20 +175,6 @@ def test_reset_starts_over_with_the_weights_as_they_are(panel):
     assert live.history == {"bn": []} and live.looks == [] and not live.picture.value
     live.run()
     assert live.last.index == 0 and live.settings.weights.bn == 0.25
-
-
-def test_reset_has_the_same_noise_again(teachers, tiny_recipe):
-    from dfsbir_lite.synthesis import synthesize
-
-    settings = tiny_recipe()
-    live = widgets.LivePanel(lambda s: synthesize(teachers, s, width=8, seed=3), settings, teachers)
-    live.run(2)
-    first = live.last
-    live.preset.value = "no BN"
-    live.reset()
-    live.run(2)
-    assert torch.equal(first.noise, live.last.noise)
-    assert not torch.equal(first.photos, live.last.photos)
 
 
 def test_terms_that_come_later_have_gaps_before(panel):
@@ -285,11 +267,8 @@ def test_one_of_each_is_the_first_or_white():
     assert found[:, 0, 0, 0].tolist() == [1 / 8, 1, 0]
 
 
-def test_a_healthy_run_has_no_alarm():
-    assert alarms(looks(9), CLASSES) == []
-
-
 def test_a_class_missing_from_five_looks_is_named():
+    assert alarms(looks(9), CLASSES) == []
     (alarm,) = alarms(looks(photo=[0, 4, 0]), CLASSES)
     assert "no photo was taken for: boat, mug" in alarm
     (alarm,) = alarms(looks(sketch=[0, 2, 2]), CLASSES)

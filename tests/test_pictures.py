@@ -53,16 +53,11 @@ CHUNKS = {
     "EXIF of nonsense": chunk(b"eXIf", b"nonsense"),
     "no sum": chunk(b"tEXt", b"a\0b", crc=1),
     "too long": chunk(b"tEXt", b"a\0b", length=5000),
-    "a little too long": chunk(b"tEXt", b"a\0b", length=3),
     "too short": chunk(b"tEXt", b"a\0bbbbbb", length=-3),
     "huge text": chunk(b"zTXt", b"a\0\0" + HUGE),
-    "huge Unicode text": chunk(b"iTXt", b"a\0\1\0\0\0" + HUGE),
     "many texts": chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 70,
     "huge profile": chunk(b"iCCP", b"a\0\0" + HUGE),
-    "no profile": chunk(b"iCCP", b""),
-    "unknown compression": chunk(b"zTXt", b"a\0\5abc"),
     "short gAMA": chunk(b"gAMA", b"a"),
-    "short acTL": chunk(b"acTL", b"abc"),
     "unknown chunk": chunk(b"\0\1\2\3", b"abc"),
 }
 
@@ -121,13 +116,6 @@ def test_every_orientation(tmp_path, orientation):
         expected = np.asarray(ImageOps.exif_transpose(file))
     pixels, note = read(tmp_path, data)
     assert not note and np.array_equal(pixels, expected)
-
-
-def test_metadata_that_cannot_be_written_again_still_say_how_to_turn(tmp_path):
-    exif = turned(6).replace(struct.pack(">HHI", 0x011A, 5, 1), struct.pack(">HHI", 0x011A, 2, 1))
-    exif = exif.replace(struct.pack("<HHI", 0x011A, 5, 1), struct.pack("<HHI", 0x011A, 4, 9))
-    pixels, _ = read(tmp_path, encoded("PNG")[:33] + chunk(b"eXIf", exif[6:]) + encoded("PNG")[33:])
-    assert (pixels == np.rot90(PIXELS, -1)).all()
 
 
 def test_broken_pixels_are_refused(tmp_path):

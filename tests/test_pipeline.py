@@ -1,15 +1,16 @@
 """Students from beginning to end: resumed, by the clock, and one that learns from real images."""
 
 import json
+import os
+import signal
 from functools import partial
-from pathlib import Path
-from unittest.mock import MagicMock, Mock, call
+from multiprocessing import get_context
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from dfsbir_lite import pipeline
+from dfsbir_lite import pipeline, runtime
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.files import save_state
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent, run_to_end
@@ -86,21 +87,32 @@ def test_a_teacher_that_was_not_trained_here_is_taken(make_teacher, tiny, tmp_pa
 # --- to the end -------------------------------------------------------------------------------
 
 
-def test_a_loop_that_was_interrupted_goes_on_from_its_file(teachers, tiny, tiny_recipe, tmp_path):
-    def begin():
-        return distill(teachers, tiny_recipe(), new_encoders(tiny, 3), steps=4, width=8)
+def begin(teachers, sizes, settings):
+    return distill(teachers, settings, new_encoders(sizes, 3), steps=4, width=8)
 
-    def stop(index, encoders):
+
+def killed(state, *given):
+    """A run that saves after each step, and is killed in its third, before it has saved that."""
+    torch.set_num_threads(1)
+    runtime.has_bfloat16 = lambda device: False  # as in the other process
+
+    def kill(index, encoders):
         if index == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    seen, state = [], tmp_path / "state.pt"
-    whole = run_to_end(begin(), tmp_path / "whole.pt")
-    with pytest.raises(KeyboardInterrupt):
-        run_to_end(begin(), state, save_every=0, watch=stop)
-    resumed = run_to_end(begin(), state, watch=lambda index, encoders: seen.append(index))
+    run_to_end(begin(*given), state, save_every=0, watch=kill)
+
+
+@pytest.mark.slow
+def test_a_loop_that_was_killed_goes_on_from_its_file(teachers, tiny, tiny_recipe, tmp_path):
+    given, seen, state = (teachers, tiny, tiny_recipe()), [], tmp_path / "state.pt"
+    process = get_context("spawn").Process(target=killed, args=(state, *given))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    resumed = run_to_end(begin(*given), state, watch=lambda index, encoders: seen.append(index))
     assert seen == [2, 3, 4]  # two steps had been saved
-    assert same(resumed, whole)
+    assert same(resumed, run_to_end(begin(*given), tmp_path / "whole.pt"))
 
 
 class ByTheClock:
@@ -146,15 +158,6 @@ def test_a_run_by_the_clock(run_for_minutes, monkeypatch, tmp_path):
     assert loops[1].steps == 4 * 2  # as many steps of real data: two for each iteration
     assert list(rows)[-2:] == ["data-free student", "real-data student"]
     assert run_for_minutes() == rows and len(loops) == 2
-
-
-def test_the_bar_of_a_run_by_the_clock_counts_percent(monkeypatch):
-    bar = MagicMock(n=0)  # and so it stays
-    monkeypatch.setattr(pipeline, "progress", Mock(return_value=bar))
-    bar.__enter__.return_value = bar
-    run_to_end(ByTheClock(None, None, None, seconds=1), Path("nowhere"))
-    assert pipeline.progress.call_args.kwargs["total"] == 100
-    assert bar.update.call_args_list == [call(25), call(50), call(75), call(100)]
 
 
 # --- the table --------------------------------------------------------------------------------

@@ -154,13 +154,6 @@ def test_retrievals_marks_hits_and_misses_by_colour_line_and_sign():
     assert np.array_equal(shown[4], IMAGES[5].permute(1, 2, 0))  # second row, rank 1
 
 
-def test_found_tells_class_and_cosine_below_each_photo():
-    (axis,) = FIGURES["found"].axes
-    assert [text.get_text() for text in axis.texts] == ["a\n0.90", "b\n0.50", "c\n0.00"]
-    assert names(axis, "y") == ["one"]
-    assert np.array_equal(axis.images[3].get_array(), IMAGES[3].permute(1, 2, 0))
-
-
 def test_saliency_is_orange_for_and_purple_against_and_leaves_the_rest_grey():
     image = torch.full((3, 4, 4), 200, dtype=torch.uint8)
     saliency = torch.zeros(4, 4)
@@ -171,13 +164,6 @@ def test_saliency_is_orange_for_and_purple_against_and_leaves_the_rest_grey():
     assert red > blue + 50
     red, green, blue = tinted[3, 3]
     assert blue > green + 30 and blue > red
-
-
-def test_class_scores_names_readers_and_classes():
-    figure = FIGURES["class_scores"]
-    assert names(figure.axes[3], "y") == list(CLASSES)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["teacher"]
-    assert [bar.get_width() for bar in figure.axes[3].patches] == [0.25] * 4
 
 
 def test_embedding_map_names_sketches_only_where_they_are_elsewhere():
@@ -226,15 +212,6 @@ def test_a_class_is_named_only_where_it_lies_together():
     assert [text.get_text() for text in axis.texts] == ["tight"]
 
 
-def test_hit_maps_show_each_ranking_and_name_its_classes():
-    hits = LABELS[:, None] == LABELS
-    figure = plots.hit_maps({"few": hits, "many": hits[:, :5]}, {"few": CLASSES, "many": ("x",)})
-    assert [axis.get_title() for axis in figure.axes] == ["few", "many"]
-    assert names(figure.axes[0], "y") == list(CLASSES)
-    assert np.array_equal(figure.axes[1].images[0].get_array(), hits[:, :5])
-    assert figure.axes[0].get_yticks().tolist() == [1, 3, 5, 7]  # the middle of two rows each
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_say_what_they_show(name):
     figure = FIGURES[name]
@@ -258,22 +235,6 @@ def test_lines_of_tables_lie_in_their_band():
     assert axis.lines[0].get_xydata().tolist() == [[0.5, 0.3], [1.0, 0.6]]
     (band,) = axis.collections
     assert band.get_paths()[0].vertices[:, 1].min() == 0.2
-
-
-def test_verdicts_stand_beside_zero_and_are_written_out():
-    (axis,) = FIGURES["verdicts"].axes
-    assert names(axis, "y") == ["a wins (seen): holds", "b wins (unseen): does not hold"]
-    assert whiskers(axis)[1] == pytest.approx([-0.3, 0.0])
-    assert axis.get_xlim()[0] < -0.3 and list(axis.lines[-1].get_xdata()) == [0, 0]
-
-
-def test_marks_are_where_the_table_is_true_and_say_how_many():
-    (axis,) = FIGURES["marks"].axes
-    assert axis.collections[0].get_array().tolist() == [[1, 0], [0, 0]]
-    assert names(axis, "x") == ["mug", "fish"] and names(axis, "y") == ["photo", "sketch"]
-    assert not axis.texts
-    (axis,) = plots.marks(pd.DataFrame({"files": [0, 3]}, index=["a", "b"])).axes
-    assert [text.get_text() for text in axis.texts] == ["0", "3"]
 
 
 def test_confusion_shows_per_cent_of_each_true_class():

@@ -26,11 +26,6 @@ torch.set_num_threads(1)
 runtime.join_processes()
 out = {"count": runtime.process_count(), "shared": runtime.share(runtime.process_index())}
 
-# the loss is (rank + 1) * w: gradients 1 and 2, whose mean is 1.5
-line = runtime.parallel(torch.nn.Linear(1, 1, bias=False))
-(line(torch.ones(1, 1)) * (runtime.process_index() + 1)).sum().backward()
-out["gradient"] = line.module.weight.grad.item()
-
 def teacher(classes, seed):
     torch.manual_seed(seed)
     return Teacher(SmallResNet((8, 16), len(classes)), classes, 16)
@@ -77,7 +72,7 @@ def test_two_processes_hold_the_same_networks_and_make_their_own_noise(tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in range(2))
     for mine in (first, second):
-        assert (mine["count"], mine["shared"], mine["gradient"]) == (2, 0, 1.5)
+        assert (mine["count"], mine["shared"]) == (2, 0)
         assert mine["steps"] == [2, 2] and mine["made"] == 4  # each has half of the batch of 8
     assert first["weights"] == pytest.approx(second["weights"], rel=1e-6)
     assert first["resumed"] == pytest.approx(second["resumed"], rel=1e-6)

@@ -1,7 +1,9 @@
 """Rankings and their scores: against scikit-learn, and against cases worked out by hand."""
 
+from itertools import pairwise, permutations
 from math import cos, sin
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
@@ -15,7 +17,7 @@ from dfsbir_lite.retrieval import (
     search,
     similarities,
 )
-from dfsbir_lite.runtime import UserError
+from dfsbir_lite.runtime import UserError, counter
 
 
 @pytest.fixture
@@ -74,24 +76,18 @@ def test_precision_at_100_and_200():
     assert scores.chance == near(150 / 250)
 
 
-def test_precision_in_a_small_gallery_is_over_the_whole_gallery():
-    scores = score(*ranked([1, 0, 0, 1, 0]))
-    assert (scores.prec_100, scores.prec_200) == near((2 / 5, 2 / 5))
-    assert score(*ranked([1] * 60 + [0] * 90)).prec_200 == near(60 / 150)
-
-
-def test_a_mean_over_queries():
-    query, _, gallery, gallery_labels = ranked([1, 0])
-    scores = score(query.expand(2, 2), torch.tensor([1, 0]), gallery, gallery_labels)
-    assert scores.map_all == near((1 + 1 / 2) / 2)  # found first, found second
-
-
 @pytest.mark.parametrize("held", [1, 600, 2000])  # cosines, 60 a query: chunks of 1 to 16
 def test_chunks_change_nothing(random_case, held, monkeypatch):
     whole = score(*random_case)
     monkeypatch.setattr(retrieval, "HELD", held)
     parts = score(*random_case)
     assert list(parts.as_dict().values()) == pytest.approx(list(whole.as_dict().values()), abs=1e-9)
+
+
+def test_the_layout_of_the_rows_in_memory_changes_nothing(random_case):
+    queries, labels, gallery, gallery_labels = random_case
+    turned = queries.T.contiguous().T, labels, gallery.T.contiguous().T, gallery_labels
+    assert score(*turned) == score(*random_case)
 
 
 def test_the_more_precise_side_decides():
@@ -103,12 +99,6 @@ def test_the_more_precise_side_decides():
     assert score(query.float(), *case).map_all == near(3 / 4)  # tied: 1 or 1/2
 
 
-def test_the_layout_of_the_rows_in_memory_changes_nothing(random_case):
-    queries, labels, gallery, gallery_labels = random_case
-    turned = queries.T.contiguous().T, labels, gallery.T.contiguous().T, gallery_labels
-    assert score(*turned) == score(*random_case)
-
-
 @pytest.mark.parametrize("queries, gallery", [(0, 3), (3, 0)])
 def test_nothing_to_rank(queries, gallery):
     with pytest.raises(UserError, match="at least one query"):
@@ -118,17 +108,13 @@ def test_nothing_to_rank(queries, gallery):
         )  # fmt: skip
 
 
-def test_search_gives_the_best_first():
+def test_search_gives_the_best_first_with_their_places_in_the_gallery():
     # cosines to (1, 0): 0, 1, -1, 0.6
     gallery = torch.tensor([[0.0, 2], [3, 0], [-1, 0], [3, 4]])
     cosines, indices = search(torch.tensor([[5.0, 0]]), gallery, k=3)
     assert indices.tolist() == [[1, 3, 0]]
     assert cosines.tolist()[0] == near([1, 0.6, 0])
     assert search(gallery, gallery, k=9)[1].shape == (4, 4)
-
-
-def test_search_among_some_keeps_their_places_in_the_gallery():
-    gallery = torch.tensor([[0.0, 2], [3, 0], [-1, 0], [3, 4]])
     among = torch.tensor([True, False, True, True])
     cosines, indices = search(torch.tensor([[5.0, 0]]), gallery, k=9, among=among)
     assert indices.tolist() == [[3, 0, 2]]
@@ -228,3 +214,90 @@ def test_rows_in_half_precision_are_scored_and_found():
     half = gallery.bfloat16()
     assert score(half, labels, half, labels) == score(half.float(), labels, half.float(), labels)
     assert search(half[:3], half, k=1)[1].flatten().tolist() == [0, 1, 2]
+
+
+# --- where cosines are equal: the mean over all orders of what is tied --------------------------
+
+
+def metrics(hits):
+    """Return average precision, and the same at 3, of one ranking, by loops."""
+    at = [(rank, sum(hits[:rank]) / rank) for rank, hit in enumerate(hits, 1) if hit]
+    whole, first = (sum(p for rank, p in at if rank <= k) for k in (len(hits), 3))
+    return [whole / max(1, sum(hits)), first / min(3, max(1, sum(hits)))]
+
+
+def mean_over_orders(hits, cosines):
+    """Return the mean of `metrics` over every ranking of which the cosines never rise."""
+    orders = permutations(range(len(hits)))
+    falling = [o for o in orders if all(cosines[a] >= cosines[b] for a, b in pairwise(o))]
+    return np.mean([metrics([hits[i] for i in order]) for order in falling], axis=0).tolist()
+
+
+TIED = [
+    ([1, 0, 1, 0, 0, 1], [0.5] * 6),
+    ([0, 1, 1, 0, 1, 0, 0], [0.9, 0.9, 0.4, 0.4, 0.4, 0.4, -0.2]),
+    ([0, 0, 1, 1, 1, 1], [1.0, 0, 0, 0, -1, -1]),
+    ([1, 1, 0, 1], [0.8, 0.6, 0.6, 0.0]),
+    ([0, 0, 0], [0.1, 0.1, 0.1]),
+]
+
+
+@pytest.mark.parametrize("hits, cosines", TIED)
+def test_scores_are_the_mean_over_every_order_of_ties(hits, cosines):
+    relevant, similar = torch.tensor(hits), torch.tensor(cosines)
+    whole, at_3 = mean_over_orders(hits, cosines)
+    assert average_precision(relevant[None].bool(), cosines=similar[None]).item() == near(whole)
+    assert average_precision(relevant[None].bool(), 3, similar[None]).item() == near(at_3)
+    gallery = torch.stack([similar, (1 - similar**2).sqrt()], 1)
+    for order in (torch.arange(len(hits)), torch.randperm(len(hits))):
+        found = score(torch.eye(2)[:1], torch.ones(1), gallery[order], relevant[order])
+        assert found.map_all == near(whole)
+
+
+def test_ties_across_rank_200_count_by_their_share():
+    # 150 ahead, half of them relevant; 100 tied at ranks 151 to 250, ten of them relevant
+    gallery = torch.tensor([[1.0, 0]] * 75 + [[2.0, 0]] * 75 + [[0, 1.0]] * 100 + [[-1.0, 0]])
+    labels = torch.tensor([1, 0] * 75 + [1] * 10 + [0] * 91)
+    scores = score(torch.tensor([[1.0, 0]]), torch.tensor([1]), gallery, labels)
+    assert scores.prec_100 == near(0.5)
+    assert scores.prec_200 == near((75 + 50 * 10 / 100) / 200)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 64, 100])  # of which products round some equal rows apart
+@pytest.mark.parametrize("each", [1, 5, 50])
+def test_constant_embeddings_score_what_a_random_ranking_can_expect(dim, each):
+    labels = torch.arange(12).repeat_interleave(each)  # sorted by class, as folders are
+    row = torch.randn(1, dim, generator=torch.Generator().manual_seed(0))
+    scores = score(-row.expand(12, dim), torch.arange(12), row.expand(12 * each, dim), labels)
+    size, share = 12 * each, (each - 1) / (12 * each - 1)
+    by_hand = share + (1 - share) / size * sum(1 / rank for rank in range(1, size + 1))
+    assert scores.map_all == pytest.approx(by_hand, abs=1e-12)
+    assert scores.prec_100 == scores.prec_200 == pytest.approx(scores.chance, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spread", "in few places", "all in one bin but one", "two zeros"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_are_those_of_a_binary_search_in_sorted_rows(kind, dtype):
+    draw = np.random.default_rng(0)
+    distances = {
+        "spread": lambda: draw.uniform(-1, 1, (6, 700)),
+        "in few places": lambda: draw.integers(-3, 4, (6, 700)) / 4,
+        "all in one bin but one": lambda: np.r_[1, draw.uniform(-1e-6, 1e-6, 4199)].reshape(6, 700),
+        "two zeros": lambda: draw.choice([0.0, -0.0, 1e-42, 1e-45], (6, 700)),
+    }[kind]().astype(dtype)
+    ends = np.sort(distances[:, ::2], axis=1)
+    for row, mine, found in zip(distances, ends, counter()(distances, ends).swapaxes(0, 1)):
+        left, right = (np.searchsorted(np.sort(row), mine, side) for side in ("left", "right"))
+        before, after = (np.searchsorted(mine, mine, side) for side in ("left", "right"))
+        np.testing.assert_array_equal(found, [left, right - left, before, after - before])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_rows_that_are_not_finite_are_refused_by_name(value):
+    good, bad, labels = torch.ones(5, 2), torch.ones(5, 2), torch.zeros(5)
+    bad[3, 1] = value
+    for queries, gallery, name in ((good, bad, "gallery row"), (bad, good, "query")):
+        with pytest.raises(UserError, match=f"{name} 3 of 5 is not finite"):
+            score(queries, labels, gallery, labels)
+        with pytest.raises(UserError, match=f"{name} 3 of 5 is not finite"):
+            search(queries, gallery)

@@ -1,11 +1,6 @@
 """The rows that are compared, and `compare`: a score is made once, in whatever process."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import asdict, replace
 from functools import partial
 from types import SimpleNamespace
@@ -35,15 +30,10 @@ TINY = {"batch": 8, "noise_dim": 8, "estimator_steps": 1, "encoder_steps": 1}
 
 
 @pytest.fixture
-def opened(write_folders, tmp_path, tiny):
-    """The arguments of `open_setting` for folders of three easy classes."""
-    photos, sketches = write_folders(tmp_path)
-    return tiny, 1, tmp_path / "out", str(photos), str(sketches)
-
-
-@pytest.fixture
-def setting(opened):
-    return rows.open_setting(*opened).changed(**TINY)
+def setting(write_folders, tmp_path, tiny):
+    """The setting of folders of three easy classes."""
+    folders = map(str, write_folders(tmp_path))
+    return rows.open_setting(tiny, 1, tmp_path / "out", *folders).changed(**TINY)
 
 
 @pytest.mark.parametrize(("share", "common"), [(0.1, 1), (0.25, 3), (0.5, 6), (0.75, 9), (1, 12)])
@@ -125,8 +115,9 @@ def test_every_row_has_its_own_name_and_can_be_named_on_the_command_line():
     assert all(row.name == name == name.strip() and "," not in name for name, row in ROWS.items())
 
 
-def test_scores_are_kept_and_made_once(setting, monkeypatch):
-    first = compare(setting, TWO, range(2))
+@pytest.mark.slow
+def test_scores_are_made_by_workers_and_kept(setting, monkeypatch):
+    first = compare(setting, TWO, range(2), workers=2)
     assert json.loads((setting.folder / "seed1" / "scores.json").read_text()) == first[1]
     monkeypatch.setattr(rows, "_score", None)  # nothing can be made again
     again = compare(setting, TWO[::-1], range(2))
@@ -169,38 +160,3 @@ def test_an_unknown_row_and_other_teachers_are_refused(setting):
     others = replace(setting.teachers, photo=setting.teachers.sketch)
     with pytest.raises(UserError, match="holds a run with another teachers"):
         compare(replace(setting, teachers=others), TWO, [0])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_an_interrupted_comparison_leaves_no_worker_and_goes_on(setting, opened, monkeypatch):
-    monkeypatch.undo()  # the other process has the arithmetic of the machine
-    names = (*TWO, "Gaussian prior", "alternative data", rows.TEXTURES)
-    setting, folder = replace(setting, steps=12), opened[2] / "stopped"
-    whole = compare(setting, names, [0])
-    script = (
-        "import signal\nfrom dataclasses import replace\nfrom pathlib import PosixPath\n"
-        "from dfsbir_lite.runtime import Profile\n"
-        "from dfsbir_lite.study.rows import compare, open_setting\n"
-        # what runs in the background inherits that it ignores this signal
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"setting = open_setting(*{opened!r}).changed(**{TINY!r})\n"
-        f"setting = replace(setting, steps=12, folder={folder!r})\n"
-        f"compare(setting, {names!r}, [0], workers=2)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
-    while not (folder / "seed0" / "scores.json").is_file():
-        time.sleep(0.05)
-        assert process.poll() is None
-    listed = ["pgrep", "-P", str(process.pid), "-f", "LokyProcess"]
-    workers = subprocess.run(listed, capture_output=True, text=True).stdout.split()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: all of them hear it
-    assert len(workers) == 2 and process.wait(timeout=60) != 0
-    for _ in range(300):
-        if not (left := [pid for pid in workers if os.path.exists(f"/proc/{pid}")]):
-            break
-        time.sleep(0.1)
-    assert not left
-    assert set(json.loads((folder / "seed0" / "scores.json").read_text())) < set(names)
-    again = compare(replace(setting, folder=folder), names, [0])
-    assert [again[0][row]["seen"] for row in names] == [whole[0][row]["seen"] for row in names]

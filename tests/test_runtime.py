@@ -42,7 +42,6 @@ def test_devices_that_are_none(wanted):
 
 def test_profiles():
     assert profile("laptop").size == 32 and profile("gpu").size == 64
-    assert all(name == p.name for name, p in runtime.PROFILES.items())
     with pytest.raises(
         UserError, match="no profile 'watch': choose one of laptop, laptop-64, gpu, paper"
     ):
@@ -118,13 +117,7 @@ def test_a_busy_machine_is_left_with_one_thread_and_found_quiet_again(machine):
     assert machine.run(choice, 200)[-40:].count(1) < 3
 
 
-def test_one_thread_is_no_choice(machine):
-    machine.threads, choice = 1, None
-    choice = Threads()
-    for _ in range(5):
-        with choice:
-            assert machine.threads == 1
-
-
-def test_a_gpu_has_no_use_for_the_choice(machine):
+def test_one_thread_and_a_gpu_leave_no_choice(machine):
     assert list(Threads("cuda").seconds) == [1]
+    machine.threads = 1
+    assert list(Threads().seconds) == [1]

@@ -1,6 +1,5 @@
 """What `bench speed` compares is what it says; and its arithmetic."""
 
-import subprocess
 from functools import partial
 
 import numpy as np
@@ -52,55 +51,6 @@ def test_the_released_way_computes_the_same_losses(loops):
     # it also builds gradients that nobody needs
     assert released.synthesis.teachers.photo.network.stem.weight.grad is not None
     assert ours.synthesis.teachers.photo.network.stem.weight.grad is None
-
-
-def passes(loop, step) -> list[int]:
-    """How often `step` runs each network that an image can go through."""
-    made, learner = loop.synthesis, loop.learner
-    kinds = ("photo", "sketch", "guidance")
-    networks = [getattr(made.teachers, kind).network for kind in kinds]
-    networks += [getattr(made.judges, kind).network for kind in kinds]
-    networks += [made.estimators["photo"], loop.encoders.photo.fc, learner.encoders.photo.fc]
-    counts = [0] * len(networks)
-
-    def count(place):
-        def hook(*_):
-            counts[place] += 1
-
-        return hook
-
-    hooks = [net.register_forward_hook(count(n)) for n, net in enumerate(networks)]
-    step()
-    for hook in hooks:
-        hook.remove()
-    return counts
-
-
-def test_floors_and_steps_run_the_same_networks_and_the_released_way_the_teachers_twice(loops):
-    ours, released = loops
-    estimators, encoders = speed.floors(ours)
-    synthesis = [1, 1, 0, 0, 0, 1, 1, 1, 0]  # teachers, folded guidance, estimator, averaged
-    assert passes(ours, ours.synthesis.__next__) == passes(ours, estimators) == synthesis
-    learning = [0, 0, 0, 1, 1, 0, 0, 0, 1]  # folded teachers, encoder
-    assert passes(ours, ours.learn) == passes(ours, encoders) == learning
-    # the released way has no folded copies: each of its teachers runs twice
-    assert passes(released, released.synthesis.__next__)[:3] == [2, 2, 2]
-    assert passes(released, speed.released_encoder_step(released))[:3] == [2, 2, 0]
-
-
-def test_other_processes_are_busy_until_the_block_is_left(monkeypatch):
-    begun = []
-
-    class Noted(subprocess.Popen):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            begun.append(self)
-
-    monkeypatch.setattr(subprocess, "Popen", Noted)
-    with pytest.raises(KeyboardInterrupt), speed.busy(2):
-        assert [process.poll() for process in begun] == [None, None]
-        raise KeyboardInterrupt
-    assert len(begun) == 2 and None not in [process.poll() for process in begun]
 
 
 def test_retrieval_in_tiny():

@@ -1,8 +1,5 @@
 """Strokes and line art become pictures like those that the sketch encoders learnt from."""
 
-import json
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
@@ -105,10 +102,6 @@ def test_a_rendering_sets_size_box_width_paper_and_ink():
     picture = render([{"points": [[0.2, 0.4], [0.3, 0.4]], "width": 0.5}], BOLD)
     assert inked(picture) == (30, 33, 2, 61)
     assert (int(picture.min()), int(picture.max())) == (0, 255)
-
-
-def test_a_rendering_survives_json():
-    assert Rendering(**json.loads(json.dumps(asdict(BOLD)))) == BOLD
 
 
 @pytest.mark.parametrize("kind", PAGES)

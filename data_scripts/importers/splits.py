@@ -20,9 +20,8 @@ def assign(items: list[Item], unseen: Collection[str]) -> list[Item]:
     tests = _test_groups([i for i in items if i.split is None and i.label not in unseen])
 
     def split(item: Item) -> str:
-        if item.label in unseen:
-            return "test"
-        return item.split or ("test" if _group(item) in tests else "train")
+        ours = "test" if _group(item) in tests else "train"
+        return "test" if item.label in unseen else item.split or ours
 
     return [replace(item, split=split(item)) for item in items]
 
@@ -36,13 +35,11 @@ def limit(items: list[Item], per_class: int) -> list[Item]:
 
 
 def _test_groups(items: list[Item]) -> set[tuple]:
-    groups = defaultdict(set)
-    for item in items:
-        groups[item.modality, item.label].add(_group(item))
-    for (modality, label), part in groups.items():
-        if modality == "photo":  # a tenth of the photos with sketches, and of the others
-            part -= groups.get(("sketch", label), set())
-    return {group for part in groups.values() for group in _tenth(part)}
+    sketched = {_group(item) for item in items if item.modality == "sketch"}
+    parts = defaultdict(set)  # a tenth of the photos with sketches, and of the others
+    for group in map(_group, items):
+        parts[group[0], group in sketched].add(group)
+    return {group for part in parts.values() for group in _tenth(part)}
 
 
 def _group(item: Item) -> tuple[str, str, str]:
@@ -54,7 +51,7 @@ def _group(item: Item) -> tuple[str, str, str]:
 
 def _tenth(groups: set[tuple]) -> list[tuple]:
     count = min(len(groups) - 1, max(1, round(0.1 * len(groups))))
-    return sorted(groups, key=lambda group: (_rank(group[0], group[2]), group))[: max(0, count)]
+    return sorted(groups, key=lambda group: (_rank(group[0], group[2]), group))[:count]
 
 
 def _rank(label: str, stem: str) -> str:

@@ -35,7 +35,8 @@ class DoodleNet(nn.Module):
         self.fc = nn.Linear(512, outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.interpolate(1 - images.mean(1, keepdim=True), (SIZE, SIZE), mode="area")
+        ink = 1 - images.mean(1, keepdim=True)
+        x = F.interpolate(ink, (SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 1)
         for number, conv in enumerate(self.convs):
             x = F.relu(conv(x))
             x = F.max_pool2d(x, 2) if number % 2 else x

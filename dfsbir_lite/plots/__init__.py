@@ -3,18 +3,7 @@
 Nothing here touches pyplot's global state, so figures can be drawn from any thread.
 """
 
-from dfsbir_lite.plots.base import (
-    BAD,
-    GOOD,
-    GREY,
-    MARKS,
-    PHOTO,
-    SERIES,
-    SKETCH,
-    Figure,
-    png,
-)
-from dfsbir_lite.plots.claims import intervals, marks, verdicts
+from dfsbir_lite.plots.base import BAD, GOOD, GREY, MARKS, PHOTO, SERIES, SKETCH, Figure, png
 from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map
 from dfsbir_lite.plots.pictures import (
     class_scores,
@@ -31,6 +20,9 @@ from dfsbir_lite.plots.scores import (
     confusion,
     cosine_histograms,
     cosine_matrices,
+    intervals,
+    marks,
     score_bars,
+    verdicts,
 )
 from dfsbir_lite.plots.training import curves, lines, live

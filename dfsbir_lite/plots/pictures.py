@@ -102,14 +102,15 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     Args:
         images: (N, 3, H, W).
         scores: reader's name → probabilities (N, C); "photo ..." and "sketch ..." have the colours
-            of their modality.
+            of their modality, others greys in turn.
     """
     pixels, low = base.as_pixels(images), 0.18 * len(classes)
     shape = (1.2 * size * len(pixels) + 0.8, size + low + 0.5)
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.subplots(2, len(pixels), squeeze=False, height_ratios=(size, low))
     figure.words = "Pictures, and below each the class probabilities that it gets. "
-    colours = [_of_reader(name, k) for k, name in enumerate(scores)]
+    known, greys = {"photo": base.PHOTO, "sketch": base.SKETCH}, ("#333333", base.GREY)
+    colours = [known.get(k.partition(" ")[0], greys[n % 2]) for n, k in enumerate(scores)]
     for n, (top, bottom) in enumerate(axes.T):
         top.imshow(pixels[n], interpolation="nearest")
         top.axis("off")
@@ -122,12 +123,6 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     legend = axes[1, 0].get_legend_handles_labels()
     figure.legend(*legend, loc="outside lower center", ncols=len(scores), frameon=False)
     return figure
-
-
-def _of_reader(name: str, place: int) -> str:
-    """Return the colour of the modality that `name` begins with; greys in turn for all else."""
-    colours = {"photo": base.PHOTO, "sketch": base.SKETCH}
-    return colours.get(name.partition(" ")[0], ("#333333", base.GREY)[place % 2])
 
 
 def saliency_overlay(image: Tensor, saliency: Tensor, size: int = 128) -> np.ndarray:
@@ -175,7 +170,6 @@ def sprite_sheet(images: Tensor) -> bytes:
     """Return all `images`, uint8 (N, 3, H, W), in one PNG file, row by row, in ⌈√N⌉ columns."""
     # by hand, because torchvision's grid takes every notebook a second to import
     columns = ceil(sqrt(len(images)))
-    cells = np.pad(base.as_array(images), [(0, -len(images) % columns)] + 3 * [(0, 0)])
-    rows = cells.reshape(-1, columns, *cells.shape[1:])  # row, column, channel, height, width
-    grid = rows.transpose(0, 3, 1, 4, 2).reshape(-1, columns * cells.shape[-1], cells.shape[1])
-    return cv2.imencode(".png", np.ascontiguousarray(grid[..., ::-1]))[1].tobytes()
+    cells = np.pad(base.as_pixels(images), [(0, -len(images) % columns)] + 3 * [(0, 0)])
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    return cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))[1].tobytes()

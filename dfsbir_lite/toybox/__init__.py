@@ -5,7 +5,7 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -24,20 +24,8 @@ CLASSES = SEEN + UNSEEN
 MODALITIES = ("photo", "sketch")
 SPLITS = ("train", "val", "test")
 
-_SMALLEST = 16
 _CHUNK = 100  # images drawn by one job
 _SMALL_JOB = 1000  # images at 32 px that are drawn before worker processes would have started
-
-
-def _check(modality: str, split: str, names: Iterable[str], size: int, seed: int) -> None:
-    """Raise ValueError, naming the bad value and what is allowed."""
-    known = [("modality", modality, MODALITIES), ("split", split, SPLITS)]
-    for what, value, allowed in known + [("class", name, CLASSES) for name in names]:
-        if value not in allowed:
-            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
-    for what, value, least in (("size", size, _SMALLEST), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{what} {value!r} is too small; use {least} or more")
 
 
 def draw(
@@ -46,22 +34,21 @@ def draw(
     """Draw one picture: (size, size, 3) uint8 RGB.
 
     modality: "photo" or "sketch". name: one of `CLASSES`. index: which picture of the class.
-    Raises ValueError for unknown names or a size below 16.
+    Raises ValueError, naming the choices, for an unknown modality, split or class.
     """
-    _check(modality, split, (name,), size, seed)
-    return _draw(modality, name, index, split, size, seed)
-
-
-def _draw(modality: str, name: str, index: int, split: str, size: int, seed: int) -> np.ndarray:
+    known = (("modality", modality, MODALITIES), ("split", split, SPLITS), ("class", name, CLASSES))
+    for what, value, allowed in known:
+        if value not in allowed:
+            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
     dice = Dice(seed, SPLITS.index(split), MODALITIES.index(modality), CLASSES.index(name), index)
     parts = getattr(shapes, name)(dice)
     paint = photograph if modality == "photo" else scribble
     return paint(parts, name, dice, size)
 
 
-def _batch(modality: str, name: str, indices: range, *about) -> np.ndarray:
+def _batch(modality: str, name: str, indices: range, about: dict) -> np.ndarray:
     """Draw pictures of one class, (n, 3, size, size) uint8."""
-    pictures = [_draw(modality, name, index, *about) for index in indices]
+    pictures = [draw(modality, name, index, **about) for index in indices]
     return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
 
 
@@ -79,38 +66,30 @@ def render(
     per_class: int = 100,
     size: int = 32,
     seed: int = 0,
-    workers: int | None = None,
     watch: Callable[[Iterable, int], Iterable] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a labelled set, class by class.
 
     Returns images (N, 3, size, size) uint8 and labels (N,) int64 that index into `classes`,
-    with N = len(classes) * per_class. workers: number of processes; None uses every core for
-    big jobs and stays in this process for small ones. Image i of a class does not depend on
-    per_class, on the other classes, or on workers. watch: called with an iterable of finished
+    with N = len(classes) * per_class. Image i of a class depends neither on per_class nor on the
+    other classes. Large sets are drawn by every core. watch: called with an iterable of finished
     batches and their number, returns an iterable over them; for a progress bar. Raises ValueError
     as `draw` does.
     """
-    _check(modality, split, classes, size, seed)
+    about = {"split": split, "size": size, "seed": seed}
     jobs = [
-        (modality, name, range(start, min(start + _CHUNK, per_class)), split, size, seed)
+        (modality, name, range(start, min(start + _CHUNK, per_class)), about)
         for name in classes
         for start in range(0, per_class, _CHUNK)
     ]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), per_class)
-    small = len(labels) * (size / 32) ** 2 < _SMALL_JOB
-    batches = _run(jobs, workers or (1 if small else -1))
+    if len(labels) * (size / 32) ** 2 < _SMALL_JOB:
+        batches = (_batch(*job) for job in jobs)
+    else:
+        from joblib import Parallel, delayed  # takes a moment: only for large sets
+
+        calls = (delayed(_batch_in_worker)(*job) for job in jobs)
+        batches = Parallel(n_jobs=-1, return_as="generator")(calls)
     if watch is not None:
         batches = watch(batches, len(jobs))
     return np.concatenate([np.empty((0, 3, size, size), np.uint8), *batches]), labels
-
-
-def _run(jobs: list[tuple], workers: int) -> Iterator[np.ndarray]:
-    """Return the batches of all jobs in order, as they are finished; -1 worker is one a core."""
-    if workers == 1:
-        return (_batch(*job) for job in jobs)
-    from joblib import Parallel, delayed  # takes a moment: only for large sets
-
-    return Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_batch_in_worker)(*job) for job in jobs
-    )

@@ -7,7 +7,6 @@ the bottom right. Pixels appear only at the very end, so one seed gives one pict
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -56,7 +55,7 @@ class Dice:
 class Part:
     """One outline of an object, painted in list order (later parts lie in front).
 
-    points: (P, 2) object units. role: what it is made of, see `materials.COMMON`.
+    points: (P, 2) object units. role: what it is made of, see `materials.MADE_OF`.
     shade: "flat", "round" (a cylinder along y), "roundh" (along x), "ball" or "hollow".
     line: 0 for a closed outline, else the width of an open line.
     holes: closed outlines cut out of it.
@@ -82,22 +81,15 @@ def path(*pieces: Point | Sequence[Point] | np.ndarray) -> np.ndarray:
     return np.concatenate([np.atleast_2d(np.asarray(piece, float)) for piece in pieces])
 
 
-@lru_cache(maxsize=256)
-def _arc(start: float, stop: float) -> np.ndarray:
-    """Return points of the unit circle between two angles in degrees, (P, 2), read-only."""
-    whole = abs(stop - start) >= 360
-    count = max(4, int(abs(stop - start) / 15)) + (not whole)
-    angles = np.radians(np.linspace(start, stop, count, endpoint=not whole))
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    points.flags.writeable = False
-    return points
-
-
 def oval(
     cx: float, cy: float, rx: float, ry: float | None = None, start: float = 0, stop: float = 360
 ) -> np.ndarray:
     """Return an ellipse, or an arc of it. Angles in degrees: 0 is right, 90 is down. (P, 2)."""
-    return _arc(start, stop) * (rx, rx if ry is None else ry) + (cx, cy)
+    whole = abs(stop - start) >= 360
+    count = max(4, int(abs(stop - start) / 15)) + (not whole)
+    angles = np.radians(np.linspace(start, stop, count, endpoint=not whole))
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return points * (rx, rx if ry is None else ry) + (cx, cy)
 
 
 def band(upper: Point, lower: Point, dip: float) -> np.ndarray:

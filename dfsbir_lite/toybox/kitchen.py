@@ -6,21 +6,11 @@ object units (x right, y down, about [-1, 1]) and in painting order.
 
 import numpy as np
 
-from dfsbir_lite.toybox.geometry import (
-    Dice,
-    Part,
-    Point,
-    band,
-    box,
-    curve,
-    mirrored,
-    oval,
-    path,
-    ribbon,
-)
+from dfsbir_lite.toybox import geometry
+from dfsbir_lite.toybox.geometry import Dice, Part, band, box, curve, mirrored, oval, path, ribbon
 
 
-def _ear(dice: Dice, start: Point, end: Point, reach: float) -> np.ndarray:
+def _ear(dice: Dice, start: geometry.Point, end: geometry.Point, reach: float) -> np.ndarray:
     """Return the centre line of a handle, between two points of a vessel's right wall."""
     (x, top), (_, bottom) = start, end
     middle, far = (top + bottom) / 2, x + reach
@@ -182,7 +172,7 @@ def _handle_mark(dice: Dice, end: float) -> list[Part]:
     """Return a hole or an inlay near the end of a handle, or nothing."""
     if not dice.chance(0.4):
         return []
-    return [Part(oval(0, 0.82, end * 0.45, 0.07), "trim", detail=2)]
+    return [Part(oval(0, 0.82, end * 0.45, 0.07), "dark", detail=2)]
 
 
 def key(dice: Dice) -> list[Part]:

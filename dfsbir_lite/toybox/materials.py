@@ -5,7 +5,6 @@ Colours overlap between classes on purpose, and so do scenes: neither gives a cl
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -50,40 +49,28 @@ MATERIALS = {
     "lamp": (("#f4e6a8", "#f0f0e4", "#e8b84c"), 0.6, "speck", 0.0),
 }
 
-# role: what it may be made of, if not of the material of its own name; "same" and "darker" go by
-# the body's paint
-COMMON = {
+# What a role may be made of, if not of the material of its own name, and what the body of a class
+# may be made of, if not of paint; "same" and "darker" go by the body's paint.
+MADE_OF = {
     "trim": ("paint", "white"),
     "inside": ("white", "same", "same"),
     "chrome": ("steel", "white"),
     "seam": ("darker",),
     "wood": ("wood", "steel"),
-    "rock": ("stone",),
-    "eye": ("white",),
-    "pupil": ("dark",),
-    "frame": ("white",),
     "door": ("wood", "paint"),
-    "head": ("same",),
+    "head": ("same", "same", "plastic"),
     "fin": ("same", "skin"),
     "sail": ("canvas",),
-    "sail2": ("canvas",),
     "cargo": ("paint", "steel", "white"),
-    "stalk": ("flesh",),
     "gills": ("flesh",),
-    "roof": ("tiles",),
-}
-
-# class: what its body may be made of
-BODY = {
+    "wall": ("plaster", "plaster", "brick", "wood"),
+    "tower": ("plaster", "white"),
     "mug": ("ceramic", "ceramic", "steel"),
     "teacup": ("ceramic", "ceramic", "white"),
     "teapot": ("ceramic", "ceramic", "steel"),
     "spoon": ("steel", "steel", "wood", "plastic", "brass"),
     "fork": ("steel", "steel", "wood", "plastic"),
     "key": ("brass", "steel"),
-    "car": ("paint",),
-    "truck": ("paint",),
-    "bus": ("paint",),
     "fish": ("skin",),
     "boat": ("paint", "wood"),
     "umbrella": ("cloth",),
@@ -91,17 +78,6 @@ BODY = {
     "lighthouse": ("plaster",),
     "mushroom": ("cap",),
     "tree": ("leaf",),
-}
-
-# (class, role): exceptions to `COMMON`
-SPECIAL = {
-    ("key", "head"): ("same", "same", "plastic"),
-    ("house", "wall"): ("plaster", "plaster", "brick", "wood"),
-    ("lighthouse", "wall"): ("plaster", "white"),
-    ("spoon", "trim"): ("dark",),
-    ("fork", "trim"): ("dark",),
-    ("fish", "trim"): ("skin",),
-    ("umbrella", "trim"): ("cloth",),
 }
 
 # class: where it may be found, the likelier ones repeated
@@ -173,18 +149,11 @@ class Paint:
     strength: float
 
 
-@cache
-def _rgb(code: str) -> np.ndarray:
-    """Turn '#rrggbb' into a (3,) array in [0, 1], read-only because it is shared."""
-    colour = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    colour.flags.writeable = False
-    return colour
-
-
 def shade_of(dice: Dice, code: str, spread: float = 0.07) -> np.ndarray:
-    """Return a colour (3,) near `code`: lighter or darker, and a little off in hue."""
+    """Return a colour (3,) in [0, 1] near '#rrggbb': lighter or darker, a little off in hue."""
+    colour = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     lightness = dice.between(1 - 1.6 * spread, 1 + 1.6 * spread)
-    return np.clip(_rgb(code) * lightness + dice.grid(3) * spread * 0.6, 0.02, 1)
+    return np.clip(colour * lightness + dice.grid(3) * spread * 0.6, 0.02, 1)
 
 
 def pick(dice: Dice, material: str) -> Paint:
@@ -195,18 +164,12 @@ def pick(dice: Dice, material: str) -> Paint:
 
 
 def paints_for(dice: Dice, name: str, parts: Iterable[Part]) -> dict[str, Paint]:
-    """Return one `Paint` for every role among the parts; "same" repeats the body's."""
-    paints = {"body": pick(dice, dice.one_of(BODY[name]))}
+    """Return one `Paint` for every role among the parts."""
+    body = pick(dice, dice.one_of(MADE_OF.get(name, ("paint",))))
+    darker = Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
+    paints, own = {"body": body}, {"same": body, "darker": darker}
     for role in dict.fromkeys(part.role for part in parts):
         if role not in paints:
-            options = SPECIAL.get((name, role)) or COMMON.get(role, (role,))
-            material = dice.one_of(options)
-            paints[role] = _same(paints["body"], material) or pick(dice, material)
+            material = dice.one_of(MADE_OF.get(role, (role,)))
+            paints[role] = own.get(material) or pick(dice, material)
     return paints
-
-
-def _same(body: Paint, material: str) -> Paint | None:
-    """Return the body's own paint for "same", a darker one for "darker", None for any other."""
-    if material == "darker":
-        return Paint(body.colour * 0.45, 0.0, body.grain, body.strength)
-    return body if material == "same" else None

@@ -52,10 +52,10 @@ def mushroom(dice: Dice) -> list[Part]:
     foot = stem * dice.between(1.0, 1.5)
     root = (foot, 0.85), (foot * 0.7, 0.97), (0.02, 1.0)
     stalk = mirrored(curve((stem, edge), (stem * 0.95, 0.5), *root))
-    parts = [Part(stalk, "stalk", "round")]
+    parts = [Part(stalk, "flesh", "round")]
     if dice.chance(0.4):
         skirt = [(stem * 0.9, 0.12), (stem * 1.5, 0.3), (-stem * 1.5, 0.3), (-stem * 0.9, 0.12)]
-        parts.append(Part(skirt, "stalk", "round", detail=1))
+        parts.append(Part(skirt, "flesh", "round", detail=1))
     x, y = np.array([-1, -0.82, -0.3, 0.3, 0.82, 1]), np.array([0, 0.6, 0.97, 0.97, 0.6, 0])
     dome = curve(*np.stack([x * wide, edge - rise * y], 1))
     cap = path(dome, oval(0, edge, wide, lip, 0, 180)[1:-1])
@@ -97,8 +97,8 @@ def fish(dice: Dice) -> list[Part]:
         Part(gill, "seam", line=0.03, detail=1),
         Part(mouth, "seam", line=0.03, detail=2),
         Part(side, "fin", detail=2),
-        Part(oval(0.62, -tall * 0.22, 0.085), "eye"),
-        Part(oval(0.63, -tall * 0.22, 0.045), "pupil", detail=1),
+        Part(oval(0.62, -tall * 0.22, 0.085), "white"),
+        Part(oval(0.63, -tall * 0.22, 0.045), "dark", detail=1),
     ]
 
 
@@ -141,7 +141,7 @@ def _stripe(x: float, tall: float) -> Part:
     high = tall * (0.93 - 1.6 * (x - 0.12) ** 2)
     front = (x, -high), (x + 0.07, 0), (x, high)
     rear = (x - 0.08, high * 0.9), (x - 0.03, 0), (x - 0.08, -high * 0.9)
-    return Part(curve(*front, *rear, closed=True), "trim", "ball", detail=1)
+    return Part(curve(*front, *rear, closed=True), "skin", "ball", detail=1)
 
 
 def house(dice: Dice) -> list[Part]:
@@ -157,7 +157,7 @@ def house(dice: Dice) -> list[Part]:
     slope = dice.chance(0.4)
     flat = half * dice.between(0.35, 0.7) if slope else 0.0
     gable = [(-half - over, eave), (-flat, ridge), (flat, ridge), (half + over, eave)]
-    parts.append(Part(gable if slope else gable[:2] + gable[3:], "roof"))
+    parts.append(Part(gable if slope else gable[:2] + gable[3:], "tiles"))
     if not slope and dice.chance(0.4):
         parts.append(Part(oval(0, eave - 0.26, 0.12), "glass", detail=2))
     return parts + _openings(dice, half, eave)
@@ -176,7 +176,7 @@ def _openings(dice: Dice, half: float, eave: float) -> list[Part]:
     for at in (beside,) if x else (-half * 0.62, half * 0.62):
         parts.append(Part(box(at - size, y - size, at + size, y + size), "glass"))
         for bar in ([(at, y - size), (at, y + size)], [(at - size, y), (at + size, y)]):
-            parts.append(Part(bar, "frame", line=0.03, detail=2))
+            parts.append(Part(bar, "white", line=0.03, detail=2))
     return parts
 
 
@@ -188,9 +188,9 @@ def lighthouse(dice: Dice) -> list[Part]:
     if dice.chance(0.5):
         left = (-0.75, 1.02), (-0.55, 0.85), (-0.2, 0.8)
         rock = curve(*left, (0.25, 0.82), (0.6, 0.88), (0.75, 1.02))
-        parts.append(Part(rock, "rock", "ball", detail=1))
+        parts.append(Part(rock, "stone", "ball", detail=1))
     tower = [(-high, top), (high, top), (low, 0.98), (-low, 0.98)]
-    parts.append(Part(tower, "wall", "round"))
+    parts.append(Part(tower, "tower", "round"))
     edges = np.linspace(top, 0.98, dice.whole(3, 6) + 1)
     half = high + (low - high) * (edges - top) / (1 - top)  # of the tower's width at the edges
     for i in range(0, len(edges) - 1, 2) if dice.chance(0.8) else ():
@@ -234,5 +234,5 @@ def _panels(dice: Dice, ends: np.ndarray, edge: float, rise: float) -> list[Part
     for i in range(1, len(ends) - 1, 2) if dice.chance(0.5) else ():
         a, b = ends[i : i + 2]
         hem = oval((a + b) / 2, edge, (b - a) / 2, 0.09, 360, 180)
-        parts.append(Part(path(ribs[i + 1], hem, ribs[i][::-1]), "trim", "ball", detail=1))
+        parts.append(Part(path(ribs[i + 1], hem, ribs[i][::-1]), "cloth", "ball", detail=1))
     return parts + [Part(rib, "seam", line=0.02, detail=1) for rib in ribs[1:-1]]

@@ -4,46 +4,20 @@ All colours are RGB in [0, 1]; light directions are in frame axes (x right, y do
 the viewer).
 """
 
-from functools import lru_cache
 from math import cos, exp, hypot, radians, sin, sqrt, tan
 
 import cv2
 import numpy as np
 
-from dfsbir_lite.toybox.geometry import (
-    SUBPIXEL_BITS,
-    Dice,
-    Part,
-    Pose,
-    aim,
-    box,
-    fill,
-    fixed,
-    lumpy,
-    oval,
-    ribbon,
-)
-from dfsbir_lite.toybox.materials import (
-    CLUTTER,
-    FLATS,
-    GROUNDS,
-    LYING,
-    SCENES,
-    SKIES,
-    TILT,
-    WALLS,
-    Paint,
-    paints_for,
-    pick,
-    shade_of,
-)
+from dfsbir_lite.toybox import geometry, materials
+from dfsbir_lite.toybox.geometry import Dice, Part, Pose, fill, fixed, ribbon
+from dfsbir_lite.toybox.materials import Paint, pick, shade_of
 
 Light = tuple[float, float, float]
 
 # --- light on a surface ---------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16)
 def _ramp(side: int) -> np.ndarray:
     """Return frame coordinates of pixel centres along one axis, (side,) float32."""
     return ((np.arange(side) + 0.5) / side).astype(np.float32)
@@ -108,12 +82,12 @@ def _paint(
     weave = _weave(dice, paint.grain)  # before any return, so that dice roll alike at all sizes
     outlines = [_outline(part, pose), *(pose(hole) for hole in part.holes)]
     pixels = [fixed(points, side) for points in outlines]
-    x0, y0 = low = np.maximum((pixels[0].min(0) >> SUBPIXEL_BITS) - 1, 0)
-    x1, y1 = np.minimum((pixels[0].max(0) >> SUBPIXEL_BITS) + 3, side)
+    x0, y0 = low = np.maximum((pixels[0].min(0) >> geometry.SUBPIXEL_BITS) - 1, 0)
+    x1, y1 = np.minimum((pixels[0].max(0) >> geometry.SUBPIXEL_BITS) + 3, side)
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    fill(mask, [points - (low << SUBPIXEL_BITS) for points in pixels])
+    fill(mask, [points - (low << geometry.SUBPIXEL_BITS) for points in pixels])
     alpha = mask * np.float32(1 / 255)
     ramp = _ramp(side)
     u, v = _local(pose, part, ramp[x0:x1], ramp[y0:y1])
@@ -157,7 +131,7 @@ def _field(dice: Dice, cells: tuple[int, int], side: int) -> np.ndarray:
 
 def _flat_scene(dice: Dice, scene: str, side: int) -> np.ndarray:
     """Return a surface seen from above, or a plain wall behind."""
-    colours, cells, strength = FLATS[scene]
+    colours, cells, strength = materials.FLATS[scene]
     if dice.chance(0.5):
         cells = cells[::-1]
     base = shade_of(dice, dice.one_of(colours), 0.1).astype(np.float32)
@@ -172,12 +146,12 @@ def _flat_scene(dice: Dice, scene: str, side: int) -> np.ndarray:
 
 def _deep_scene(dice: Dice, scene: str, side: int, horizon: float, slope: float) -> np.ndarray:
     """Return ground or water up to a sloping horizon, and a wall or the sky above it."""
-    colours, cells, strength = GROUNDS[scene]
+    colours, cells, strength = materials.GROUNDS[scene]
     near = shade_of(dice, dice.one_of(colours), 0.1)
     if scene == "table":
-        top = low = shade_of(dice, dice.one_of(WALLS), 0.1)
+        top = low = shade_of(dice, dice.one_of(materials.WALLS), 0.1)
     else:
-        top, low = (shade_of(dice, code, 0.05) for code in dice.one_of(SKIES))
+        top, low = (shade_of(dice, code, 0.05) for code in dice.one_of(materials.SKIES))
     # Tones are looked up in one column of colours, drawn down the frame from 0.25 above it to
     # 0.25 below, so that a rolled camera only shifts where each picture column reads.
     at = np.linspace(-0.25, 1.25, 2 * side, dtype=np.float32)
@@ -218,11 +192,11 @@ def _thing(dice: Dice, x: float, y: float, size: float, standing: bool) -> Part:
     y -= h * standing
     if kind == 0:
         radius = dice.between(0, 0.3) * min(w, h)
-        return Part(box(x - w, y - h, x + w, y + h, radius), "box")
+        return Part(geometry.box(x - w, y - h, x + w, y + h, radius), "box")
     if kind == 1:
-        return Part(oval(x, y, w, h), "ball", "ball")
+        return Part(geometry.oval(x, y, w, h), "ball", "ball")
     if kind == 3:
-        return Part(lumpy(x, y, w, h, 6, 0.25), "bush", "ball")
+        return Part(geometry.lumpy(x, y, w, h, 6, 0.25), "bush", "ball")
     tip = (x + w * dice.between(-0.5, 0.5), y - h)
     return Part([(x - w, y + h), tip, (x + w, y + h)], "peak")
 
@@ -232,12 +206,9 @@ def _clutter(dice: Dice, horizon: float, level: bool) -> list[tuple[Part, Paint]
     things = []
     for _ in range(dice.whole(0, 6)):
         size, x = dice.between(0.03, 0.14), dice.between(0, 1)
-        if level:
-            foot = horizon + dice.between(0.0, 0.9) * (1 - horizon)
-            thing = _thing(dice, x, foot, size, True)
-        else:
-            thing = _thing(dice, x, dice.between(0, 1), size, False)
-        things.append((thing, pick(dice, dice.one_of(CLUTTER[thing.role]))))
+        y = horizon + dice.between(0.0, 0.9) * (1 - horizon) if level else dice.between(0, 1)
+        thing = _thing(dice, x, y, size, level)
+        things.append((thing, pick(dice, dice.one_of(materials.CLUTTER[thing.role]))))
     # What stands nearer stands lower in the frame and hides what is further off.
     return sorted(things, key=lambda pair: pair[0].points[:, 1].max()) if level else things
 
@@ -249,21 +220,15 @@ def _occluder(dice: Dice, outline: np.ndarray, standing: bool) -> tuple[Part, Pa
     # In proportion to the object, or a slender tower would vanish behind it.
     size = dice.between(0.13, 0.28) * sqrt(np.prod(high - low))
     if standing:
-        x = dice.one_of((low[0], high[0], x))
-        thing = _thing(dice, x, high[1] + dice.between(0.0, 0.06), size, True)
+        x, y = dice.one_of((low[0], high[0], x)), high[1] + dice.between(0.0, 0.06)
     else:
         x, y = dice.one_of(((low[0], y), (high[0], y), (x, low[1]), (x, high[1])))
-        thing = _thing(dice, x, y, size, False)
-    return thing, pick(dice, dice.one_of(CLUTTER[thing.role]))
+    thing = _thing(dice, x, y, size, standing)
+    return thing, pick(dice, dice.one_of(materials.CLUTTER[thing.role]))
 
 
 def _cast_shadows(
-    canvas: np.ndarray,
-    dice: Dice,
-    outlines: list[list[np.ndarray]],
-    light: Light,
-    slope: float,
-    level: bool,
+    canvas: np.ndarray, dice: Dice, outlines: list[list], light: Light, slope: float, level: bool
 ) -> None:
     """Darken the ground where things keep the light off.
 
@@ -290,13 +255,6 @@ def _cast_shadows(
 # --- the lens -------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16)
-def _radius2(side: int) -> np.ndarray:
-    """Return the squared distance from the centre of the frame, (side, side), 1 at the corners."""
-    ramp = 2 * _ramp(side) - 1
-    return (ramp[None, :] ** 2 + ramp[:, None] ** 2) / 2
-
-
 def _develop(canvas: np.ndarray, dice: Dice, size: int) -> np.ndarray:
     """Add exposure, warmth, vignette, blur and noise: float32 to uint8 (size, size, 3)."""
     warmth = dice.between(-0.1, 0.12)
@@ -307,7 +265,9 @@ def _develop(canvas: np.ndarray, dice: Dice, size: int) -> np.ndarray:
         canvas = cv2.GaussianBlur(canvas, (0, 0), blur * canvas.shape[0])
     if canvas.shape[0] != size:
         canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    canvas = canvas * (1 - vignette * _radius2(size))[..., None] * gain
+    ramp = 2 * _ramp(size) - 1
+    radius2 = (ramp[None, :] ** 2 + ramp[:, None] ** 2) / 2  # from the centre; 1 at the corners
+    canvas = canvas * (1 - vignette * radius2)[..., None] * gain
     canvas = 0.45 + (canvas - 0.45) * contrast
     bright = np.maximum(canvas - 0.72, 0)
     canvas += bright / (1 + bright / 0.28) - bright  # highlights roll off instead of burning out
@@ -319,15 +279,16 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
     """Photograph the parts of an object of class `name`: (size, size, 3) uint8 RGB."""
     parts = [part for part in parts if part.role != "air"]
     side = size * (2 if size < 96 else 1)
-    scene = dice.one_of(SCENES[name])
-    level = scene in GROUNDS  # things stand on the ground, else they lie on or hang at a surface
+    scene = dice.one_of(materials.SCENES[name])
+    level = scene in materials.GROUNDS  # things stand on the ground, else lie on a surface
     roll = radians(dice.between(-12, 12))  # of the camera: it turns the ground as well
     slope = tan(roll)
     pose = _view(parts, name, dice, roll)
     outlines = [_outline(part, pose) for part in parts if part.detail == 0]
     silhouette = np.concatenate(outlines)
     horizon = min(float(silhouette[:, 1].max()) - dice.between(0.04, 0.34), 0.9)
-    light = _sun(dice)
+    sun = radians(dice.between(-150, -30))  # above, a little to one side
+    light = 0.7 * cos(sun), 0.7 * sin(sun), 0.714
     if level:
         canvas = _deep_scene(dice, scene, side, horizon, slope)
     else:
@@ -337,7 +298,7 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
     _cast_shadows(canvas, dice, shadows, light, slope, level)
     for thing, paint in clutter:
         _paint(canvas, dice, thing, paint, _FRAME, light)
-    paints = paints_for(dice, name, parts)
+    paints = materials.paints_for(dice, name, parts)
     for part in parts:
         _paint(canvas, dice, part, paints[part.role], pose, light)
     if dice.chance(0.5):
@@ -347,17 +308,11 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
 
 def _view(parts: list[Part], name: str, dice: Dice, roll: float) -> Pose:
     """Return the pose of the object before the camera."""
-    lying = name in LYING
-    tilt = radians(180 if lying else TILT.get(name, 2))
+    lying = name in materials.LYING
+    tilt = radians(180 if lying else materials.TILT.get(name, 2))
     points = np.concatenate([part.points for part in parts])
     share = (0.62, 1.0) if lying else (0.48, 0.94)
-    return aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
-
-
-def _sun(dice: Dice) -> Light:
-    """Return where the light comes from: above, a little to one side. Unit length."""
-    angle = radians(dice.between(-150, -30))
-    return 0.7 * cos(angle), 0.7 * sin(angle), 0.714
+    return geometry.aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
 
 
 def _outline(part: Part, pose: Pose) -> np.ndarray:

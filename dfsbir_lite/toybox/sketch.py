@@ -1,7 +1,6 @@
 """Sketches: dark strokes on near-white paper, as a hand makes them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -14,31 +13,17 @@ from dfsbir_lite.toybox.materials import LYING, TILT
 CORNER = np.cos(np.radians(42))  # sharper turns than this start a new stroke
 
 
-@dataclass(slots=True)
 class Hand:
     """How one person draws today. Lengths in frame units, the rest are shares in [0, 1]."""
 
-    wobble: float
-    width: float
-    ink: float
-    haste: float  # how much is left out
-    overshoot: float
-    doubling: float
-    hatching: bool
-
-
-def _someone(dice: Dice) -> Hand:
-    """Return a random hand."""
-    haste = dice.between(0, 1)
-    return Hand(
-        wobble=dice.between(0.002, 0.012),
-        width=dice.one_of((0.012, 0.016, 0.02, 0.026, 0.036)) * dice.between(0.9, 1.25),
-        ink=dice.between(0.5, 0.97),
-        haste=haste,
-        overshoot=dice.between(0, 0.05),
-        doubling=dice.between(0.15, 0.5) if dice.chance(0.3) else 0.02,
-        hatching=dice.chance(0.2),
-    )
+    def __init__(self, dice: Dice):
+        self.haste = dice.between(0, 1)  # how much is left out
+        self.wobble = dice.between(0.002, 0.012)
+        self.width = dice.one_of((0.012, 0.016, 0.02, 0.026, 0.036)) * dice.between(0.9, 1.25)
+        self.ink = dice.between(0.5, 0.97)
+        self.overshoot = dice.between(0, 0.05)
+        self.doubling = dice.between(0.15, 0.5) if dice.chance(0.3) else 0.02
+        self.hatching = dice.chance(0.2)
 
 
 # Lines are complex numbers x + iy from here on: half the arithmetic, and turning left is * 1j.
@@ -101,17 +86,7 @@ def _ink(paper: np.ndarray, line: np.ndarray, dice: Dice, hand: Hand, faint: flo
     for a, b in pairwise(edges):
         dark = hand.ink * faint * (0.55 + 0.45 * min(1.0, float(pressure[(a + b) // 2])))
         outline = np.append(left[a : b + 1], right[a : b + 1][::-1])
-        fill(paper, [fixed(_plane(outline), side)], int(250 * (1 - dark)))
-
-
-def _plane(line: np.ndarray) -> np.ndarray:
-    """Turn (P,) complex numbers into (P, 2) floats."""
-    return line.view(np.float64).reshape(-1, 2)
-
-
-def _complex(points: np.ndarray) -> np.ndarray:
-    """Turn (P, 2) floats into (P,) complex numbers."""
-    return points[:, 0] + 1j * points[:, 1]
+        fill(paper, [fixed(outline.view(float).reshape(-1, 2), side)], int(250 * (1 - dark)))
 
 
 def _draw_stroke(
@@ -147,11 +122,6 @@ def _hatch(paper: np.ndarray, points: np.ndarray, dice: Dice, hand: Hand) -> Non
         stroke = complex(*start) + span[1] * complex(-0.35, 0.55) * _unit(6)[0]
         _ink(layer, stroke + complex(*(hand.wobble * dice.grid(2))), dice, hand, 0.6)
     np.minimum(paper, np.where(inside > 127, layer, 255), out=paper)
-
-
-def _skips(part: Part, dice: Dice, hand: Hand) -> bool:
-    """Return whether a hasty hand leaves this part out altogether."""
-    return part.detail > 0 and dice.chance((0, 0.6, 0.95)[part.detail] * hand.haste)
 
 
 def _memory(dice: Dice) -> Callable[[np.ndarray], np.ndarray]:
@@ -197,8 +167,9 @@ def _rub(paper: np.ndarray, dice: Dice) -> None:
 def scribble(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarray:
     """Sketch the parts of an object of class `name`: (size, size, 3) uint8, all grey."""
     side = size * (2 if size < 96 else 1)
-    hand = _someone(dice)
-    parts = [part for part in parts if not _skips(part, dice, hand)]
+    hand = Hand(dice)
+    skipped = (0, 0.6 * hand.haste, 0.95 * hand.haste)  # how likely, by how little a part matters
+    parts = [p for p in parts if not (p.detail and dice.chance(skipped[p.detail]))]
     tilt = 180 if name in LYING else 16 + 0.5 * TILT.get(name, 2)
     angle = np.radians(dice.between(-tilt, tilt))
     points = np.concatenate([part.points for part in parts])
@@ -229,7 +200,7 @@ def _draw_part(paper: np.ndarray, part: Part, place: Callable, dice: Dice, hand:
     if closed:
         fill(paper, [fixed(outline, side)], 255)
     for points in (outline, *(place(hole) for hole in part.holes)):
-        strokes = _strokes(_complex(points), closed, dice)
+        strokes = _strokes(points[:, 0] + 1j * points[:, 1], closed, dice)
         # One side of a wall may be forgotten, but not the one line that makes a fish.
         loss = (0.1, 0.18, 0.22)[part.detail] if part.detail or len(strokes) > 2 else 0.0
         for stroke in strokes:

@@ -30,7 +30,7 @@ def car(dice: Dice) -> list[Part]:
     bumper = box(-1.04, sill - 0.08, 1.04, sill + 0.03, 0.03)
     parts = [
         Part(path((-1, sill), top, (1.0, sill)), "body", "roundh"),
-        *_car_windows(back, belt, roof, cabin),
+        *_car_windows(back, belt, cabin),
         Part([(middle - 0.02, belt), (middle, sill)], "seam", line=0.025, detail=2),
         Part(box(0.86, belt + 0.14, 0.98, belt + 0.24, 0.04), "lamp", detail=1),
         Part(bumper, "chrome", "roundh", detail=2),
@@ -56,9 +56,7 @@ def _saloon(kind: int, roof: float, belt: float, back: float, front: float) -> n
     return path(tail, top, (front + 0.05, belt), curve(*nose))
 
 
-def _car_windows(
-    back: float, belt: float, roof: float, cabin: tuple[Point, Point, Point]
-) -> list[Part]:
+def _car_windows(back: float, belt: float, cabin: tuple[Point, Point, Point]) -> list[Part]:
     """Return rear and front side windows under a cabin line, three points from the rear."""
     (x0, y0), (x1, y1), (x2, _) = cabin
     low, high = belt - 0.02, max(y0, y1) + 0.07
@@ -166,7 +164,7 @@ def _rig(dice: Dice, deck: float, bow: float, stern: float) -> list[Part]:
     if dice.chance(0.65):
         head, clew = top + dice.between(0.1, 0.4), -stern * dice.between(0.6, 0.85)
         jib = [(x - 0.06, head), (x - 0.06, deck - 0.16), (clew, deck - 0.16)]
-        parts.append(Part(jib, "sail2", "ball"))
+        parts.append(Part(jib, "canvas", "ball"))
     if dice.chance(0.4):
         flag = [(x, top - 0.02), (x - 0.24, top + 0.06), (x, top + 0.14)]
         parts.append(Part(flag, "trim", detail=2))

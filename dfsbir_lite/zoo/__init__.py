@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite.data import ImageSet, together, toybox_set
-from dfsbir_lite.files import load_network, load_state, read_card, save_state, save_weights
+from dfsbir_lite.files import load_network, read_card, save_weights
 from dfsbir_lite.models import Encoders, SceneEstimator
 from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
 from dfsbir_lite.recipes import recipe
@@ -35,11 +35,8 @@ def save_scenes(path: str | Path, estimator: SceneEstimator, card: dict) -> dict
 
 def load_scenes(path: str | Path) -> SceneEstimator:
     """Load what `save_scenes` saved, frozen. Raises UserError, naming the file."""
-
-    def build(card: dict) -> SceneEstimator:
-        return SceneEstimator(**{k: card[k] for k in ("size", "noise_dim", "width", "objects")})
-
-    estimator, _ = load_network(path, build)
+    shape = ("size", "noise_dim", "width", "objects")
+    estimator, _ = load_network(path, lambda card: SceneEstimator(**{k: card[k] for k in shape}))
     return estimator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -146,22 +143,6 @@ def recognised(judge: Teacher, images: Tensor, wanted: Tensor) -> float:
     return (judge.posteriors(images).argmax(1) == wanted).float().mean().item()
 
 
-def judged(
-    pairs: tuple[Tensor, Tensor], wanted: Tensor, teachers: Teachers, outsider: Teacher
-) -> dict[str, dict[str, float]]:
-    """Return how often photos and sketches are seen as `wanted` (N,), by judge and modality.
-
-    Args:
-        outsider: a unified teacher, which judges both and had no part in their synthesis.
-    """
-    found = {"seen_by_teacher": {}, "seen_by_unified_teacher": {}}
-    for modality, images in zip(("photo", "sketch"), pairs, strict=True):
-        teacher = getattr(teachers, modality)
-        found["seen_by_teacher"][modality] = recognised(teacher, images, wanted)
-        found["seen_by_unified_teacher"][modality] = recognised(outsider, images, wanted)
-    return found
-
-
 def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built:
     train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
@@ -169,8 +150,8 @@ def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built
     options = {"epochs": epochs, "device": device, "seed": seed, "desc": name}
     teacher = train_teacher(train.images, train.labels, train.classes, sizes, **options)
     data = f"ToyBox train split, {len(train)} images, modality: {train.modality}"
-    score = partial(accuracy, data=test, device=device)
-    return teacher, {"data": data, "seed": seed}, lambda saved: {"test_accuracy": score(saved)}
+    facts = {"data": data, "seed": seed}
+    return teacher, facts, lambda saved: {"test_accuracy": accuracy(saved, test, device)}
 
 
 def _student(watch: Callable, sizes: Profile, state: Path, device, seed: int) -> Built:
@@ -201,21 +182,22 @@ def _real_student(sizes: Profile, state: Path, device, seed: int) -> Built:
 def _scenes(sizes: Profile, state: Path, device, seed: int) -> Built:
     """Train an estimator of scenes, slowly, so that it pleases both teachers; no encoder learns."""
     teachers = load_teachers(sizes.name, device)
-    outsider = load_or_train("unified", sizes.name, device)
+    outsider = load_or_train("unified", sizes.name, device)  # had no part in the synthesis
     settings = recipe("kit", scene=True, views=True, refresh_every=0, diversity=0)
     options = {"width": sizes.estimator_width, "device": device, "seed": seed}
     loop = synthesize(teachers, settings, steps=SCENE_STEPS, **options)
-    if state.is_file():
-        loop.restore(load_state(state))
-    todo = islice(loop, SCENE_STEPS - loop.index)
-    for step in progress(todo, desc=SCENES, initial=loop.index, total=SCENE_STEPS):
-        if step.index % 50 == 49:
-            save_state(state, loop.state())
+    for _ in progress(islice(loop, SCENE_STEPS), desc=SCENES, total=SCENE_STEPS):
+        pass
     kind = "kit, one scene, teachers see views, no refresh, no diversity"
     facts, noise = {"data": NO_DATA, "recipe": kind, "steps": SCENE_STEPS}, loop.noise(1024)
 
     @torch.no_grad()
     def score(saved: SceneEstimator) -> dict:
-        return judged(saved(noise), loop.wanted(noise), teachers, outsider)
+        seen = {"seen_by_teacher": {}, "seen_by_unified_teacher": {}}
+        for modality, images in zip(("photo", "sketch"), saved(noise)):
+            judges = getattr(teachers, modality), outsider
+            for row, judge in zip(seen.values(), judges):
+                row[modality] = recognised(judge, images, loop.wanted(noise))
+        return seen
 
     return loop.estimators["scene"], facts, score

@@ -32,12 +32,6 @@ def one_sum(queries, keys, query_labels, key_labels, temperature):
     return -(F.log_softmax(queries @ keys.T / temperature, 1) * same).sum(1).mean()
 
 
-def all_pairs(queries, keys, query_labels, key_labels, temperature):
-    """One mean over all pairs of a class, in which queries with many keys count more."""
-    same = query_labels[:, None] == key_labels
-    return -F.log_softmax(queries @ keys.T / temperature, 1)[same].mean()
-
-
 class Pictures:
     """A benchmark whose images are class scores, of a student that hands them on.
 
@@ -84,7 +78,6 @@ def cases() -> dict[str, Cases]:
                 ((one_sum,), "not the sum"),
                 ((lambda *a: -soft(*a),), "sign"),
                 ((lambda q, k, a, b, t: soft(q, k, a, b, 1.0),), "temperature"),
-                ((all_pairs,), "one for each query"),
                 ((lambda *a: torch.tensor(2.0),), "log-softmax"),
             ],
         ),

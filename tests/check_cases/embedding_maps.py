@@ -38,16 +38,10 @@ def kept() -> Cases:
         close = torch.cdist(points, points).topk(k, largest=False).indices.tolist()
         return sum(len(set(a) & set(b)) for a, b in zip(near, close)) / len(rows) / k
 
-    def far(rows, points, k):
-        near, _ = nearest(rows, points, k)
-        close = torch.cdist(points, points).topk(k).indices
-        return (near[:, :, None] == close[:, None]).any(2).float().mean()
-
     return Cases(
         right=[(sets,), (euclid,)],
         wrong=[
             ((with_itself,), "leave it out"),
-            ((far,), "largest distances"),
             ((lambda rows, points, k: k * sets(rows, points, k),), "divide by k"),
             ((lambda rows, points, k: 0.5,), "Another share"),
         ],

@@ -46,19 +46,11 @@ def telling_test() -> Cases:
     def mean_alone(standardise):
         return (standardise(pictures()).mean((0, 2, 3)).abs() < 0.01).all()
 
-    def deviation_alone(standardise):
-        return ((standardise(pictures()).std((0, 2, 3)) - 1).abs() < 0.01).all()
-
-    def to_the_last_bit(standardise):
-        return standardise(pictures()).mean((0, 2, 3)).eq(0).all()
-
     return Cases(
         right=[(by_values,), (by_statistics,)],
         wrong=[
             ((in_daylight,), "view(3, -1)"),
             ((mean_alone,), "leaves the deviation"),
-            ((deviation_alone,), "leaves the mean"),
-            ((to_the_last_bit,), "with a tolerance"),
             ((lambda standardise: True,), "lets a wrong function pass"),
         ],
     )
