@@ -1,7 +1,6 @@
 """The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
 
 import csv
-import hashlib
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -11,37 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dfsbir_lite import adopt, pipeline, plots, retrieval, toybox, zoo
+from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, runtime, toybox, zoo
 from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
-from dfsbir_lite.files import read_card, write_atomically
-from dfsbir_lite.gallery import (
-    THUMBNAIL,
-    Photos,
-    Summary,
-    export,
-    export_gallery,
-    open_gallery,
-    photos_below,
-    photos_of_folder,
-    photos_of_set,
-)
+from dfsbir_lite.files import read_card, reading, write_atomically
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
-from dfsbir_lite.runtime import (
-    PROFILES,
-    Profile,
-    UserError,
-    check_setup,
-    is_first,
-    join_processes,
-    lossless_output,
-    need_writable,
-    pick_device,
-    process_count,
-    profile,
-    share,
-)
+from dfsbir_lite.runtime import PROFILES, Profile, UserError, profile
 from dfsbir_lite.strokes import EXAMPLES, redraw
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study import bench
@@ -53,15 +28,15 @@ KNOWN = 0.5  # of a photo's probabilities, the least share on classes that both 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
-    lossless_output()
+    runtime.lossless_output()
     try:
-        join_processes()
+        runtime.join_processes()
         options = _parser().parse_args(arguments)
-        if process_count() > 1 and options.command is not run_command:
+        if runtime.process_count() > 1 and options.command is not run_command:
             raise UserError("several processes can do nothing but run: leave out torchrun")
         if "out" in options:
-            need_writable(Path(options.out or "runs"))
-        options.device = pick_device(options.device)
+            runtime.need_writable(Path(options.out or "runs"))
+        options.device = runtime.pick_device(options.device)
         options.command(options)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what was saved last", file=sys.stderr)
@@ -80,12 +55,12 @@ def run_command(options: Namespace) -> None:
     sizes, folder = profile(options.profile), Path(options.out or _default_folder(options))
     settings = recipe(options.recipe, **_changes(options.set))
     # the other processes learn without data: they get the teachers, and see no image
-    benchmark, teachers = _open(options, sizes, folder) if is_first() else (None, None)
-    teachers = share(teachers and teachers.to("cpu")).to(options.device)
+    benchmark, teachers = _open(options, sizes, folder) if runtime.is_first() else (None, None)
+    teachers = runtime.share(teachers and teachers.to("cpu")).to(options.device)
     names = ("start", "steps", "minutes", "device", "seed")
     chosen = {name: getattr(options, name) for name in names}
     rows = pipeline.run(benchmark, teachers, sizes, settings, folder, **chosen)
-    if is_first():
+    if runtime.is_first():
         print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
         print(f"everything is in {folder}")
 
@@ -127,10 +102,8 @@ def adopt_command(options: Namespace) -> None:
 
 def _lines(path: str) -> tuple[str, ...]:
     """Return the lines of a text file that are not empty."""
-    try:
+    with reading(path, "a list of names"):
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as reason:
-        raise UserError(f"{path}: not a list of names ({reason})") from None
     return tuple(line.strip() for line in lines if class_key(line))
 
 
@@ -145,14 +118,16 @@ def export_command(options: Namespace) -> None:
         print(f"{summary.unknown} photos show nothing that the classifiers know, and say so")
     if options.page:
         example = () if options.photos else EXAMPLES["mug"]
-        write_page(options.page, open_gallery(options.out), example)
+        write_page(options.page, gallery.open_gallery(options.out), example)
         print(f"{options.page}: open it in a browser")
 
 
-def _export_classifiers(options: Namespace) -> Summary:
+def _export_classifiers(options: Namespace) -> gallery.Summary:
     """Export any folder of photos, read by two classifiers."""
     if not options.photos:
         raise UserError("--teachers: say which photos, with --photos")
+    if Path(options.photos).resolve() in Path(options.out).resolve().parents:
+        raise UserError("--out lies in the folder of photos, so its thumbnails would be photos too")
     folder = Path(options.teachers)
     files = {role: folder / f"{role}.safetensors" for role in ("photo", "sketch")}
     if not files["sketch"].is_file():
@@ -160,7 +135,7 @@ def _export_classifiers(options: Namespace) -> Summary:
     photo, sketch = (adopt.load(path).to(options.device) for path in files.values())
     matching = adopt.Matching(photo, sketch)
     print(matching.report)
-    photos = photos_below(options.photos, photo.size, sketch.size)
+    photos = gallery.photos_below(options.photos, photo.size, sketch.size)
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
@@ -170,45 +145,47 @@ def _export_classifiers(options: Namespace) -> Summary:
     reader = {"matching.json": json.dumps(facts).encode()}
     for path in (files["sketch"], files["sketch"].with_suffix(".json")):
         reader[path.name] = path.read_bytes()
-    return export(options.out, reader, photos, embed)
+    return gallery.export(options.out, reader, photos, embed)
 
 
-def _export_student(options: Namespace) -> Summary:
+def _export_student(options: Namespace) -> gallery.Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
     encoders = load_encoders(student)
     if encoders.photo.geometry != geometry(vars(sizes)):
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
-    photos = photos_of_folder(options.photos, sizes.size) if options.photos else _toybox(sizes)
-    return export_gallery(options.out, encoders, card, photos, device=options.device)
+    given, size = options.photos, sizes.size
+    photos = gallery.photos_of_folder(given, size) if given else _toybox(sizes)
+    return gallery.export_gallery(options.out, encoders, card, photos, device=options.device)
 
 
 def search_command(options: Namespace) -> None:
     """The photos of a gallery that a drawing in an image file finds."""
-    gallery, image = open_gallery(options.gallery), open_image(options.drawing)
+    opened = gallery.open_gallery(options.gallery)
+    drawing = open_image(options.drawing, mode="RGBA")
     try:
-        sketch = redraw(image, gallery.rendering)
+        sketch = redraw(drawing, opened.rendering)
     except UserError as reason:
         raise UserError(f"{options.drawing}: {reason}") from None
-    query = retrieval.embed(gallery.encoders.embed, sketch[None], "sketch")
-    cosines, places = (each[0] for each in retrieval.search(query, gallery.embeddings, options.k))
-    names = [gallery.files[place] for place in places]
+    query = retrieval.embed(opened.encoders.embed, sketch[None], "sketch")
+    cosines, places = (each[0] for each in retrieval.search(query, opened.embeddings, options.k))
+    names = [opened.files[place] for place in places]
     for cosine, name in zip(cosines.tolist(), names, strict=True):
         print(f"{cosine:.2f}  {name}")
     if options.show:
-        photos = torch.stack([gallery.thumbnails[place] for place in places.tolist()])
+        photos = torch.stack([opened.thumbnails[place] for place in places.tolist()])
         short = [name if len(name) < 16 else f"…{name[-14:]}" for name in names]
         figure = plots.found({"": (sketch, photos, short, cosines)})
         write_atomically(options.show, plots.png(figure))
 
 
-def _toybox(sizes: Profile) -> Photos:
+def _toybox(sizes: Profile) -> gallery.Photos:
     """Return ToyBox's test photos of all sixteen classes."""
     which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
     which["per_class"] = sizes.test_per_class
-    pictures = partial(toybox_picture, **which, size=max(THUMBNAIL, sizes.size))
-    return photos_of_set(toybox_set(profile=sizes, **which), pictures)
+    pictures = partial(toybox_picture, **which, size=max(gallery.THUMBNAIL, sizes.size))
+    return gallery.photos_of_set(toybox_set(profile=sizes, **which), pictures)
 
 
 def _default_folder(options: Namespace) -> str:
@@ -216,10 +193,7 @@ def _default_folder(options: Namespace) -> str:
     source = "folders" if options.photos else "toybox"
     length = f"{options.minutes:g}min" if options.minutes else options.steps
     facts = [source, options.profile, options.recipe, options.start, length, f"seed{options.seed}"]
-    unseen = "-".join(f"without-{name}" for name in options.unseen)
-    if len(unseen) > 40:
-        unseen = f"without-{len(options.unseen)}-{hashlib.sha256(unseen.encode()).hexdigest()[:8]}"
-    facts += [unseen] if unseen else []
+    facts += [f"without-{name}" for name in options.unseen]
     if options.teachers:
         facts.append(f"teachers-{Path(options.teachers).resolve().name}")
     return "runs/" + file_name("-".join(map(str, [*facts, *options.set])))
@@ -298,7 +272,7 @@ def _parser() -> ArgumentParser:
     add("--rows", type=_names, default=(), metavar="A,B", help="only these rows of the table")
     add("--out", default="runs/bench", metavar="DIR", help="where the JSON goes (%(default)s)")
 
-    command("check", lambda options: check_setup(), what="say what the notebooks need and lack")
+    command("check", lambda _: runtime.check_setup(), what="say what the notebooks need and lack")
 
     what = "a gallery of photos, and what searches it by sketch, to one folder or page"
     made = command("export", export_command, machine, what=what)

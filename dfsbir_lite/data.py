@@ -246,6 +246,13 @@ def _shown(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(LITTER))
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return all files in a folder and in folders within, sorted, without litter."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    parts = {path: path.relative_to(folder).parts for path in files}
+    return sorted(p for p in files if not any(part.startswith(LITTER) for part in parts[p]))
+
+
 def read_image(path: str | Path, size: int) -> np.ndarray:
     """Return an image file as uint8 (3, size, size). Raises UserError, naming file and reason."""
     return fit(open_image(path), size)
@@ -260,13 +267,14 @@ def fit(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def open_image(path: str | Path, name: str = "", least: int = 0) -> Image.Image:
+def open_image(path: str | Path, name: str = "", least: int = 0, mode="RGB") -> Image.Image:
     """Return an image file, whatever its name, upright, in RGB on white paper.
 
     Args:
         name: for errors, by default the path.
         least: if given, a large JPEG may come smaller, but with at least that many pixels a side:
             several times as fast.
+        mode: "RGBA" keeps what is transparent.
 
     Pixels count: where only metadata are broken, `info` of the image has a `NOTE`. Raises UserError
     with the reason and the name.
@@ -276,11 +284,11 @@ def open_image(path: str | Path, name: str = "", least: int = 0) -> Image.Image:
             if least:
                 file.draft("RGB", (least, least))
             file.load()
-            return _on_paper(_upright(file))
+            return _plain(_upright(file), mode)
     except Exception as reason:  # Pillow's readers raise whatever damage leads to
         if not isinstance(reason, Image.DecompressionBombError):
             with suppress(Exception):
-                return _on_paper(_pixels_alone(path))
+                return _plain(_pixels_alone(path), mode)
         unknown = isinstance(reason, UnidentifiedImageError)
         why = "not an image that can be read" if unknown else f"cannot be read ({reason})"
         raise UserError(f"{name or path}: {why}") from None
@@ -325,17 +333,17 @@ def _png_pixels(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _on_paper(image: Image.Image) -> Image.Image:
-    """Return an image in RGB, white where it was transparent, with its note alone."""
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """Return an image in RGBA, or in RGB and white where it was transparent, with its note."""
     note = {NOTE: image.info.get(NOTE)}
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
     if image.mode[0] == "I":  # 16 bits of grey, which Pillow would cut off
         grey = (np.asarray(image) / 257).round().clip(0, 255)
         image = Image.fromarray(grey.astype(np.uint8))
-    if image.has_transparency_data:
+    if mode == "RGB" and image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
-    image = image.convert("RGB")
+    image = image.convert(mode)
     image.info = note
     return image

@@ -40,11 +40,6 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             draft.unlink()
 
 
-def delete(path: str | Path) -> None:
-    """Delete the file `path`, if it is there."""
-    Path(path).unlink(missing_ok=True)
-
-
 def write_json(path: str | Path, value) -> None:
     """Write `value` as indented JSON, atomically."""
     write_atomically(path, json.dumps(value, indent=2).encode() + b"\n")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dfsbir_lite import students, toybox
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, lone, spelt, together, toybox_set
-from dfsbir_lite.files import delete, load_state, read_card, read_json, save_state, write_json
+from dfsbir_lite.files import load_state, read_card, read_json, save_state, write_json
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
@@ -393,7 +393,7 @@ def run(
             card = {"data": data, **facts, "steps": loop.index}
             students.save_encoders(folder / f"{file}.safetensors", student, card)
             score(row, student.embed, seconds=round(time.monotonic() - began, 1))
-            delete(state)
+            state.unlink(missing_ok=True)
 
     options = {"device": device, "seed": seed}
     if is_first():

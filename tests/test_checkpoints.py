@@ -105,17 +105,6 @@ def test_what_cannot_be_taken_is_named(change, reason, take, network, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
 
 
-def test_nothing_stays_of_what_cannot_be_loaded_again(take, network, tmp_path, monkeypatch):
-    with monkeypatch.context() as broken:
-        broken.setattr(adopt.checkpoints, "load_network", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            take(network.state_dict())
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.pth"]
-    path = tmp_path / "mine.pth" / "a.safetensors"
-    with pytest.raises(UserError, match=r"a\.json: cannot be written"):
-        adopt.adopt(NAME, tmp_path / "mine.pth", CLASSES, 32, path)
-
-
 # --- torchvision's own old files --------------------------------------------------------------
 
 

@@ -319,7 +319,7 @@ def press(*args, **options):
         ("dfsbir_lite.students.Distillation.__next__", run),
         ("dfsbir_lite.pipeline.RealDataStudent.__next__", run),
         ("dfsbir_lite.pipeline.train_teacher", bench),
-        ("dfsbir_lite.__main__.export_gallery", lambda folders: main(["export", *EXPORT])),
+        ("dfsbir_lite.gallery.export_gallery", lambda folders: main(["export", *EXPORT])),
     ],
 )
 def test_ctrl_c_means_one_thing_whatever_is_running(place, command, folders, capsys, monkeypatch):

@@ -4,7 +4,6 @@ import argparse
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dfsbir_lite.adopt.shelf import IMAGENET, build
-from dfsbir_lite.files import delete, fill, finite, load_network, read_card, reading, save_weights
+from dfsbir_lite.files import fill, finite, load_network, read_card, reading, save_weights
 from dfsbir_lite.models import Normalise
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, load_teacher
@@ -68,14 +67,8 @@ def adopt(
         raise UserError(f"{reason}; another network: Teacher(network, classes, size)") from None
     card = {"architecture": architecture, "size": size, "mean": list(mean), "std": list(std)}
     card |= {"classes": list(classes), "from": Path(weights).name}
-    try:
-        save_weights(path, teacher.network.state_dict(), card)
-        return load(path)
-    except BaseException:  # leave nothing that cannot be loaded
-        with suppress(OSError):
-            delete(path)
-            delete(Path(path).with_suffix(".json"))
-        raise
+    save_weights(path, teacher.network.state_dict(), card)
+    return load(path)
 
 
 def _read(path: Path, network: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfsbir_lite.files import fill, reading
+from dfsbir_lite.files import fill
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.teachers import Teacher
 
@@ -45,14 +45,7 @@ class DoodleNet(nn.Module):
 
 
 def load_doodlenet(path: Path) -> Teacher:
-    """Return the network with the weights at `path`; classes.txt beside it has the names.
-
-    Raises UserError, naming the file, if it is missing or holds something else.
-    """
-    names = path.with_name("classes.txt")
-    with reading(names, "a list of classes, one a line"):
-        classes = names.read_text(encoding="utf-8").split("\n")
-    with reading(path, "a readable safetensors file"):
-        weights = load_file(path)
-    fill(network := DoodleNet(), weights, path)
+    """Return the network with the weights at `path`; classes.txt beside it has the names."""
+    classes = path.with_name("classes.txt").read_text(encoding="utf-8").split("\n")
+    fill(network := DoodleNet(), load_file(path), path)
     return Teacher(network, tuple(filter(None, classes)), SIZE)

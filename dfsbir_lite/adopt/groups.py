@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from dfsbir_lite.data import class_key
 from dfsbir_lite.files import read_json, reading
 
@@ -60,6 +63,11 @@ def _places(wanted: Sequence[str], classes: Sequence[str]) -> list[int]:
     spelt = once(classes)
     names = (name if name in classes else spelt.get(class_key(name)) for name in wanted)
     return sorted({classes.index(name) for name in names if name})
+
+
+def shares(logits: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Return the probability of each of `groups` of classes, which are places: (N, groups)."""
+    return torch.stack([logits[:, group].logsumexp(1) for group in groups], 1).softmax(1)
 
 
 def once(classes: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dfsbir_lite import zoo
 from dfsbir_lite.adopt import names
 from dfsbir_lite.adopt.checkpoints import load
-from dfsbir_lite.adopt.groups import Groups, default_groups, once, places
+from dfsbir_lite.adopt.groups import Groups, default_groups, once, places, shares
 from dfsbir_lite.data import class_key
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -191,8 +191,7 @@ class Matching:
         return logits.softmax(1) @ self.moves.to(logits.device)
 
     def sketch_rows(self, logits: Tensor) -> Tensor:
-        scores = [logits[:, column].logsumexp(1) for column in self.columns]
-        return F.pad(torch.stack(scores, 1).softmax(1), (0, 1))
+        return shares(logits, self.sketch_side()["groups"])
 
     def known(self, logits: Tensor) -> Tensor:
         """Return how much of each photo a sketch can mean: (N,) in [0, 1]."""
@@ -200,5 +199,4 @@ class Matching:
 
     def sketch_side(self) -> dict:
         """Return in plain JSON how a sketch's scores become a row; the rest is an empty group."""
-        part = {"groups": [*self.columns, []], "temperature": 1.0, "weight": 1.0}
-        return {"parts": [part]}
+        return {"groups": [*self.columns, []]}

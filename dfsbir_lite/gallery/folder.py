@@ -14,7 +14,6 @@ because anything can show it, and because its blocks keep one photo from bleedin
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +33,15 @@ from torch.nn import functional as F
 from torchvision.utils import make_grid
 
 from dfsbir_lite import retrieval
-from dfsbir_lite.files import Card, read_card, reading, sha256_of, write_atomically, write_json
-from dfsbir_lite.gallery.matched import MATCHING, SKETCH, Matched
+from dfsbir_lite.files import (
+    read_card,
+    read_json,
+    reading,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
+from dfsbir_lite.gallery.matched import SKETCH, Matched
 from dfsbir_lite.gallery.photos import Photos
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.runtime import UserError, progress
@@ -45,7 +51,6 @@ from dfsbir_lite.students import load_encoders, save_encoders
 FORMAT, VERSION = "dfsbir_lite gallery", 1
 INDEX = "gallery.json"
 STUDENT, EMBEDDINGS, PHOTOS = "student.safetensors", "embeddings.safetensors", "photos.json"
-READERS = {STUDENT, "student.json"}, {SKETCH, "sketch.json", MATCHING}  # one of the two
 ROWS = "rows"  # of an export under way: what is done
 COLUMNS = 8  # of a sheet, which has as many rows
 ON_SHEET = COLUMNS**2
@@ -86,7 +91,7 @@ def export(folder: str | Path, reader: dict[str, bytes], photos: Photos, embed: 
     Of photos in files, a second call goes on where the first was interrupted.
 
     Args:
-        reader: the files that read sketches, by name; see `READERS`.
+        reader: the files that read sketches, by name.
 
     Raises UserError if `folder` holds anything else than an export, if no photo can be read, or for
     embeddings that have no length.
@@ -110,7 +115,7 @@ def export(folder: str | Path, reader: dict[str, bytes], photos: Photos, embed: 
 def _write_photos(draft: Path, photos: Photos, embed: Embed) -> Summary:
     """Write embeddings, table and thumbnails of all photos, and the index of all files."""
     rows, known, places = _embed(draft, photos, embed)
-    if not _are_unit(rows):
+    if not torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-3):
         raise UserError("the photos' embeddings are not all of unit length: is it trained?")
     shutil.rmtree(draft / ROWS)
     write_atomically(draft / EMBEDDINGS, save({"embeddings": rows}))
@@ -176,10 +181,7 @@ def _jpeg_sheet(thumbnails: Sequence[Tensor]) -> bytes:
 
 def _pixels(sheet: Path) -> np.ndarray:
     """Return a sheet of thumbnails (H, W, 3) in BGR."""
-    pixels = cv2.imdecode(np.fromfile(sheet, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise UserError(f"{sheet}: not an image that can be read")
-    return pixels
+    return cv2.imdecode(np.fromfile(sheet, np.uint8), cv2.IMREAD_COLOR)
 
 
 def _sheets(count: int) -> list[str]:
@@ -249,63 +251,35 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
     """
     folder = Path(folder)
     index = _read_index(folder)
-    for name, digest in index["parts"].items():
-        with reading(folder / name, f"the file that {INDEX} describes"):
+    with reading(folder / INDEX, "the index of the files beside it"):
+        for name, digest in index["parts"].items():
             if sha256_of(folder / name) != digest:
-                raise ValueError("damaged, or of another export")
-    encoders, card, width = _read_encoders(folder, index["parts"])
-    encoders.to(device)
-    count, side, size = index["photos"], index["thumbnail"], index["size"]
-    rows = _read_embeddings(folder / EMBEDDINGS, (count, width))
-    classes, labels, files = _read_table(folder / PHOTOS, count)
-    look = Rendering(**card["rendering"]) if "rendering" in card else replace(TOYBOX, size=size)
-    pictures = (Pictures(folder, count, side, each) for each in (size, side))
-    return Gallery(encoders, card, look, rows, labels, classes, files, *pictures)
-
-
-def _read_encoders(folder: Path, parts: dict) -> tuple[Encoders | Matched, Card, int]:
-    """Return what reads sketches, its card, and how long its rows are."""
-    if STUDENT in parts:
-        encoders = load_encoders(folder / STUDENT)
-        return encoders, read_card(folder / STUDENT), encoders.proxies.shape[1]
-    matched = Matched.open(folder)
-    return matched, read_card(folder / SKETCH), matched.width
+                raise ValueError(f"{name} is damaged, or of another export")
+        return _open(folder, index, device)
 
 
 def _read_index(folder: Path) -> dict:
-    with reading(folder / INDEX, f"the index of an export of version {VERSION}"):
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        count, parts = index["photos"], index["parts"].keys()
-        if (index["format"], index["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"it is of {index['format']} {index['version']}")
-        if not 0 < count <= ON_SHEET * len(parts) or not 0 < index["size"] <= index["thumbnail"]:
-            raise ValueError("numbers that cannot be")
-        if parts not in [reader | {EMBEDDINGS, PHOTOS, *_sheets(count)} for reader in READERS]:
-            raise ValueError(f"it does not list the files of {count} photos")
+    index = read_json(folder / INDEX, "the index of an export")
+    if (index.get("format"), index.get("version")) != (FORMAT, VERSION):
+        raise UserError(f"{folder / INDEX}: not of a {FORMAT} of version {VERSION}")
     return index
 
 
-def _read_table(path: Path, count: int) -> tuple[tuple[str, ...], Tensor, list[str]]:
-    """Return the classes, and the labels and file names of `count` photos."""
-    with reading(path, f"the classes, labels and file names of {count} photos"):
-        table = json.loads(path.read_text(encoding="utf-8"))
-        classes, labels, files = (list(table[k]) for k in ("classes", "labels", "files"))
-        unknown = {*table.get("unknown", ())}
-        if not classes:
-            files = [f + " (nothing known)" * (n in unknown) for n, f in enumerate(files)]
-            labels, classes = [*range(count)], files
-        if not len(labels) == len(files) == count or not {*labels} <= {*range(len(classes))}:
-            raise ValueError(f"{len(labels)} labels, {len(files)} names, {len(classes)} classes")
-    return tuple(classes), torch.tensor(labels), files
-
-
-def _read_embeddings(path: Path, shape: tuple[int, int]) -> Tensor:
-    with reading(path, f"{shape[0]} rows of {shape[1]} and of unit length"):
-        (rows,) = load_file(path).values()
-        if rows.shape != shape or not _are_unit(rows):
-            raise ValueError(f"there are {tuple(rows.shape)}")
-    return rows
-
-
-def _are_unit(rows: Tensor) -> bool:
-    return torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-3)
+def _open(folder: Path, index: dict, device) -> Gallery:
+    """Return the gallery in a folder whose files are those that the index describes."""
+    reader = STUDENT if STUDENT in index["parts"] else SKETCH
+    encoders = load_encoders(folder / STUDENT) if reader == STUDENT else Matched.open(folder)
+    encoders.to(device)
+    card, size, side = read_card(folder / reader), index["size"], index["thumbnail"]
+    look = Rendering(**card["rendering"]) if "rendering" in card else replace(TOYBOX, size=size)
+    (rows,) = load_file(folder / EMBEDDINGS).values()
+    table = read_json(folder / PHOTOS, "a table of photos")
+    classes, labels, files = (table[k] for k in ("classes", "labels", "files"))
+    if not classes:
+        unknown = {*table["unknown"]}
+        files = [name + " (nothing known)" * (n in unknown) for n, name in enumerate(files)]
+        labels, classes = range(len(files)), files
+    pictures = (Pictures(folder, len(files), side, each) for each in (size, side))
+    return Gallery(
+        encoders, card, look, rows, torch.tensor(labels), tuple(classes), files, *pictures
+    )

@@ -40,16 +40,11 @@ def photos_of_folder(root: str | Path, size: int) -> Photos:
 def photos_below(root: str | Path, size: int, sketch_size: int) -> Photos:
     """Return all files below `root`, however they lie there, for an encoder of `size` px.
 
-    Raises UserError if there are none. Hidden files are passed over.
+    Raises UserError if there are none. Litter is passed over.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
-    files = [(path, 0) for path in sorted(root.rglob("[!.]*")) if path.is_file()]
-    files = [(path, 0) for path, _ in files if "/." not in path.relative_to(root).as_posix()]
-    if not files:
-        raise UserError(f"{root}: holds no files")
-    return _photos_of_files(root, (), files, size, sketch_size)
+    if not (files := data.files_below(Path(root))):
+        raise UserError(f"{root}: no folder with files")
+    return _photos_of_files(Path(root), (), [(path, 0) for path in files], size, sketch_size)
 
 
 def _photos_of_files(root: Path, classes, files, size: int, sketch_size: int) -> Photos:

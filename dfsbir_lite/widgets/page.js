@@ -101,11 +101,9 @@ function logSum(values) {
 
 // What is compared with the rows of the photos.
 function embed(seen) {
-  const scores = read(seen), row = about.parts.flatMap(({ groups, temperature, weight }) => {
-    const each = groups.map((group) => logSum(group.map((k) => scores[k])) / temperature);
-    const all = logSum(each);
-    return each.map((score) => weight * Math.exp(score - all));
-  });
+  const scores = read(seen);
+  const each = about.groups.map((group) => logSum(group.map((k) => scores[k]))), all = logSum(each);
+  const row = each.map((score) => Math.exp(score - all));
   return net.spread ? times(net.spread, row) : row;
 }
 

@@ -37,8 +37,11 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     blocks = [(k, m.conv1.stride[0]) for k, m in network.named_modules() if isinstance(m, Block)]
     about = {"look": asdict(gallery.rendering), "blocks": blocks, "pen": PEN, "strokes": [*strokes]}
     about |= {"names": [escape(gallery.classes[label]) for label in gallery.labels.tolist()]}
-    about |= {"parts": _parts(gallery.encoders), "photos": _thumbnails(gallery)}
-    if isinstance(gallery.encoders, Encoders):
+    about |= {"photos": _thumbnails(gallery)}
+    if isinstance(gallery.encoders, Matched):
+        about["groups"] = gallery.encoders.groups
+    else:
+        about["groups"] = [[k] for k in range(len(gallery.encoders.proxies))]
         net |= _last_layers(gallery.encoders)
     content = {"about": about, "net": net}
     # no name may end the script around it
@@ -66,19 +69,12 @@ def _weights(network: SmallResNet) -> dict[str, dict]:
     return net
 
 
-def _parts(encoders: Encoders | Matched) -> list[dict]:
-    """Return what rows are made of, as `Matched` describes it."""
-    if isinstance(encoders, Matched):
-        return encoders.parts
-    each = [[k] for k in range(len(encoders.proxies))]
-    return [{"groups": each, "temperature": encoders.temperature, "weight": 1}]
-
-
 def _last_layers(encoders: Encoders) -> dict[str, dict]:
     """Return scores of classes as the last layer, and the matrix from shares of classes to rows."""
     fc, proxies = encoders.sketch.fc, encoders.proxies
     spread = (proxies - proxies.mean(0)).T
-    layers = {"fc.weight": proxies @ fc.weight, "fc.bias": proxies @ fc.bias, "spread": spread}
+    scores = proxies / encoders.temperature
+    layers = {"fc.weight": scores @ fc.weight, "fc.bias": scores @ fc.bias, "spread": spread}
     return {name: _packed(value, half=False) for name, value in layers.items()}
 
 
