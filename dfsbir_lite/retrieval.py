@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfsbir_lite.runtime import UserError, counter
+from dfsbir_lite.runtime import UserError, count
 from dfsbir_lite.teachers import Teachers
 
 # A read-out maps (images in [0, 1], modality) to rows that are compared by cosine.
@@ -113,7 +113,7 @@ def average_precision(relevant: Tensor, k: int | None = None, cosines=None) -> T
     hits, size = relevant.cpu().numpy(), relevant.shape[1]
     ranks = np.tile(np.arange(size, dtype=np.float32), (len(hits), 1))
     distances = ranks if cosines is None else -cosines.cpu().numpy()
-    closer, tied = counter()(distances, distances)[:2]
+    closer, tied = count(distances, distances)[:2]
     found = np.pad(hits.cumsum(1), [(0, 0), (1, 0)])  # up to each rank, from rank 0
     before, after = (np.take_along_axis(found, rank, 1) for rank in (closer, closer + tied))
     parts = _precision(closer, tied, before, after - before, k or size, _inverse_sums(size)) * hits
@@ -142,7 +142,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     """Rank the gallery for every query and score the rankings.
 
     All figures follow from how many items are closer than each relevant one, and how many tied,
-    which are counted without sorting. Memory does not grow with Q × G.
+    from one sort of each query's distances. Memory does not grow with Q × G.
 
     Args:
         queries, gallery: rows (Q, E) and (G, E), of any length.
@@ -181,7 +181,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
 
 def _figures(distances: np.ndarray, relevant: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     """Return the figures of `Scores` (5, Q) from (Q, G) and the places (R,) of relevant items."""
-    counts = counter()(distances, np.sort(distances[:, relevant], axis=1))
+    counts = count(distances, np.sort(distances[:, relevant], axis=1))
     (size, items), (closer, tied) = (distances.shape[1], len(relevant)), counts[:2]
     average = [_precision(*counts, k, inverse).sum(1) / min(k, items) for k in (size, 200)]
     found = [(np.clip(k - closer, 0, tied) / tied).sum(1) / min(k, size) for k in (100, 200)]

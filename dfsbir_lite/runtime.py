@@ -1,17 +1,13 @@
 """Devices, profiles, threads, counting, processes, progress: nothing about images."""
 
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from site import getuserbase
 from typing import TypeVar
 
 import numpy as np
@@ -71,12 +67,9 @@ def pick_device(wanted: str | None = None) -> torch.device:
     this machine has none.
     """
     wanted = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise UserError(f"no device {wanted!r}: use cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device {wanted!r} is not supported: use cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", str(wanted)):
+        raise UserError(f"no device {wanted!r}: use cpu, cuda or cuda:N")
+    device = torch.device(wanted)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("CUDA was asked for, but torch sees no GPU here: use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -95,24 +88,10 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(native())
 
 
-_full_precision = ContextVar("full_precision", default=False)
-
-
 def autocast(device: torch.device):
     """Return a context of bfloat16 autocast where the hardware has it, of nothing elsewhere."""
     device = torch.device(device)
-    wanted = has_bfloat16(device) and not _full_precision.get()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
-
-
-@contextmanager
-def full_precision():
-    """Make `autocast` change nothing: for comparisons with machines without bfloat16."""
-    token = _full_precision.set(True)
-    try:
-        yield
-    finally:
-        _full_precision.reset(token)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
 
 
 # --- threads ----------------------------------------------------------------------------------
@@ -132,22 +111,19 @@ class Threads:
     SOON, SELDOM = 1.0, 20.0  # seconds until the other number is tried again
 
     def __init__(self, device: torch.device | str = "cpu"):
-        most = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
-        self.seconds = dict.fromkeys(sorted({1, most}, reverse=True), 0.0)  # 0: not tried yet
+        most = torch.get_num_threads()
+        numbers = (most, 1) if torch.device(device).type == "cpu" else (most,)
+        self.seconds = dict.fromkeys(numbers, 0.0)  # 0: not tried yet
         self.best, self.patience, self.tried = most, self.SOON, time.perf_counter()
 
     def __enter__(self) -> None:
-        if len(self.seconds) < 2:
-            return
         self.began, self.before = time.perf_counter(), torch.get_num_threads()
-        (other,) = self.seconds.keys() - {self.best}
+        others = self.seconds.keys() - {self.best}
         due = self.began - self.tried > self.patience
-        self.now = other if due else self.best
+        self.now = others.pop() if due and others else self.best
         torch.set_num_threads(self.now)
 
     def __exit__(self, *reason) -> None:
-        if len(self.seconds) < 2:
-            return
         torch.set_num_threads(self.before)
         ended = time.perf_counter()
         took, usual = ended - self.began, self.seconds[self.now]
@@ -163,71 +139,19 @@ class Threads:
         self.best = faster
 
 
-BINS = 4096  # see `_count`
-
-
-@cache
-def counter() -> Callable:
-    """Return `_count` compiled: some seconds at its first use on a machine, then from a cache."""
-    from numba import njit  # half a second to import
-
-    one = np.zeros((1, 1), np.float32)
-    try:
-        compiled = njit(nogil=True, cache=True)(_count)
-        compiled(one, one)
-        return compiled
-    except Exception:  # nowhere to write, files of somebody else, damaged ones: no cache, then
-        return njit(nogil=True)(_count)
-
-
-def _count(distances, ends):
+def count(distances: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Count what lies before each end and at it: items of its query, and ends of its query.
 
     Args: `distances` (Q, G) and `ends` (Q, R), finite; the ends rise and are among the distances.
 
     Returns int32 (4, Q, R): items closer than the end, items as close, ends closer, ends as close.
-
-    For a few ends one need not sort all items: it is enough to count those between two ends. Bins
-    of equal width say at once where an item belongs, unless it shares its bin with an end.
     """
     counts = np.empty((4, *ends.shape), np.int32)
-    first_end = np.empty(BINS + 1, np.int32)
-    for query in range(len(distances)):
-        row, mine = distances[query], ends[query]
-        first, last = mine[0], mine[-1]
-        scale = np.float32((BINS - 1) / max(last - first, 1e-30))
-        first_end[:] = 0
-        for end in mine:
-            first_end[np.int32((end - first) * scale) + 1] += 1
-        for b in range(BINS):
-            first_end[b + 1] += first_end[b]
-        # by the first end that an item is not beyond: how many items, and how many at the end
-        up_to, equal = np.zeros(len(mine), np.int64), np.zeros(len(mine), np.int64)
-        for distance in row:
-            if distance > last:
-                continue
-            b = np.int32(max((distance - first) * scale, np.float32(0)))
-            low, high = first_end[b], first_end[b + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if mine[middle] < distance:
-                    low = middle + 1
-                else:
-                    high = middle
-            up_to[low] += 1
-            if mine[low] == distance:
-                equal[low] += 1
-        passed = end = 0
-        while end < len(mine):
-            beyond = end + 1
-            while beyond < len(mine) and mine[beyond] == mine[end]:
-                beyond += 1
-            passed += up_to[end]
-            counts[0, query, end:beyond] = passed - equal[end]
-            counts[1, query, end:beyond] = equal[end]
-            counts[2, query, end:beyond] = end
-            counts[3, query, end:beyond] = beyond - end
-            end = beyond
+    for query, mine in enumerate(ends):
+        # row by row: a sorted copy of all would take as much memory again
+        for n, values in enumerate((np.sort(distances[query]), mine)):
+            before, up_to = (np.searchsorted(values, mine, side) for side in ("left", "right"))
+            counts[2 * n : 2 * n + 2, query] = before, up_to - before
     return counts
 
 
@@ -330,24 +254,19 @@ def need_writable(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written to")
 
 
-PARTS = {"ipywidgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
 NEEDED = (
     *("torchvision", "jupyterlab", "matplotlib", "seaborn", "umap", "nbval", "safetensors"),
     *("sklearn", "numpy", "numba", "scipy", "pandas", "joblib", "threadpoolctl", "cv2", "PIL"),
-    *PARTS,
+    *("ipywidgets", "anywidget"),
 )
 
 
 def check_setup() -> None:
     """Print a line with a remedy for each thing that the notebooks need and do not find here."""
-    pip, folder = f"{sys.executable} -m pip install", cache_folder()
-    lacking = [f"{name} is missing; run: {pip} -e ." for name in NEEDED if not find_spec(name)]
-    shared = [Path(base, "share/jupyter/labextensions") for base in (sys.prefix, getuserbase())]
-    for name, part in PARTS.items():
-        if not any((labextensions / part).is_dir() for labextensions in shared):
-            lacking.append(f"JupyterLab cannot show {name}; run: {pip} --force-reinstall {name}")
+    remedy = f"run: {sys.executable} -m pip install -e ."
+    lacking = [f"{name} is missing; {remedy}" for name in NEEDED if not find_spec(name)]
     try:
-        need_writable(folder)
+        need_writable(cache_folder())
     except UserError as reason:
         lacking.append(f"{reason}; set DFSBIR_CACHE to another")
     print("\n".join(lacking) or "Everything is in place.")

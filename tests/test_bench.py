@@ -46,7 +46,7 @@ def run(name, folder, **changes) -> dict:
     return json.loads((folder / f"{name}-tiny.json").read_text())
 
 
-def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(tmp_path, capsys):
+def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(tmp_path):
     runs = run("quality", tmp_path, steps=2)["runs"]
     stored = sorted((tmp_path / "quality-tiny-2").glob("*/scores.json"))
     assert [path.parent.name for path in stored] == ["seed0", "seed1"]
@@ -54,11 +54,9 @@ def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(tmp_pa
     assert scores == runs[0] and list(scores) == list(RIVALS)
     scores[OURS]["seen"]["map_all"] = 2 * scores[REAL]["seen"]["map_all"]  # a second call keeps it
     stored[0].write_text(json.dumps(scores))
-    capsys.readouterr()
     again = run("quality", tmp_path, steps=2, seeds=1)
-    assert again["ratios"]["seen"] == [2.0]
+    assert again["runs"] == [scores]
     assert again["claims"][0]["low"] is None  # one seed has no interval, and JSON no nan
-    assert "data-free student / real-data student: [2.0]" in capsys.readouterr().out
 
 
 def test_claims_judges_rows_and_writes_them_as_a_tidy_table(tmp_path, capsys):

@@ -5,21 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-import numba.core.caching
-import numpy as np
+import numba
 import pytest
 import torch
 
-from dfsbir_lite import __main__, pipeline, runtime
+from dfsbir_lite import __main__, pipeline
 from dfsbir_lite.lessons import projections
 from dfsbir_lite.runtime import UserError, cache_folder, need_writable
-
-
-def test_ranks_are_counted_where_numba_finds_no_place_for_a_cache(monkeypatch):
-    monkeypatch.setattr(numba.core.caching.CompileResultCacheImpl, "_locator_classes", [])
-    runtime.counter.cache_clear()
-    distances = np.array([[0.3, 0.1, 0.2, 0.2]], np.float32)
-    assert runtime.counter()(distances, distances[:, 2:3]).flatten().tolist() == [1, 2, 0, 1]
 
 
 def test_umap_gets_a_cache_where_it_finds_no_place_for_one(tmp_path, monkeypatch):

@@ -117,7 +117,13 @@ def test_a_busy_machine_is_left_with_one_thread_and_found_quiet_again(machine):
     assert machine.run(choice, 200)[-40:].count(1) < 3
 
 
-def test_one_thread_and_a_gpu_leave_no_choice(machine):
-    assert list(Threads("cuda").seconds) == [1]
+def test_one_thread_is_no_choice(machine):
     machine.threads = 1
-    assert list(Threads().seconds) == [1]
+    choice = Threads()
+    for _ in range(5):
+        with choice:
+            assert machine.threads == 1
+
+
+def test_a_gpu_has_no_use_for_the_choice(machine):
+    assert list(Threads("cuda").seconds) == [2]

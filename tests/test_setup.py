@@ -25,15 +25,6 @@ def test_a_missing_package(monkeypatch, capsys):
     assert capsys.readouterr().out == f"umap is missing; {remedy}\n"
 
 
-def test_a_jupyterlab_without_the_parts_that_widgets_need(monkeypatch, capsys, tmp_path):
-    (tmp_path / "share/jupyter/labextensions/anywidget").mkdir(parents=True)
-    monkeypatch.setattr(runtime.sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(runtime, "getuserbase", lambda: str(tmp_path))
-    check_setup()
-    remedy = f"run: {sys.executable} -m pip install --force-reinstall ipywidgets"
-    assert capsys.readouterr().out == f"JupyterLab cannot show ipywidgets; {remedy}\n"
-
-
 def test_a_cache_that_cannot_be_written_to(monkeypatch, capsys, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DFSBIR_CACHE", str(tmp_path / "file" / "cache"))

@@ -9,7 +9,7 @@ import torch
 from dfsbir_lite import zoo
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import score
-from dfsbir_lite.runtime import full_precision, profile
+from dfsbir_lite.runtime import profile
 from dfsbir_lite.study import speed
 
 
@@ -43,8 +43,7 @@ def test_the_released_way_computes_the_same_losses(loops):
         loop.learner.encoders.load_state_dict(ours.learner.encoders.state_dict())
         loop.learner.averaged.load_state_dict(ours.learner.averaged.state_dict())
         loop.synthesis.draw.manual_seed(3)
-    with full_precision():
-        mine, theirs = next(ours.synthesis).terms, next(released.synthesis).terms
+    mine, theirs = next(ours.synthesis).terms, next(released.synthesis).terms
     assert mine.keys() == theirs.keys() >= {"one_hot", "bn", "align", "modal", "adv", "diversity"}
     for name in mine:
         torch.testing.assert_close(mine[name], theirs[name], rtol=1e-3, atol=1e-4)

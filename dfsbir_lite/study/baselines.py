@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from functools import cache, partial
 
 import torch
@@ -38,31 +39,27 @@ def averaged_weights(teachers: Teachers) -> ReadOut:
     return lambda images, modality: mean(images).features
 
 
+@dataclass
 class FedStudent(Iterator[Encoders]):
     """Teach copies of `encoders` on images from `source`, as the data-free student learns.
 
     An iterator over optimisation steps; each gives the averaged encoders.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        teachers: Teachers,
-        recipe: Recipe,
-        encoders: Encoders,
-        *,
-        steps: int,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
-    ):
-        self.source, self.teachers, self.steps = source, teachers.folded(), steps
-        self.learner = Learner(encoders, recipe, steps, torch.device(device))  # copies them
-        self.draw = torch.Generator(device).manual_seed(seed)
+    source: Source
+    teachers: Teachers
+    recipe: Recipe
+    encoders: Encoders  # where to start; from then on the averaged ones, frozen
+    _: KW_ONLY
+    steps: int
+    device: torch.device | str = "cpu"
+    seed: int = 0
 
-    @property
-    def encoders(self) -> Encoders:
-        """The averaged encoders, frozen."""
-        return self.learner.averaged
+    def __post_init__(self):
+        self.teachers = self.teachers.folded()
+        self.learner = Learner(self.encoders, self.recipe, self.steps, torch.device(self.device))
+        self.encoders = self.learner.averaged
+        self.draw = torch.Generator(self.device).manual_seed(self.seed)
 
     def __len__(self) -> int:
         return self.steps
@@ -71,7 +68,7 @@ class FedStudent(Iterator[Encoders]):
     def __next__(self) -> Encoders:
         if self.learner.index >= self.steps:
             raise StopIteration
-        images = self.source(self.learner.recipe.batch, self.teachers.size, self.draw)
+        images = self.source(self.recipe.batch, self.teachers.size, self.draw)
         teach(self.learner, self.teachers, *images, self.draw)
         return self.encoders
 

@@ -9,7 +9,7 @@ from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.study import claims, real
-from dfsbir_lite.study.rows import ABLATIONS, OURS, OVERLAP, REAL, RIVALS, compare, open_setting
+from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, compare, open_setting
 from dfsbir_lite.study.speed import measure
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
@@ -56,18 +56,14 @@ def _scores(sizes: Profile, options) -> dict:
     images = (options.photos, options.sketches, str(options.device))
     setting = open_setting(sizes, steps, folder, *images)
     runs = compare(setting, options.rows or ROWS[options.name], seeds, workers)
-    frame, ratios = claims.tidy(runs, seeds), {}
+    frame = claims.tidy(runs, seeds)
     table = frame.to_csv(index=False, float_format="%.6g")
     write_atomically(folder / f"{options.name}.csv", table.encode())
     for part in pd.unique(frame.part[frame.metric == "map_all"]):
         print(f"mAP@all, {part} classes\n{claims.summary(frame, part).round(3).to_string()}\n")
-        values = claims.by_seed(frame, part)
-        if {OURS, REAL} <= set(values.index):
-            ratios[part] = (values.loc[OURS] / values.loc[REAL]).tolist()
-            print(f"{OURS} / {REAL}: {[round(ratio, 3) for ratio in ratios[part]]}\n")
     verdicts = claims.judge(frame)
     print(f"{verdicts.round(3).to_string(index=False)}\n")
-    return {"runs": runs, "ratios": ratios, "claims": _records(verdicts)}
+    return {"runs": runs, "claims": _records(verdicts)}
 
 
 def _records(table: pd.DataFrame) -> list[dict]:

@@ -61,8 +61,8 @@ def interval(values) -> tuple[float, float]:
     Three seeds say no more than that all three agree, or do not.
     """
     values = np.asarray(values, float)
-    if len(values) < 2 or np.ptp(values) == 0:
-        return (values[0], values[0]) if len(values) > 1 else (np.nan, np.nan)
+    if len(values) < 2:
+        return np.nan, np.nan
     options = {"method": "percentile", "n_resamples": 9999, "random_state": 0}
     return tuple(stats.bootstrap((values,), np.mean, **options).confidence_interval)
 

@@ -22,7 +22,7 @@ from torch.utils.benchmark import Timer
 from dfsbir_lite import retrieval, zoo
 from dfsbir_lite.models import SmallResNet
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.runtime import Profile, autocast, full_precision, progress
+from dfsbir_lite.runtime import Profile, autocast, progress
 from dfsbir_lite.students import Distillation, distill, new_encoders
 from dfsbir_lite.teachers import Reading, Teacher, Teachers
 from dfsbir_lite.views import jitter, mix
@@ -75,7 +75,7 @@ def time_steps(sizes: Profile, device: str = "cpu", rounds: int = 10) -> list[Me
     others = (released.synthesis.__next__, released_encoder_step(released))
     measures = []
     for part, step, floor, other in zip(("synthesis", "encoders"), steps, floors(ours), others):
-        tasks = {"ours": step, "floor": floor, "released way": full_precision()(other)}
+        tasks = {"ours": step, "floor": floor, "released way": other}
         taken, add = interleave(tasks, rounds), partial(Measure, f"step: {part}")
         measures += [add(name, 1e3 * float(np.median(s)), "ms") for name, s in taken.items()]
         measures.append(add("ours / floor", ratio(taken["ours"], taken["floor"]), "×", 1.15))
@@ -145,7 +145,7 @@ def released_way(teachers: Teachers, sizes: Profile, device: str = "cpu") -> Dis
     """Return a run of the same networks and losses with the habits of the authors' code.
 
     Teachers read each image twice, frozen networks build gradients of their weights, memory is in
-    the default layout, optimisers are not fused, and nothing is in bfloat16.
+    the default layout, and optimisers are not fused.
     """
     twice = Teachers(*map(ReadTwice, (teachers.photo, teachers.sketch, teachers.guidance)))
     loop = running(twice, sizes, device)

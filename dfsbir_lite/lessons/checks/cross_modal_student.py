@@ -22,12 +22,8 @@ def place_by_hand(place, scores: tuple[float, ...], temperature: float) -> str:
     mistakes = {
         "These are the weights. The mean weight is still to be taken off each.": share,
         "Nearly: this vector is not of length 1.": share - 1 / len(scores),
-        "An image that is equally like all classes should have no place at all: take 1/C off.": (
-            F.normalize(share, dim=0)
-        ),
-        "Divide the scores by the temperature, before the softmax.": (
-            expected_proxy(scores[None], axes, 1.0)[0]
-        ),
+        "Equally like all classes should be no place: take 1/C off.": F.normalize(share, dim=0),
+        "Divide the scores by the temperature.": expected_proxy(scores[None], axes, 1.0)[0],
     }
     explain(place, mistakes, 0.011)
     raise Wrong("Softmax of scores / temperature, minus 1/C, times the axes, to length 1.")

@@ -18,9 +18,7 @@ def gap_by_hand(answer, photos: Tensor, sketches: Tensor) -> str:
         return "Only directions count: twice as long an arrow changes nothing."
     p, s = F.normalize(photos, dim=1), F.normalize(sketches, dim=1)
     mistakes = {
-        "Make every row a unit vector first: the gap compares directions.": (
-            (photos.mean(0) - sketches.mean(0)).norm()
-        ),
+        "Make every row a unit vector first.": (photos.mean(0) - sketches.mean(0)).norm(),
         "That is the squared distance: take the root.": (p.mean(0) - s.mean(0)).square().sum(),
     }
     explain(mine, mistakes, 0.01)
@@ -42,12 +40,8 @@ def kept(answer) -> str:
     if abs(mine - (truth := _overlap(near + itself, close + itself, k))) < 1e-3:
         return "A map that keeps every neighbour has 1, a random one about k / N."
     mistakes = {
-        "Each point has itself among its neighbours: leave it out on both sides.": (
-            _overlap(near, close, k)
-        ),
-        "On the map you take the largest distances. Near means small there.": (
-            _overlap(near + itself, -close, k)
-        ),
+        "A point is no neighbour of its own: leave it out on both sides.": _overlap(near, close, k),
+        "On the map you take the largest distances.": _overlap(near + itself, -close, k),
         "That is a count for each point: divide by k.": k * truth,
     }
     explain(mine, mistakes, 1e-3)

@@ -45,8 +45,7 @@ def alignment(answer) -> str:
     mistakes = {
         "No sample was left out.": losses.class_alignment(*logits),
         "One of the two is not enough: both.": losses.class_alignment(*logits[:, p | s]),
-        "It divides by all samples. Those that do not count are no zeros: with few common classes "
-        "they would make the term vanish.": right * count / len(wanted),
+        "Samples that do not count are no zeros.": right * count / len(wanted),
         "It sums over the samples. Take the mean.": right * count,
     }
     if abs(given - right) > 1e-4:
@@ -68,10 +67,8 @@ def bridge(answer, by_group, posteriors: ReadOut) -> str:
     """
     mine, theirs = by_group(lambda *images: ask(answer, *images)), by_group(posteriors)
     if mine["both"] < 0.8 * theirs["both"]:
-        raise Wrong(
-            f"It finds too little of what both know: {approx(mine['both'])} where posteriors have "
-            f"{approx(theirs['both'])}. A bridge should keep four fifths of that."
-        )
+        less = f"{approx(mine['both'])}, less than four fifths of {approx(theirs['both'])}"
+        raise Wrong(f"It finds too little of what both know: {less}.")
     alone = [(found["photo alone"] + found["sketch alone"]) / 2 for found in (mine, theirs)]
     told = f"{approx(alone[0])}, and widened posteriors have {approx(alone[1])}"
     if alone[0] <= alone[1] + 0.005:

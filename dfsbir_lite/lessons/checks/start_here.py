@@ -17,9 +17,7 @@ def ap_by_hand(answer, hits: list[bool]) -> str:
         return "The late hit still counts: AP looks at all right photos, not only at the first."
     mistakes = {
         "Average precision is a mean of shares, not above 1. Take the mean.": at_hits.sum(),
-        "You divided by the length of the ranking. The mean is over the right photos only.": (
-            at_hits.sum() / len(hits)
-        ),
+        "The length of the ranking does not count: divide by the hits.": at_hits.sum() / len(hits),
         "This is the share of right photos in the whole ranking; where they are does not matter "
         "to it. Stop at each right photo and note the share up to there.": hits.float().mean(),
         "You took 1 / rank at each right photo. The share up to there has all hits so far above "

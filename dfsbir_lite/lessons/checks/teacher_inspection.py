@@ -19,9 +19,7 @@ def posteriors(answer) -> str:
     if torch.allclose(mine, F.softmax(x / t, 1), atol=1e-4):
         return "No temperature changes the order of the classes, but retrieval uses every number."
     mistakes = {
-        "Your columns sum to 1. It is a row, the classes of one picture, that should.": (
-            F.softmax(x / t, 0)
-        ),
+        "Your columns sum to 1. A row, which is one picture, should.": F.softmax(x / t, 0),
         "You multiplied by the temperature: a high one makes it sharper.": F.softmax(x * t, 1),
         "You divided the posteriors; divide the logits, before the softmax.": F.softmax(x, 1) / t,
         "The temperature makes no difference to yours.": F.softmax(x, 1),
@@ -48,9 +46,7 @@ def layer_distance(answer) -> str:
         "That is the part of the variances alone.": b.norm(),
         "Means and variances have a length each; you took one root.": torch.cat([a, b]).norm(),
         "You compare a standard deviation with a variance.": a.norm() + (v.sqrt() - var).norm(),
-        "Averaged variances inside each image miss what differs between images.": (
-            a.norm() + (inside - var).norm()
-        ),
+        "Variances inside each image miss what lies between.": a.norm() + (inside - var).norm(),
     }
     explain(mine, mistakes, 0, 0.01)
     raise Wrong("One mean and one variance a channel; the length of each difference; their sum.")
@@ -68,10 +64,8 @@ def better_readout(answer, val: dict) -> str:
     seen, unseen = ({k: _map_all(f, *val[part]) for k, f in tried.items()} for part in val)
     scores = f"mAP@all {approx(seen['yours'])} on seen classes, {approx(unseen['yours'])} on unseen"
     if seen["yours"] < seen["posteriors"] - 0.03:
-        raise Wrong(
-            f"{scores}. Seen classes pay too much (posteriors have {approx(seen['posteriors'])}). "
-            "Does each column still mean the same class in both modalities?"
-        )
+        less = f"{scores}. On seen classes posteriors have {approx(seen['posteriors'])}."
+        raise Wrong(f"{less} Does a column still mean the same class in both modalities?")
     if (rival := max(unseen["logits"], unseen["posteriors"])) + 0.01 > unseen["yours"]:
         raise Wrong(f"{scores}. The better rival has {approx(rival)} there; beat it by .01.")
     return f"{scores}. You beat both, and nothing was trained. The rest is up to you: why does it?"

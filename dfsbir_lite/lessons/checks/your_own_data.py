@@ -25,10 +25,7 @@ def shared_names(names, photo_names, sketch_names) -> str:
             raise Wrong(f"One teacher has {name!r} twice: which output is it? The kit won't guess.")
     shared = {key for key in known[0] if all(part[key] == 1 for part in known)}
     if missing := shared - set(map(class_key, names)):
-        raise Wrong(
-            f"{len(missing)} more can be matched: case, spaces, hyphens and underscores do not "
-            "count. Write every name in small letters, with spaces, and compare again."
-        )
+        raise Wrong(f"{len(missing)} more can be matched: case, spaces and hyphens do not count.")
     return "A class that is spelt in two ways is lost without an error: read `adopt.report`."
 
 
