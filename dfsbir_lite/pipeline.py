@@ -254,13 +254,6 @@ def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0
     return students.new_encoders(sizes, len(teachers.classes), seed)
 
 
-def suited(settings: Recipe, start: str) -> Recipe:
-    """Return `settings`, slower by a factor of ten for encoders that begin as the "teachers"."""
-    # they have next to nothing left to learn, and at full speed would forget first
-    slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
-    return slow if start == "teachers" else settings
-
-
 SURE = 20.0  # the logit of a label: its softmax is one-hot
 SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
 
@@ -405,7 +398,10 @@ def run(
     if share("data-free student" not in rows):
         encoders = start_encoders(start, teachers, sizes, seed)
         shape = {"width": sizes.estimator_width, **options}
-        loop = distill(teachers, suited(settings, start), encoders, **length, **shape)
+        # what begins as teachers has next to nothing left to learn: full speed would forget first
+        slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
+        suited = slow if start == "teachers" else settings
+        loop = distill(teachers, suited, encoders, **length, **shape)
         learn("data-free student", "student", "none", loop)
     if is_first() and benchmark.train and "real-data student" not in rows:
         encoders = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)

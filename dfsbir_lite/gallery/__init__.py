@@ -1,7 +1,6 @@
 """A gallery to keep, to send and to open again: photos, embeddings, and what reads sketches."""
 
-from dfsbir_lite.gallery.folder import Gallery, Summary, export, export_gallery, open_gallery
-from dfsbir_lite.gallery.matched import Matched
+from dfsbir_lite.gallery.folder import Gallery, Matched, export, export_gallery, open_gallery
 from dfsbir_lite.gallery.photos import (
     THUMBNAIL,
     Photos,

@@ -33,6 +33,8 @@ from torch.nn import functional as F
 from torchvision.utils import make_grid
 
 from dfsbir_lite import retrieval
+from dfsbir_lite.adopt.checkpoints import load
+from dfsbir_lite.adopt.groups import shares
 from dfsbir_lite.files import (
     read_card,
     read_json,
@@ -41,16 +43,17 @@ from dfsbir_lite.files import (
     write_atomically,
     write_json,
 )
-from dfsbir_lite.gallery.matched import SKETCH, Matched
 from dfsbir_lite.gallery.photos import Photos
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.runtime import UserError, progress
 from dfsbir_lite.strokes import TOYBOX, Rendering
 from dfsbir_lite.students import load_encoders, save_encoders
+from dfsbir_lite.teachers import Teacher
 
 FORMAT, VERSION = "dfsbir_lite gallery", 1
 INDEX = "gallery.json"
 STUDENT, EMBEDDINGS, PHOTOS = "student.safetensors", "embeddings.safetensors", "photos.json"
+SKETCH, MATCHING = "sketch.safetensors", "matching.json"
 ROWS = "rows"  # of an export under way: what is done
 COLUMNS = 8  # of a sheet, which has as many rows
 ON_SHEET = COLUMNS**2
@@ -204,6 +207,20 @@ def _refuse_to_replace(folder: Path) -> None:
         raise UserError(f"{folder}: holds {others[0]}, which is not of the export; move it away")
 
 
+class Matched:
+    """A sketch teacher whose rows are the shares of `groups` of its classes, as of photos."""
+
+    def __init__(self, teacher: Teacher, groups: list[list[int]]):
+        self.teacher, self.sketch, self.groups = teacher, teacher.network, groups
+
+    def to(self, device) -> None:
+        self.teacher.to(device)
+
+    def embed(self, images: Tensor, modality: str = "sketch") -> Tensor:
+        """Return the rows (N, E) of sketches; photos are read once, when a gallery is made."""
+        return shares(self.teacher(images).logits, self.groups)
+
+
 class Pictures:
     """The photos of an opened gallery at one size, of shape (N, 3, size, size).
 
@@ -255,7 +272,9 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
         for name, digest in index["parts"].items():
             if sha256_of(folder / name) != digest:
                 raise ValueError(f"{name} is damaged, or of another export")
-        return _open(folder, index, device)
+        opened = _open(folder, index)
+    opened.encoders.to(device)
+    return opened
 
 
 def _read_index(folder: Path) -> dict:
@@ -265,11 +284,13 @@ def _read_index(folder: Path) -> dict:
     return index
 
 
-def _open(folder: Path, index: dict, device) -> Gallery:
+def _open(folder: Path, index: dict) -> Gallery:
     """Return the gallery in a folder whose files are those that the index describes."""
-    reader = STUDENT if STUDENT in index["parts"] else SKETCH
-    encoders = load_encoders(folder / STUDENT) if reader == STUDENT else Matched.open(folder)
-    encoders.to(device)
+    if STUDENT in index["parts"]:
+        reader, encoders = STUDENT, load_encoders(folder / STUDENT)
+    else:
+        groups = read_json(folder / MATCHING, "a matching")["groups"]
+        reader, encoders = SKETCH, Matched(load(folder / SKETCH), groups)
     card, size, side = read_card(folder / reader), index["size"], index["thumbnail"]
     look = Rendering(**card["rendering"]) if "rendering" in card else replace(TOYBOX, size=size)
     (rows,) = load_file(folder / EMBEDDINGS).values()
