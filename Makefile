@@ -1,6 +1,6 @@
 # make lab     set up the environment and open JupyterLab on the notebooks
 # make test    set up the environment and run every test, notebooks included
-# Other targets: quick, size, notebooks, weights, claims, oldest, clean. The rest of this file says what each one does.
+# Other targets: quick, size, notebooks, weights, claims, page, oldest, clean. The rest of this file says what each one does.
 #
 # VENV says where the environment lives, PYTHON which interpreter makes it:
 #   make lab PYTHON=python3.12 VENV=$HOME/envs/dfsbir LAB_ARGS="--no-browser --port 8890"
@@ -13,7 +13,7 @@ PY = $(VENV)/bin/python
 # pip has finished in $(VENV), for the pyproject.toml that is here now.
 INSTALLED = $(VENV)/.installed
 
-.PHONY: lab test quick size notebooks weights claims oldest clean
+.PHONY: lab test quick size notebooks weights claims page oldest clean
 
 # In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
 # themselves: the notebooks need the kernel that has the package.
@@ -71,6 +71,10 @@ oldest:
 		--resolution lowest-direct --no-cache --editable '.[check]'
 	$(OLDEST)/bin/python -m pytest -m "not slow" tests
 	rm -rf $(OLDEST)
+
+# The page that README offers: ToyBox's photos, to search in a browser without Python.
+page: $(INSTALLED)
+	$(PY) -m dfsbir_lite export --per-class 20 --out runs/toybox --page notebooks/images/toybox.html
 
 # Caches and build products; the environment and the shipped weights stay.
 clean:

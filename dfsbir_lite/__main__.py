@@ -156,7 +156,7 @@ def _export_student(options: Namespace) -> gallery.folder.Summary:
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
     given, size = options.photos, sizes.size
-    photos = gallery.photos_of_folder(given, size) if given else _toybox(sizes)
+    photos = gallery.photos_of_folder(given, size) if given else _toybox(sizes, options.per_class)
     return gallery.export_gallery(options.out, encoders, card, photos, device=options.device)
 
 
@@ -180,10 +180,10 @@ def search_command(options: Namespace) -> None:
         write_atomically(options.show, plots.png(figure))
 
 
-def _toybox(sizes: Profile) -> gallery.Photos:
+def _toybox(sizes: Profile, per_class: int | None) -> gallery.Photos:
     """Return ToyBox's test photos of all sixteen classes."""
     which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
-    which["per_class"] = sizes.test_per_class
+    which["per_class"] = per_class or sizes.test_per_class
     pictures = partial(toybox_picture, **which, size=max(gallery.THUMBNAIL, sizes.size))
     return gallery.photos_of_set(toybox_set(profile=sizes, **which), pictures)
 
@@ -282,6 +282,8 @@ def _parser() -> ArgumentParser:
     by("--teachers", metavar="DIR", help=what)
     what = "the gallery, DIR/<class>/, or, with --teachers, any folder (ToyBox's test photos)"
     add("--photos", metavar="DIR", help=what)
+    what = "without --photos, of each class (what the profile says)"
+    add("--per-class", type=_positive, metavar="N", help=what)
     add("--out", default="runs/gallery", metavar="DIR", help="(%(default)s)")
     add("--page", metavar="FILE", help="one HTML file besides, to draw and search in any browser")
 
