@@ -1,4 +1,4 @@
-"""The pipeline without a notebook: `python -m dfsbir_lite run`, `adopt`, `bench`, `export`."""
+"""The kit without a notebook: `python -m dfsbir_lite run`, `adopt`, `export`, `search`, `bench`."""
 
 import csv
 import json
