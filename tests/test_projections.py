@@ -46,6 +46,7 @@ def test_flatten_keeps_two_far_clusters_apart_and_is_silent():
     apart = np.linalg.norm(a.mean(0) - b.mean(0))
     assert points.shape == (40, 2) and apart > 2 * max(a.std(0).max(), b.std(0).max())
     assert projections.flatten(rows, neighbours=500).shape == (40, 2)  # more than there are points
+    assert torch.get_num_threads() == 1  # as conftest has it
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import warnings
 from tempfile import mkdtemp
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,6 +42,7 @@ def _unit(rows: Tensor) -> np.ndarray:
 
 
 def _fit(kind: str, rows, settings: dict, **relations):
+    threads = torch.get_num_threads()  # UMAP sets the number that OpenMP uses, so PyTorch too
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TensorFlow, threads, and islands that nothing ties
         try:
@@ -51,7 +53,10 @@ def _fit(kind: str, rows, settings: dict, **relations):
             config.CACHE_DIR = mkdtemp(prefix="numba-")
             import umap
 
-        return getattr(umap, kind)(**settings).fit_transform(rows, **relations)
+        try:
+            return getattr(umap, kind)(**settings).fit_transform(rows, **relations)
+        finally:
+            torch.set_num_threads(threads)
 
 
 def centroid_gap(photos: Tensor, sketches: Tensor) -> float:
