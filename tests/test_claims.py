@@ -78,7 +78,7 @@ def test_curves_of_overlap_end_in_the_rows_of_all_classes():
 
 
 def test_baselines_have_the_papers_names_and_figures():
-    ours, paper = claims.baselines(claims.stored())
+    ours, paper = claims.beside_the_paper(claims.stored())
     assert list(ours.index) == list(paper.index) == [*claims.BASELINES, claims.METHOD]
     assert paper.loc["Averaging weights"].tolist() == [0.625, 0.45, 0.3]
     averaged = claims.by_seed(claims.stored()).loc["averaged weights"].mean()

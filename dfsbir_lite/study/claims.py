@@ -74,7 +74,7 @@ def summary(frame: pd.DataFrame, part: str = "seen", metric: str = "map_all") ->
     return pd.DataFrame(lines, index=values.index, columns=["mean", "low", "high"])
 
 
-def baselines(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the summary of the six baselines and the method, and `PAPER`, by the paper's names."""
     names = {row: name for name, row in BASELINES.items()} | {OURS: METHOD}
     return summary(frame).loc[list(names)].rename(index=names), PAPER.loc[list(names.values())]
