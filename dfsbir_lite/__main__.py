@@ -115,7 +115,7 @@ def export_command(options: Namespace) -> None:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         print(f"{len(names)} files are no pictures: {', '.join(names[:5])}{more}")
     if summary.unknown:
-        print(f"{summary.unknown} photos show nothing that the classifiers know, and say so")
+        print(f"{summary.unknown} photos show nothing that a drawing can mean; they are marked")
     if options.page:
         example = () if options.photos else EXAMPLES["mug"]
         write_page(options.page, gallery.open_gallery(options.out), example)
@@ -133,9 +133,9 @@ def _export_classifiers(options: Namespace) -> gallery.folder.Summary:
     if not files["sketch"].is_file():
         files["sketch"] = zoo.ASSETS / "real" / "sketch.safetensors"
     photo, sketch = (adopt.load(path).to(options.device) for path in files.values())
+    photos = gallery.photos_below(options.photos, photo.size, sketch.size)
     matching = adopt.Matching(photo, sketch)
     print(matching.report)
-    photos = gallery.photos_below(options.photos, photo.size, sketch.size)
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
@@ -171,6 +171,10 @@ def search_command(options: Namespace) -> None:
     query = retrieval.embed(opened.encoders.embed, sketch[None], "sketch")
     cosines, places = (each[0] for each in retrieval.search(query, opened.embeddings, options.k))
     names = [opened.files[place] for place in places]
+    if isinstance(opened.encoders, gallery.folder.Matched):
+        likely = zip(query[0].tolist(), opened.encoders.names)
+        best = sorted(likely, reverse=True)[:3]
+        print("read as " + ", ".join(f"{kind} {share:.0%}" for share, kind in best if share))
     for cosine, name in zip(cosines.tolist(), names, strict=True):
         print(f"{cosine:.2f}  {name}")
     if options.show:

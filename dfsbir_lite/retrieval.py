@@ -111,12 +111,15 @@ def average_precision(relevant: Tensor, k: int | None = None, cosines=None) -> T
     Returns: (Q,); 0 where nothing is relevant.
     """
     hits, size = relevant.cpu().numpy(), relevant.shape[1]
-    ranks = np.tile(np.arange(size, dtype=np.float32), (len(hits), 1))
-    distances = ranks if cosines is None else -cosines.cpu().numpy()
-    closer, tied = count(distances, distances)[:2]
     found = np.pad(hits.cumsum(1), [(0, 0), (1, 0)])  # up to each rank, from rank 0
-    before, after = (np.take_along_axis(found, rank, 1) for rank in (closer, closer + tied))
-    parts = _precision(closer, tied, before, after - before, k or size, _inverse_sums(size)) * hits
+    if cosines is None:
+        ranks = np.arange(1, size + 1)
+        parts = found[:, 1:] / ranks * (hits & (ranks <= (k or size)))
+    else:
+        closer, tied = count(*2 * [-cosines.cpu().numpy()])[:2]
+        before, after = (np.take_along_axis(found, rank, 1) for rank in (closer, closer + tied))
+        inverse = _inverse_sums(size)
+        parts = hits * _precision(closer, tied, before, after - before, k or size, inverse)
     return torch.from_numpy(parts.sum(1) / np.clip(hits.sum(1), 1, k)).float()
 
 

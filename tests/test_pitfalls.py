@@ -214,7 +214,7 @@ def test_switches_begin_with_nothing_and_everything(switches):
     board, asked = switches
     assert asked == [set(), {"b"}, {"a", "b"}]
     assert board.tried == near({"nothing on": 0.5, "b": 0.4, "everything on": 0.6})
-    shown = "nothing on 0.50, b 0.40, everything on 0.60"
+    shown = "nothing on ≈0.50, b ≈0.40, everything on ≈0.60"
     assert repr(board) == f"Switches(Bars of mAP@all now: everything on: {shown}.)"
 
 

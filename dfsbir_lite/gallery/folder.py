@@ -152,7 +152,8 @@ def _embed(draft: Path, photos: Photos, embed: Embed) -> tuple[Tensor, Tensor, l
             write_atomically(draft / ROWS / f"{len(done):06}", save(done[-1]))
             bar.update(places[-1] + 1 - bar.n)
     if not done:
-        raise UserError(f"none of {len(photos)} files is a picture that can be read")
+        shutil.rmtree(draft)
+        raise UserError(f"{photos.files[0]}, ...: none of {len(photos)} files is a picture")
     rows, known, places = (
         torch.cat([part[k] for part in done]) for k in ("rows", "known", "places")
     )
@@ -212,6 +213,7 @@ class Matched:
 
     def __init__(self, teacher: Teacher, groups: list[list[int]]):
         self.teacher, self.sketch, self.groups = teacher, teacher.network, groups
+        self.names = [teacher.classes[group[0]] if group else "" for group in groups]
 
     def to(self, device) -> None:
         self.teacher.to(device)
@@ -298,7 +300,7 @@ def _open(folder: Path, index: dict) -> Gallery:
     classes, labels, files = (table[k] for k in ("classes", "labels", "files"))
     if not classes:
         unknown = {*table["unknown"]}
-        files = [name + " (nothing known)" * (n in unknown) for n, name in enumerate(files)]
+        files = [name + " (no drawing for it)" * (n in unknown) for n, name in enumerate(files)]
         labels, classes = range(len(files)), files
     pictures = (Pictures(folder, len(files), side, each) for each in (size, side))
     return Gallery(

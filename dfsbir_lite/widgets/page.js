@@ -104,6 +104,7 @@ function embed(seen) {
   const scores = read(seen);
   const each = about.groups.map((group) => logSum(group.map((k) => scores[k]))), all = logSum(each);
   const row = each.map((score) => Math.exp(score - all));
+  state.likely = row.map((share, n) => [share, n]).sort((a, b) => b[0] - a[0]).slice(0, 3);
   return net.spread ? times(net.spread, row) : row;
 }
 
@@ -119,9 +120,10 @@ function answer() {
   list.innerHTML = found.map(([place, cosine], n) => `<li><img alt="photo ${n + 1}: ${names[place]}"
     src="data:image/webp;base64,${about.photos[place]}">${n + 1} ${names[place]}
     <br>${cosine.toFixed(2)}</li>`).join("");
-  const kinds = [...new Set(found.map(([place]) => names[place]))];
-  const few = kinds.length < found.length ? kinds.join(", ") : `${kinds.length} photos`;
-  status.innerHTML = found.length ? `closest: ${few}` : "blank paper";
+  const percent = ([share, n]) => `${about.kinds[n]} ${(100 * share).toFixed()} %`;
+  const said = about.kinds ? `read as ${(state.likely || []).map(percent).join(", ")}`
+    : `closest: ${[...new Set(found.map(([place]) => names[place]))].join(", ")}`;
+  status.innerHTML = found.length ? said : "blank paper";
 }
 
 const state = { strokes: about.strokes, width: about.pen }, set = (k, v) => { state[k] = v; };

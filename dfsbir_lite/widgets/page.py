@@ -39,7 +39,10 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     about |= {"names": [escape(gallery.classes[label]) for label in gallery.labels.tolist()]}
     about |= {"photos": _thumbnails(gallery)}
     if isinstance(gallery.encoders, Matched):
-        about["groups"] = gallery.encoders.groups
+        about |= {
+            "groups": gallery.encoders.groups,
+            "kinds": [*map(escape, gallery.encoders.names)],
+        }
     else:
         about["groups"] = [[k] for k in range(len(gallery.encoders.proxies))]
         net |= _last_layers(gallery.encoders)
@@ -48,6 +51,7 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     content = {k: json.dumps(v).replace("<", "\\u003c") for k, v in content.items()}
     pad = _read("pad.js").replace("export default { render };", "")
     content |= {"count": f"{len(gallery):,}", "style": _read("pad.css")}
+    content["begin"] = "Press Clear, then draw" if strokes else "Draw"
     page = Template(_read("page.html")).substitute(content, script=pad + _read("page.js"))
     write_atomically(path, page.encode())
 

@@ -1,5 +1,6 @@
 """Switches: tick what goes wrong, and see what the score says then."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import ipywidgets
@@ -33,7 +34,9 @@ class Switches(LabelledBox):
             box.observe(self.update, "value")
 
     def __repr__(self) -> str:
-        return f"Switches({self.figure.alt})"
+        # scores differ a little between machines: the mark says so, to readers and to nbval
+        measured = re.sub(r"\d+[.]\d+", r"≈\g<0>", self.figure.alt)
+        return f"Switches({measured})"
 
     def update(self, change: dict | None = None) -> None:
         """Measure what is ticked, unless it was tried before, and draw all that was tried."""
