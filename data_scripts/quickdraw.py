@@ -56,8 +56,7 @@ def drawn(line: bytes, origin: str, size: int) -> Image.Image:
     if not whole or not lines:
         raise UserError(f"{origin}: a drawing without strokes, or with broken ones")
     picture = Image.fromarray(render(lines, size=size)[0].numpy()).convert("RGB")
-    unknown = content.get("recognized") is False
-    picture.info[NOTE] = "not recognised in the game" if unknown else None
+    picture.info[NOTE] = {False: "not recognised in the game"}.get(content.get("recognized"))
     return picture
 
 

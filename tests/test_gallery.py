@@ -260,8 +260,9 @@ def test_a_folder_without_photos_is_named(tmp_path, make_teacher):
         photos_below(root, 24, 16)
     root.mkdir()
     (root / "notes.txt").write_text("no photo")
-    with pytest.raises(UserError, match="none of 1 files"):
+    with pytest.raises(UserError, match="notes.txt, ...: none of 1 files is a picture"):
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
+    assert not [*tmp_path.glob("*out*"), *tmp_path.glob(".out*")]
 
 
 class Stub:
@@ -312,11 +313,12 @@ def test_a_folder_of_photos_is_searched_by_the_drawing_in_a_file(
         assert re.fullmatch(r"read as ant \d\d%, cat \d\d%", first)
         assert rest == expected and sheet.is_file()
         sheet.unlink()
-    for wrong in ([str(out), blank], [str(tmp_path), line]):
+    for wrong in ([str(out), blank], [str(tmp_path), line], [str(out), "missing.png"]):
         assert main(["search", *wrong]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].endswith("blank.png: nothing is drawn here")
     assert errors[1].endswith("gallery.json: no such file")
+    assert errors[2] == "error: missing.png: no such file"
     assert main(["export", *given, "--out", str(tmp_path / "photos/out"), "--device", "cpu"]) == 2
     assert "--out lies in the folder of photos" in capsys.readouterr().err
     (tmp_path / "photo.safetensors").unlink()
