@@ -260,7 +260,7 @@ def test_a_folder_without_photos_is_named(tmp_path, make_teacher):
         photos_below(root, 24, 16)
     root.mkdir()
     (root / "notes.txt").write_text("no photo")
-    with pytest.raises(UserError, match="notes.txt, ...: none of 1 files is a picture"):
+    with pytest.raises(UserError, match=r"notes\.txt, \.\.\.: none of 1 files is a picture"):
         export(tmp_path / "out", reader, photos_below(root, 24, 16), by_colour)
     assert not [*tmp_path.glob("*out*"), *tmp_path.glob(".out*")]
 
