@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             runtime.need_writable(Path(options.out or "runs"))
         options.device = runtime.pick_device(options.device)
         options.command(options)
+        runtime.leave_processes()
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what was saved last", file=sys.stderr)
         return 130

@@ -279,7 +279,7 @@ def open_image(path: str | Path, name: str = "", least: int = 0, mode="RGB") -> 
     Pixels count: where only metadata are broken, `info` of the image has a `NOTE`. Raises UserError
     with the reason and the name.
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise UserError(f"{name or path}: no such file")
     try:
         with Image.open(path) as file:

@@ -188,8 +188,9 @@ def join_processes() -> None:
 
 
 def leave_processes() -> None:
-    """Part from the other processes."""
+    """Part from the other processes, once all are ready: else the last to end may crash."""
     if process_count() > 1:
+        distributed.barrier()
         distributed.destroy_process_group()
 
 
