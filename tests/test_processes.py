@@ -54,6 +54,7 @@ out["made"], out["noise"], out["weights"] = len(loop.replay.photos) // 4, noise,
 out["resumed"] = weights(again)
 out["by the clock"] = len(list(begin(seconds=0.5)))
 Path(f"{runtime.process_index()}.json").write_text(json.dumps(out))
+del loop, again  # which talk to the other process until they go
 runtime.leave_processes()
 """
 
