@@ -165,7 +165,7 @@ class Matching:
 
     @property
     def report(self) -> str:
-        """What became of the classes of both, in words."""
+        """Return in words what became of the classes of both."""
         grouped, lost = self.grouped.tolist(), (self.moves[:, -1] > 0.5).tolist()
         near = [n for n, a, b in zip(self.photo.classes, grouped, lost) if not a and not b]
         alone = [n for n, b in zip(self.photo.classes, lost) if b]
@@ -181,16 +181,12 @@ class Matching:
         ]
         return "\n".join(lines)
 
-    def rows(self, images: Tensor, modality: str) -> Tensor:
-        """Read images with their teacher: rows (N, columns + 1) of sum 1, a `ReadOut`."""
-        if modality == "photo":
-            return self.photo_rows(self.photo(images).logits)
-        return self.sketch_rows(self.sketch(images).logits)
-
     def photo_rows(self, logits: Tensor) -> Tensor:
+        """Return rows (N, columns + 1) of sum 1 for the photo teacher's logits."""
         return logits.softmax(1) @ self.moves.to(logits.device)
 
     def sketch_rows(self, logits: Tensor) -> Tensor:
+        """Return rows (N, columns + 1) of sum 1 for the sketch teacher's logits."""
         return shares(logits, self.sketch_side()["groups"])
 
     def known(self, logits: Tensor) -> Tensor:
