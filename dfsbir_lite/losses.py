@@ -17,7 +17,7 @@ from dfsbir_lite.runtime import UserError
 class Weights:
     """One float per loss term. Mutable on purpose: a slider writes, each step reads a snapshot.
 
-    The first eight train the estimators, the last four the encoders.
+    The first eight train the estimators, the last five the encoders.
     """
 
     one_hot: float = 0.0
@@ -32,6 +32,7 @@ class Weights:
     hint: float = 0.0
     proxy: float = 0.0
     contrastive: float = 0.0
+    pairs: float = 0.0
 
     def __post_init__(self):
         for field in fields(self):
@@ -44,7 +45,7 @@ class Weights:
         return asdict(self)
 
 
-ENCODER_TERMS = ("match", "hint", "proxy", "contrastive")
+ENCODER_TERMS = ("match", "hint", "proxy", "contrastive", "pairs")
 ESTIMATOR_TERMS = tuple(f.name for f in fields(Weights) if f.name not in ENCODER_TERMS)
 
 
@@ -169,12 +170,15 @@ def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Measure how far the stages' maps (N, channels, H, W) are from the teacher's: FitNets.
 
     Each stage's mean squared distance, in units of the variance of the teacher's map; summed over
-    stages. Every position is a target, where class scores give one per image.
+    stages. Every position is a target, where class scores give one per image; of maps of different
+    sizes the larger one is averaged.
     """
-    distances = [
-        _mean_square(mine - theirs) / _variance(theirs).clamp(min=1e-6)
-        for mine, theirs in zip(student_maps, teacher_maps, strict=True)
-    ]
+    distances = []
+    for mine, theirs in zip(student_maps, teacher_maps, strict=True):
+        if mine.shape[-2:] != theirs.shape[-2:]:
+            side = min(mine.shape[-1], theirs.shape[-1])
+            mine, theirs = (F.adaptive_avg_pool2d(maps, side) for maps in (mine, theirs))
+        distances.append(_mean_square(mine - theirs) / _variance(theirs).clamp(min=1e-6))
     return torch.stack(distances).sum()
 
 
@@ -213,3 +217,24 @@ def contrastive(
     same = query_posteriors @ key_posteriors.T
     target = same / same.sum(1, keepdim=True).clamp(min=1e-8)
     return F.cross_entropy(queries @ keys.T / temperature, target)
+
+
+def pairs(
+    queries: Tensor,
+    keys: Tensor,
+    query_posteriors: Tensor | None = None,
+    key_posteriors: Tensor | None = None,
+    temperature: float = 0.07,
+) -> Tensor:
+    """Return InfoNCE, the loss of the authors' encoders (van den Oord et al., 2018).
+
+    Each of the unit-length `queries` (N, E) should be closest to the key (M, E) in its own place,
+    the other modality's image of the same noise; all other keys repel it. With posteriors, those
+    that rather show the same class than another do not.
+    """
+    cosines, own = queries @ keys.T / temperature, torch.arange(len(queries), device=keys.device)
+    if query_posteriors is not None:
+        same = query_posteriors @ key_posteriors.T > 0.5
+        same[own, own] = False
+        cosines = cosines.masked_fill(same, -torch.inf)
+    return F.cross_entropy(cosines, own)

@@ -6,6 +6,7 @@ layer *inside*, so no caller can forget it.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -141,15 +142,24 @@ def expected_proxy(
     return F.normalize((share @ proxies).float(), dim=1)
 
 
+class Encoded(NamedTuple):
+    """The results of one forward pass of an encoder."""
+
+    scores: torch.Tensor  # class scores (N, C)
+    embeddings: torch.Tensor  # (N, E), of unit length
+    maps: list[torch.Tensor]  # the output of each stage
+
+
 class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
     Each encoder is a SmallResNet whose last layer gives a point; its inner products with the
-    proxies, one direction per class, are its class scores. The embedding is the expected proxy:
-    all proxies, weighted by how much likelier than 1 / C each class is. `temperature` says
-    how much the unlikely classes count: near 0 only the likeliest, so that unseen classes look
-    alike; if large, scores count as they are, as in retrieval by logits. `shape` goes to
-    `SmallResNet`; `modality` is "photo" or "sketch" everywhere.
+    proxies, one direction per class, are its class scores. Without a `temperature` the point, at
+    unit length, is the embedding, as in the paper. With one, the embedding is read out of the
+    scores, as the expected proxy: all proxies, weighted by how much likelier than 1 / C each class
+    is. Near 0 only the likeliest class counts, so that unseen classes look alike; if large, scores
+    count as they are, as in retrieval by logits. `shape` goes to `SmallResNet`; `modality` is
+    "photo" or "sketch" everywhere.
     """
 
     def __init__(
@@ -157,7 +167,7 @@ class Encoders(nn.Module):
         widths: Sequence[int],
         embed_dim: int,
         classes: int,
-        temperature: float = 2.5,
+        temperature: float | None = 2.5,
         **shape,
     ):
         super().__init__()
@@ -172,30 +182,29 @@ class Encoders(nn.Module):
         sizes = {"embed_dim": card["embed_dim"], "classes": card["outputs"], **geometry(card)}
         return cls(**sizes, temperature=card["temperature"])
 
-    def read(self, images: torch.Tensor, modality: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return class scores (N, C) of `images` and the maps of the encoder's stages."""
+    def forward(self, images: torch.Tensor, modality: str) -> Encoded:
+        """Read `images` in one pass."""
         points, maps = {"photo": self.photo, "sketch": self.sketch}[modality].read(images)
-        return (points @ self.proxies.T).float(), maps
-
-    def forward(self, photos: torch.Tensor, sketches: torch.Tensor) -> tuple[tuple, tuple]:
-        """Read a batch of each modality, see `read`."""
-        return self.read(photos, "photo"), self.read(sketches, "sketch")
+        scores = (points @ self.proxies.T).float()
+        if self.temperature is None:
+            return Encoded(scores, F.normalize(points.float(), dim=1), maps)
+        return Encoded(scores, self.expected_proxy(scores), maps)
 
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return class scores (N, C) of `images`."""
-        return self.read(images, modality)[0]
+        return self(images, modality).scores
 
     def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return the input of an encoder's last layer, (N, widths[-1])."""
-        return self.read(images, modality)[1][-1].float().mean((2, 3))
+        return self(images, modality).maps[-1].float().mean((2, 3))
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings (N, E), of unit length, that belong to class scores (N, C)."""
+        """Return what is read out of class scores (N, C): points (N, E) of unit length."""
         return expected_proxy(class_logits, self.proxies, self.temperature)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return embeddings (N, E) of unit length."""
-        return self.expected_proxy(self.class_logits(images, modality))
+        return self(images, modality).embeddings
 
 
 def _blur(image: torch.Tensor) -> torch.Tensor:

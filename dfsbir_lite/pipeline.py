@@ -226,12 +226,14 @@ def verdicts(benchmark: Benchmark, teachers: Teachers, device="cpu") -> str:
     return "\n".join(lines)
 
 
-def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) -> Encoders:
+def encoders_from_teachers(
+    teachers: Teachers, profile: Profile, seed: int = 0, temperature: float | None = 2.5
+) -> Encoders:
     """Return encoders that start as the teachers: their class scores are the teachers' logits.
 
     Raises UserError for teachers of another architecture, or more classes than dimensions.
     """
-    encoders = students.new_encoders(profile, len(teachers.classes), seed)
+    encoders = students.new_encoders(profile, len(teachers.classes), seed, temperature)
     axes = encoders.proxies.detach().T  # (E, C), orthonormal columns
     if axes.shape[1] > axes.shape[0]:
         raise UserError("{1} classes do not fit into {0} dimensions".format(*axes.shape))
@@ -247,11 +249,13 @@ def encoders_from_teachers(teachers: Teachers, profile: Profile, seed: int = 0) 
     return encoders
 
 
-def start_encoders(start: str, teachers: Teachers, sizes: Profile, seed: int = 0) -> Encoders:
+def start_encoders(
+    start: str, teachers: Teachers, sizes: Profile, seed: int = 0, temperature: float | None = 2.5
+) -> Encoders:
     """Return encoders that begin from "scratch" or as copies of the "teachers"."""
     if start == "teachers":
-        return encoders_from_teachers(teachers, sizes, seed)
-    return students.new_encoders(sizes, len(teachers.classes), seed)
+        return encoders_from_teachers(teachers, sizes, seed, temperature)
+    return students.new_encoders(sizes, len(teachers.classes), seed, temperature)
 
 
 SURE = 20.0  # the logit of a label: its softmax is one-hot
@@ -396,7 +400,7 @@ def run(
         for name, readout in readouts.items():
             score(name, readout)
     if share("data-free student" not in rows):
-        encoders = start_encoders(start, teachers, sizes, seed)
+        encoders = start_encoders(start, teachers, sizes, seed, settings.temperature)
         shape = {"width": sizes.estimator_width, **options}
         # what begins as teachers has next to nothing left to learn: full speed would forget first
         slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
@@ -404,7 +408,8 @@ def run(
         loop = distill(teachers, suited, encoders, **length, **shape)
         learn("data-free student", "student", "none", loop)
     if is_first() and benchmark.train and "real-data student" not in rows:
-        encoders = start_encoders(start, in_order(teachers, benchmark.classes), sizes, seed)
+        known = in_order(teachers, benchmark.classes)
+        encoders = start_encoders(start, known, sizes, seed, settings.temperature)
         steps = read_json(folder / "student.json", "a card")["steps"] * settings.encoder_steps
         loop = RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
         learn("real-data student", "real_student", benchmark.source, loop)

@@ -1,4 +1,4 @@
-"""The two recipes: what the paper does, and what works best here. They differ in this file only."""
+"""The regimes: what the paper does, and what works best here. They differ in this file only."""
 
 from dataclasses import dataclass, field, fields, replace
 
@@ -29,7 +29,9 @@ class Recipe:
     contours: float = 0.0  # the share of the encoders' sketches that `views.contours` replace
     relabel: bool = False  # jitter and mix samples before the teachers label them
     ema: float = 0.0  # decay of the averaged encoders; 0 averages nothing
-    queue: int = 0  # embeddings of each modality kept as further contrastive keys
+    queue: int = 0  # embeddings of each modality kept as further keys of contrastive and pairs
+    mask_same: bool = False  # pairs: keys that the teachers see as the same class do not repel
+    temperature: float | None = 2.5  # of the embedding, see `models.Encoders`; None: free
 
     def __post_init__(self):
         sizes = ("batch", "noise_dim", "replay", "estimator_steps", "encoder_steps")
@@ -42,23 +44,25 @@ class Recipe:
             raise UserError(f"labels must be 'noise' or 'teacher', not {self.labels!r}")
 
 
-def paper() -> Recipe:
-    """Return the paper's terms and weights, nothing else.
+def paper_proxies() -> Recipe:
+    """Return the paper's terms and weights, nothing else, with class proxies.
 
-    One-hot, entropy and activation weights are those of the authors' code (DAFL's); the number
-    of estimator steps for one encoder step is theirs too.
+    Weights of one-hot, entropy and activation are those of the authors' code, and DAFL's. There
+    500 estimator steps go with one encoder step, for 2,000 epochs; here one with two.
     """
     return Recipe(
-        weights=Weights(
-            one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1, contrastive=1
-        ),
-        estimator_steps=500,
-        encoder_steps=1,
+        weights=Weights(one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1),
+        estimator_steps=1,
+        encoder_steps=2,
         estimator_lr=1e-3,
-        encoder_lr=1e-3,
         labels="teacher",
-        queue=512,
+        temperature=None,
     )
+
+
+def paper_pairs() -> Recipe:
+    """Return the same with pairs in place of proxies, and so without class scores to attack."""
+    return recipe("paper-proxies", proxy=0, pairs=1, adv=0, queue=128)
 
 
 def kit() -> Recipe:
@@ -79,12 +83,25 @@ def kit() -> Recipe:
     )
 
 
-RECIPES = {"kit": kit, "paper": paper}
+def kit_without_hints() -> Recipe:
+    """Return the kit for encoders that know no more of a teacher than its answers, embedded freely."""
+    terms = {"hint": 0, "adv": 0, "proxy": 1, "contrastive": 1}
+    return recipe("kit", **terms, scene=True, views=True, contours=0, queue=512, temperature=None)
+
+
+RECIPES = {
+    "kit": kit,
+    "kit-without-hints": kit_without_hints,
+    "paper-pairs": paper_pairs,
+    "paper-pairs+bn": lambda: recipe("paper-pairs", bn=1),
+    "paper-proxies": paper_proxies,
+    "paper-proxies+bn": lambda: recipe("paper-proxies", bn=1),
+}
 
 # Loss weights to try in a run, by name: a recipe, and what is changed in it.
 PRESETS = {
     "kit": ("kit", {}),
-    "paper": ("paper", {}),
+    "paper": ("paper-proxies", {}),
     "no alignment": ("kit", {"align": 0}),
     "no guidance": ("kit", {"modal": 0}),
     "no BN": ("kit", {"bn": 0}),

@@ -11,27 +11,67 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfsbir_lite import losses, runtime
 from dfsbir_lite.files import load_network, load_state, save_state, save_weights
-from dfsbir_lite.models import Encoders, geometry
+from dfsbir_lite.models import Encoded, Encoders, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, Threads, UserError, autocast
-from dfsbir_lite.synthesis import Replay, Synthesis, SynthesisStep, cosine
+from dfsbir_lite.synthesis import MODALITIES, Replay, Synthesis, SynthesisStep, cosine
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import contours, jitter, mix
 
 
-def new_encoders(profile: Profile, classes: int, seed: int = 0) -> Encoders:
-    """Return encoders of the profile's size with random weights."""
+def new_encoders(
+    profile: Profile, classes: int, seed: int = 0, temperature: float | None = 2.5
+) -> Encoders:
+    """Return encoders of the profile's size with random weights; `temperature`: see `Encoders`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        shape = geometry(vars(profile))
-        return Encoders(embed_dim=profile.embed_dim, classes=classes, **shape)
+        shape = {"embed_dim": profile.embed_dim, "temperature": temperature}
+        return Encoders(classes=classes, **shape, **geometry(vars(profile)))
+
+
+class Hinted(nn.Module):
+    """Encoders, and 1 × 1 convolutions that widen their maps to the teachers' (FitNets).
+
+    Stages are paired from the last one. Maps that are as wide as the teacher's stay as they are.
+    """
+
+    def __init__(self, encoders: Encoders, teachers: Teachers | None):
+        super().__init__()
+        self.encoders, self.adapters = encoders, nn.ModuleDict()
+        for modality in MODALITIES if teachers else ():
+            black = torch.zeros(1, 3, teachers.size, teachers.size, device=encoders.proxies.device)
+            with torch.no_grad():
+                mine = copy.deepcopy(encoders).eval()(black, modality).maps
+                theirs = getattr(teachers, modality)(black).maps
+            self.adapters[modality] = nn.ModuleList(map(_adapter, *_last(mine, theirs)))
+
+    def forward(self, photos: Tensor, sketches: Tensor) -> tuple[Encoded, Encoded]:
+        return self._read(photos, "photo"), self._read(sketches, "sketch")
+
+    def _read(self, images: Tensor, modality: str) -> Encoded:
+        read = self.encoders(images, modality)
+        if not self.adapters:
+            return read
+        layers, maps = _last(self.adapters[modality], read.maps)
+        return read._replace(maps=[layer(each) for layer, each in zip(layers, maps, strict=True)])
+
+
+def _adapter(mine: Tensor, theirs: Tensor) -> nn.Module:
+    widths = mine.shape[1], theirs.shape[1]
+    return nn.Identity() if widths[0] == widths[1] else nn.Conv2d(*widths, 1, bias=False)
+
+
+def _last(*lists) -> list[list]:
+    """Return the ends of `lists`, as long as the shortest."""
+    length = min(map(len, lists))
+    return [list(each)[len(each) - length :] for each in lists]
 
 
 class Learner:
@@ -41,6 +81,7 @@ class Learner:
 
     Args:
         total_steps: where the learning rate ends at zero.
+        teachers: those that give hints, if any do.
         done: the share of the run that is over, from 0 to 1, in place of counting steps.
         together: whether all processes of `torchrun` learn these encoders.
 
@@ -54,17 +95,21 @@ class Learner:
         recipe: Recipe,
         total_steps: int,
         device: torch.device,
+        teachers: Teachers | None = None,
         done: Callable[[], float] | None = None,
         together: bool = False,
     ):
         self.recipe, self.device, self.index = recipe, device, 0
         self.encoders = copy.deepcopy(encoders).to(device, memory_format=torch.channels_last)
         self.encoders.train().requires_grad_(True)
-        self.read = runtime.parallel(self.encoders) if together else self.encoders
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.networks = Hinted(self.encoders, teachers).to(device)
+        self.read = runtime.parallel(self.networks) if together else self.networks
         average = _average_of(recipe.ema)
         self._average = AveragedModel(self.encoders, multi_avg_fn=average, use_buffers=True)
         self.averaged: Encoders = self._average.module.eval().requires_grad_(False)
-        parameters, lr = self.encoders.parameters(), recipe.encoder_lr
+        parameters, lr = self.networks.parameters(), recipe.encoder_lr
         self.optimiser = torch.optim.AdamW(parameters, lr, weight_decay=0.01, fused=True)
         done = done or (lambda: min(1.0, self.index / total_steps))
         self.schedule = LambdaLR(self.optimiser, lambda _: cosine(done()))
@@ -77,27 +122,31 @@ class Learner:
         """Take one optimisation step; return the unweighted loss terms, detached.
 
         Args:
-            photos, sketches: (N, 3, H, W) in [0, 1]; they need not be pairs.
+            photos, sketches: (N, 3, H, W) in [0, 1]; only the term `pairs` needs pairs.
             photo_targets, sketch_targets: logits (N, C), a teacher's, or those of a label.
-            photo_maps, sketch_maps: a teacher's `Reading.maps`; hints need the encoder's shapes.
+            photo_maps, sketch_maps: a teacher's `Reading.maps`.
         """
         weights = self.recipe.weights.snapshot()
         with autocast(self.device):
-            (p, p_maps), (s, s_maps) = self.read(photos, sketches)
-        p_labels, s_labels = F.softmax(photo_targets, 1), F.softmax(sketch_targets, 1)
+            p, s = self.read(photos, sketches)
+        sides = (p, photo_targets), (s, sketch_targets)
         terms = {
-            "match": losses.matching(p, photo_targets) + losses.matching(s, sketch_targets),
-            "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
+            "match": sum(losses.matching(read.scores, logits) for read, logits in sides),
+            "proxy": sum(losses.proxy(read.scores, logits.softmax(1)) for read, logits in sides),
         }
-        if weights["contrastive"]:
-            terms["contrastive"] = self._contrastive(p, s, p_labels, s_labels)
-        sides = (p_maps, photo_maps), (s_maps, sketch_maps)
-        alike = [(a, b) for a, b in sides if [m.shape for m in a] == [m.shape for m in b]]
-        if weights["hint"] and alike:
-            terms["hint"] = sum(losses.hints(*side) for side in alike)
+        if weights["contrastive"] or weights["pairs"]:
+            ways = self._ways(p, s, photo_targets.softmax(1), sketch_targets.softmax(1))
+            posteriors = 2 if self.recipe.mask_same else 0
+            terms |= {
+                "contrastive": sum(losses.contrastive(*way) for way in ways),
+                "pairs": sum(losses.pairs(*way[: 2 + posteriors]) for way in ways),
+            }
+        maps = [_last(*side) for side in ((p.maps, photo_maps), (s.maps, sketch_maps))]
+        if weights["hint"] and any(mine for mine, _ in maps):
+            terms["hint"] = sum(losses.hints(*side) for side in maps if side[0])
         loss = losses.weighted(terms, weights)
-        if self.read is not self.encoders:  # several processes expect a gradient everywhere
-            loss = loss + 0 * (p.mean() + s.mean())
+        if self.read is not self.networks:  # several processes expect a gradient everywhere
+            loss = loss + 0 * sum(m.mean() for read in (p, s) for m in (read.scores, *read.maps))
         if loss.requires_grad:  # not with every weight at zero
             self.optimiser.zero_grad()
             loss.backward()
@@ -108,12 +157,12 @@ class Learner:
         self._average.update_parameters(self.encoders)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _contrastive(self, p_logits, s_logits, p_labels, s_labels) -> Tensor:
-        p, s = map(self.encoders.expected_proxy, (p_logits, s_logits))
-        photos, photo_labels = self._keys("photo", p, p_labels)
-        sketches, sketch_labels = self._keys("sketch", s, s_labels)
-        to_photos = losses.contrastive(s, photos, s_labels, photo_labels)
-        return to_photos + losses.contrastive(p, sketches, p_labels, sketch_labels)
+    def _ways(self, p: Encoded, s: Encoded, p_labels: Tensor, s_labels: Tensor) -> tuple:
+        """Return queries, keys and the posteriors of both: from sketches to photos, and back."""
+        photos, photo_labels = self._keys("photo", p.embeddings, p_labels)
+        sketches, sketch_labels = self._keys("sketch", s.embeddings, s_labels)
+        to_photos = s.embeddings, photos, s_labels, photo_labels
+        return to_photos, (p.embeddings, sketches, p_labels, sketch_labels)
 
     def _keys(self, modality: str, embeddings: Tensor, posteriors: Tensor) -> tuple[Tensor, Tensor]:
         """Return this batch and the queue of earlier ones, which it then joins."""
@@ -127,7 +176,7 @@ class Learner:
         """Return all that `restore` needs to go on exactly from here."""
         state = {
             "index": self.index,
-            "encoders": self.encoders.state_dict(),
+            "networks": self.networks.state_dict(),
             "average": self._average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "queues": self.queues,
@@ -137,7 +186,7 @@ class Learner:
     def restore(self, state: dict) -> None:
         """Go back to a `state()`."""
         self.index = state["index"]
-        self.encoders.load_state_dict(state["encoders"])
+        self.networks.load_state_dict(state["networks"])
         self._average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
@@ -222,14 +271,12 @@ class Distillation(Iterator[DistillStep]):
         self.recipe, self.device = recipe, torch.device(device)
         self.steps, self.seconds, self.index, self.spent = steps, seconds, 0, 0.0
         total, by_clock = (steps or 0) * recipe.encoder_steps, (lambda: self.done)
-        self.learner = Learner(
-            encoders, recipe, total, self.device, by_clock if seconds else None, together=True
-        )
+        self.teachers = teachers.to(self.device)
+        options = {"done": by_clock if seconds else None, "together": True}
+        self.learner = Learner(encoders, recipe, total, self.device, self.teachers, **options)
         self.encoders = self.learner.averaged
-        self.synthesis = Synthesis(
-            teachers, recipe, encoders=self.encoders, width=width, device=self.device, seed=seed
-        )
-        self.teachers = self.synthesis.teachers  # copies on the device
+        shape = {"width": width, "device": self.device, "seed": seed}
+        self.synthesis = Synthesis(self.teachers, recipe, encoders=self.encoders, **shape)
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
         self.draw = torch.Generator(self.device).manual_seed(runtime.own_seed(seed + 1))
 

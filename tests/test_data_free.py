@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.teachers import save_teacher
 
 GUARD = """
@@ -31,7 +32,7 @@ sys.addaudithook(guard)
 """
 
 LEARN = """
-from dfsbir_lite.recipes import recipe
+from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import Profile
 from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.teachers import load_teacher
@@ -41,7 +42,7 @@ names = ("photo", "sketch", "modality")
 teachers = Teachers(*(load_teacher(f"{name}.safetensors") for name in names))
 sizes = Profile("tiny", 16, (8, 16), 8, 8, 1, 1, 1)
 small = {"batch": 8, "noise_dim": 8, "estimator_steps": 2, "refresh_every": 2, "adv_after": 0}
-for name in ("kit", "paper"):
+for name in RECIPES:
     loop = distill(teachers, recipe(name, **small), new_encoders(sizes, 3), steps=3, width=8)
     for step in loop:
         pass
@@ -66,10 +67,11 @@ def test_real_steps_open_no_image(teachers, tmp_path):
         save_teacher(tmp_path / f"{name}.safetensors", teacher, {})
     done = guarded(LEARN, tmp_path)
     assert done.returncode == 3 and done.stderr.strip() == "GUARD: opened b.JPEG"
-    kit = "activation adv align bn diversity entropy hint match modal one_hot proxy"
-    paper = "activation adv align bn contrastive diversity entropy match modal one_hot proxy"
-    expected = [f"kit 2 {kit}", f"paper 2 {paper}", "now an image is opened"]
-    assert done.stdout.splitlines() == expected
+    *reports, last = (line.split() for line in done.stdout.splitlines())
+    assert [report[:2] for report in reports] == [[name, "2"] for name in RECIPES]
+    terms = {n: {k for k, v in vars(recipe(n).weights).items() if v} for n in RECIPES}
+    assert all(terms[name] <= set(found) for name, _, *found in reports)
+    assert last[0] == "now"
 
 
 def test_an_import_trips_the_guard(tmp_path):

@@ -255,3 +255,18 @@ def test_the_variance_behind_hints_is_right_far_from_zero():
     theirs = 30 + rows(7, 16, 8, 12, 12).float()
     found = losses.hints([theirs + 1], [theirs])
     assert found.item() == pytest.approx(1 / theirs.double().var().item(), rel=1e-3)
+
+
+def test_pairs():
+    """Two sketches at 0 and 90 degrees, their photos at 0 and 60, and one more key at 90."""
+    sketches = torch.tensor([[1.0, 0], [0, 1]])
+    photos = torch.tensor([[1, 0], [0.5, 0.75**0.5], [0, 1]])
+    cosines = [[1, 0.5, 0], [0, 0.75**0.5, 1]]
+    rows = [[exp(c / 0.07) for c in row] for row in cosines]
+    expected = -sum(log(row[n] / sum(row)) for n, row in enumerate(rows)) / 2
+    assert losses.pairs(sketches, photos) == near(expected)
+    # the third key shows what the second sketch shows: it does not repel that one
+    mine, keys = torch.eye(2), torch.tensor([[1.0, 0], [0.6, 0.4], [0.2, 0.8]])
+    expected -= log(rows[1][1] / sum(rows[1][:2])) / 2 - log(rows[1][1] / sum(rows[1])) / 2
+    first = log(rows[0][0] / (rows[0][0] + rows[0][2])) - log(rows[0][0] / sum(rows[0]))
+    assert losses.pairs(sketches, photos, mine, keys) == near(expected - first / 2)

@@ -1,6 +1,6 @@
 """Recipes: fresh copies with named changes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_each_call_gives_a_fresh_copy():
 
 
 def test_unknown_names_and_bad_weights():
-    with pytest.raises(UserError, match="no recipe 'cake': choose one of kit, paper"):
+    with pytest.raises(UserError, match="no recipe 'cake': choose one of kit, kit-without-hints, paper-pairs"):
         recipe("cake")
     with pytest.raises(UserError, match=r"a recipe has no 'sugar'; it has .*batch"):
         recipe("kit", sugar=1)
@@ -36,17 +36,26 @@ def test_unknown_names_and_bad_weights():
         recipe("kit", weights=1)
 
 
-def test_the_paper_has_the_papers_terms_and_nothing_else():
-    weights = recipe("paper").weights
-    assert weights.bn == weights.diversity == 0
+@pytest.mark.parametrize("name", ["paper-pairs", "paper-proxies"])
+def test_the_papers_regimes_have_its_terms_and_nothing_else(name):
+    settings = recipe(name)
+    weights = settings.weights
+    assert weights.bn == weights.diversity == weights.match == weights.hint == 0
     # DAFL's weights, in the authors' code
     assert (weights.one_hot, weights.entropy, weights.activation) == (3, 5, 0.1)
-    assert min(weights.align, weights.modal, weights.adv) > 0
-    settings = recipe("paper")
+    assert min(weights.align, weights.modal) > 0
     assert settings.labels == "teacher" and not settings.relabel and settings.replay == 1
-    assert settings.contours == 0
-    assert settings.ema == 0 and settings.refresh_every == 0 and not settings.adv_masked
-    assert weights.match == weights.hint == 0 and min(weights.proxy, weights.contrastive) > 0
+    assert settings.contours == settings.ema == settings.refresh_every == 0
+    assert not settings.adv_masked and settings.adv_after == 0
+    assert settings.temperature is None
+    assert recipe(f"{name}+bn").weights == replace(weights, bn=1)
+
+
+def test_what_an_encoder_of_the_paper_minimises():
+    pairs, proxies = recipe("paper-pairs").weights, recipe("paper-proxies").weights
+    assert [n for n in ENCODER_TERMS if getattr(pairs, n)] == ["pairs"]
+    assert [n for n in ENCODER_TERMS if getattr(proxies, n)] == ["proxy"]
+    assert pairs.adv == 0 < proxies.adv  # pairs have no class scores to attack
 
 
 def test_the_kit_teaches_its_encoders_by_answers_and_hints_alone():
@@ -70,7 +79,7 @@ def test_adversarial_only_leaves_the_estimators_nothing_else():
 
 
 def test_presets_are_fresh():
-    assert preset("paper") == recipe("paper").weights
+    assert preset("paper") == recipe("paper-proxies").weights
     preset("no BN").align = 99
     assert preset("no BN").align == recipe("kit").weights.align
     with pytest.raises(UserError, match="no preset 'cake': choose one of kit, paper, no align"):

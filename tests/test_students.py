@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
 from dfsbir_lite.losses import ENCODER_TERMS
+from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import encoders_from_teachers
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import Learner, distill, load_encoders, new_encoders, save_encoders
@@ -118,6 +119,7 @@ def test_the_teachers_answer_for_what_the_encoders_see(begin, teachers, monkeypa
 def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints):
     """What a learner without a queue should minimise, from the networks' outputs on."""
     (p, p_maps), (s, s_maps) = encoders.photo.read(photos), encoders.sketch.read(sketches)
+    own = torch.arange(len(p))
     p, s = p @ encoders.proxies.T, s @ encoders.proxies.T
     p_labels, s_labels = p_targets.softmax(1), s_targets.softmax(1)
     p_unit, s_unit = encoders.expected_proxy(p), encoders.expected_proxy(s)
@@ -127,6 +129,8 @@ def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints)
         "proxy": losses.proxy(p, p_labels) + losses.proxy(s, s_labels),
         "contrastive": losses.contrastive(s_unit, p_unit, s_labels, p_labels)
         + losses.contrastive(p_unit, s_unit, p_labels, s_labels),
+        "pairs": F.cross_entropy(s_unit @ p_unit.T / 0.07, own)
+        + F.cross_entropy(p_unit @ s_unit.T / 0.07, own),
     }
 
 
@@ -149,24 +153,39 @@ def test_a_weight_of_zero_switches_a_term_off(learner, only):
     mine, other = (encoders.sketch.stem.weight.grad for encoders in (subject.encoders, twin))
     torch.testing.assert_close(mine, other)
     assert other.abs().sum() > 0
-    assert terms.keys() == {"match", "proxy", only}  # the others are left out without a weight
+    asked = {"match", "proxy", only}  # the others are left out without a weight
+    both = {"contrastive", "pairs"}  # which share their work
+    assert terms.keys() == (asked | both if only in both else asked)
 
 
-@pytest.mark.parametrize("which", ["one stage", "no teacher", "wider"])
-def test_hints_need_a_teacher_with_the_encoders_stages(learner, which):
-    *given, photo_maps, sketch_maps = batch()
-    wider = [m.repeat(1, 2, 1, 1) for m in photo_maps]
-    fewer = photo_maps[1:], sketch_maps[1:]
-    hints = {"one stage": fewer, "no teacher": (), "wider": (wider, wider)}
-    assert "hint" not in learner().step(*given, *hints[which])
+def test_without_maps_there_are_no_hints(learner):
+    assert "hint" not in learner().step(*batch()[:4])
 
 
-def test_one_teacher_of_the_encoders_shape_hints_alone(learner):
-    *given, photo_maps, sketch_maps = batch()
+def test_one_teacher_with_maps_hints_alone(learner):
+    *given, _, sketch_maps = batch()
     subject = learner()
     _, maps = copy.deepcopy(subject.encoders).sketch.read(given[1])
-    terms = subject.step(*given, photo_maps[1:], sketch_maps)
+    terms = subject.step(*given, (), sketch_maps)
     torch.testing.assert_close(terms["hint"], losses.hints(maps, sketch_maps).detach())
+
+
+def test_a_narrow_encoder_learns_from_hints_through_adapters(teachers, tiny, tiny_recipe):
+    """Of widths 4, with one stage less: its map is paired with the teacher's last, of 16."""
+    narrow = Encoders((4,), embed_dim=8, classes=3)
+    subject = Learner(narrow, tiny_recipe(hint=1.0), 10, CPU, teachers)
+    photos, sketches, *targets = batch()[:4]
+    *_, p_map = teachers.photo(photos).maps
+    *_, s_map = teachers.sketch(sketches).maps
+    adapter = subject.networks.adapters["photo"][0]
+    assert adapter.weight.shape == (16, 4, 1, 1)
+    adapter.weight.data.zero_()
+    subject.networks.adapters["sketch"][0].weight.data.zero_()
+    terms = subject.step(photos, sketches, *targets, [p_map], [s_map])
+    expected = sum(m.square().mean() / m.var() for m in (p_map, s_map))
+    torch.testing.assert_close(terms["hint"], expected)
+    assert adapter.weight.any()  # it learns too
+    assert subject.averaged.state_dict().keys() == narrow.state_dict().keys()
 
 
 def test_the_learning_rate_follows_a_cosine_to_zero(learner):

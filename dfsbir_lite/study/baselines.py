@@ -57,7 +57,8 @@ class FedStudent(Iterator[Encoders]):
 
     def __post_init__(self):
         self.teachers = self.teachers.folded()
-        self.learner = Learner(self.encoders, self.recipe, self.steps, torch.device(self.device))
+        learner = self.encoders, self.recipe, self.steps, torch.device(self.device)
+        self.learner = Learner(*learner, self.teachers)
         self.encoders = self.learner.averaged
         self.draw = torch.Generator(self.device).manual_seed(self.seed)
 
