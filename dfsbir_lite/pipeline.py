@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfsbir_lite import students, toybox
@@ -364,12 +364,14 @@ def run(
     minutes: float | None = None,
     device="cpu",
     seed: int = 0,
+    sketches: nn.Module | None = None,
 ) -> dict[str, dict]:
     """Score teacher read-outs, the data-free student and, given images, the one trained on them.
 
     Everything is kept in `folder` as it is finished, and the same call goes on from there. With
     `minutes` the data-free student learns so long, instead of for a number of `steps`. Several
-    processes learn it together; the first alone has the `benchmark`, scores and writes.
+    processes learn it together; the first alone has the `benchmark`, scores and writes. `sketches`:
+    see `Synthesis`.
 
     Returns: {row: {"seen": scores, "unseen": scores}}.
     """
@@ -377,6 +379,7 @@ def run(
     facts = {"source": benchmark and benchmark.source, "profile": sizes.name, "start": start}
     facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
     facts |= {"classes": teachers.classes, "teachers": fingerprint(teachers)}
+    facts["sketches"] = sketches and type(sketches).__name__
     rows = open_run(folder, facts) if is_first() else {}
 
     def score(row: str, readout: Callable, **more: float) -> None:
@@ -405,7 +408,7 @@ def run(
         # what begins as teachers has next to nothing left to learn: full speed would forget first
         slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
         suited = slow if start == "teachers" else settings
-        loop = distill(teachers, suited, encoders, **length, **shape)
+        loop = distill(teachers, suited, encoders, **length, **shape, sketches=sketches)
         learn("data-free student", "student", "none", loop)
     if is_first() and benchmark.train and "real-data student" not in rows:
         known = in_order(teachers, benchmark.classes)

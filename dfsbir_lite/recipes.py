@@ -28,6 +28,7 @@ class Recipe:
     replay: int = 1  # batches kept in memory; 1 is the newest only
     contours: float = 0.0  # the share of the encoders' sketches that `views.contours` replace
     relabel: bool = False  # jitter and mix samples before the teachers label them
+    as_drawn: bool = False  # but leave sketches as they are
     ema: float = 0.0  # decay of the averaged encoders; 0 averages nothing
     queue: int = 0  # embeddings of each modality kept as further keys of contrastive and pairs
     mask_same: bool = False  # pairs: keys that the teachers see as the same class do not repel

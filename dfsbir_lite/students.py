@@ -215,7 +215,8 @@ def teach(
     """
     with learner.threads:
         if learner.recipe.relabel:
-            photos, sketches = (mix(jitter(images, draw), draw) for images in (photos, sketches))
+            photos = mix(jitter(photos, draw), draw)
+            sketches = sketches if learner.recipe.as_drawn else mix(jitter(sketches, draw), draw)
         # only now: jittering one channel is cheaper
         photos, sketches = (
             images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -247,7 +248,7 @@ class Distillation(Iterator[DistillStep]):
         recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
         encoders: where to start, see `new_encoders` and `encoders_from_teachers`.
         steps, seconds: iterations, or time in the loop; then the learning rate is zero.
-        width: of the estimators.
+        width: of the estimators. sketches: see `Synthesis`.
 
     Attributes:
         encoders: averaged, frozen: the result. done: the share of the run that is over.
@@ -264,6 +265,7 @@ class Distillation(Iterator[DistillStep]):
         width: int = 64,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        sketches: nn.Module | None = None,
     ):
         if recipe.batch % (count := runtime.process_count()):
             raise UserError(f"batch is {recipe.batch}: {count} processes cannot share it equally")
@@ -275,7 +277,7 @@ class Distillation(Iterator[DistillStep]):
         options = {"done": by_clock if seconds else None, "together": True}
         self.learner = Learner(encoders, recipe, total, self.device, self.teachers, **options)
         self.encoders = self.learner.averaged
-        shape = {"width": width, "device": self.device, "seed": seed}
+        shape = {"width": width, "device": self.device, "seed": seed, "sketches": sketches}
         self.synthesis = Synthesis(self.teachers, recipe, encoders=self.encoders, **shape)
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
         self.draw = torch.Generator(self.device).manual_seed(runtime.own_seed(seed + 1))

@@ -44,6 +44,7 @@ class Synthesis(Iterator[SynthesisStep]):
         recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
         encoders: frozen, for the adversarial term.
         width: of the estimators. steps: where the learning rate ends at zero; by default it stays.
+        sketches: paints sketches from noise in place of an estimator, see `adopt.scribbles`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Synthesis(Iterator[SynthesisStep]):
         device: torch.device | str = "cpu",
         seed: int = 0,
         steps: int | None = None,
+        sketches: nn.Module | None = None,
     ):
         if recipe.labels == "noise" and recipe.noise_dim < len(teachers.classes):
             raise UserError(f"noise_dim must be at least the {len(teachers.classes)} classes")
@@ -68,6 +70,8 @@ class Synthesis(Iterator[SynthesisStep]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
             self.estimators = new_estimators(recipe, teachers.size, width)
+        if sketches:
+            self.estimators["sketch"] = copy.deepcopy(sketches)
         self.estimators.to(self.device, memory_format=torch.channels_last)
         parameters = self.estimators.parameters()
         lr, betas = recipe.estimator_lr, (0.5, 0.999)
@@ -140,8 +144,7 @@ class Synthesis(Iterator[SynthesisStep]):
 
     def _refresh(self) -> None:
         """Draw new noise projections: the estimators still know how to paint, but not what."""
-        for estimator in self.estimators.values():
-            layer = estimator.project
+        for layer in (e.project for e in self.estimators.values() if hasattr(e, "project")):
             bound = layer.in_features**-0.5
             for parameter in layer.parameters():
                 nn.init.uniform_(parameter, -bound, bound, generator=self.draw)

@@ -8,14 +8,14 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims, real
+from dfsbir_lite.study import claims, real, student
 from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, compare, open_setting
 from dfsbir_lite.study.speed import measure
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100}
+STEPS = {"quality": 600, "claims": 100, "student": 1000}
 ROWS = {"quality": [*RIVALS], "claims": [*RIVALS, *ABLATIONS, *OVERLAP]}
-BENCHES = (*ROWS, "speed", "real")
+BENCHES = (*ROWS, "speed", "real", "student")
 
 
 def command(options) -> None:
@@ -24,7 +24,7 @@ def command(options) -> None:
     "quality" scores the rivals after many steps, "claims" all that a claim is about. On the user's
     folders, if there are any; what an interrupted call has scored is kept. "speed" measures what
     steps, iterations beside other work, scoring and search cost; "real" scores two classifiers off
-    the shelf on real data.
+    the shelf on real data, and "student" a student that learnt from such two without data.
     """
     sizes = profile(options.profile)
     if options.photos and options.name not in ROWS:
@@ -39,6 +39,12 @@ def command(options) -> None:
         table = real.measure(Path(options.out) / "real")
         print(table.to_string(index=False, float_format="{:.3f}".format))
         result = {"scores": _records(table)}
+    elif options.name == "student":
+        steps, first = options.steps or STEPS["student"], options.first_seed
+        seeds = range(first, first + options.seeds)
+        table = student.measure(sizes, Path(options.out) / "student", steps, seeds)
+        print(table.T.to_string(float_format="{:.3g}".format))
+        result = {"steps": steps, "scores": _records(table)}
     else:
         result = _scores(sizes, options)
     path = Path(options.out) / f"{options.name}-{sizes.name}.json"

@@ -40,9 +40,7 @@ def measure(folder: Path) -> pd.DataFrame:
 
     Raises UserError without data; the photo teacher is made in `folder`, unless it is there.
     """
-    root = Path(os.environ.get("DFSBIR_DATA_ROOT") or os.devnull)
-    if not (root / "imagenet_samples").is_dir():
-        raise UserError("bench real: DFSBIR_DATA_ROOT names no folder with imagenet_samples")
+    root = data_root("real", "imagenet_samples")
     photo, lines = _photo_teacher(folder / "photo.safetensors"), []
     photos = {"ImageNet": _samples(root), "PACS": _pacs(root, "photo")}
     kept = {
@@ -50,13 +48,21 @@ def measure(folder: Path) -> pd.DataFrame:
     }
     sketches = {"ImageNet": _drawings(root), "PACS": _pacs(root, "sketch")}
     for name, (sketch, look) in _sketch_teachers(root).items():
-        drawn = partial(_drawn, look=look)
+        drawn = partial(drawn, look=look)
         asked = {name: _read(sketch, each, drawn) for name, each in sketches.items()}
         for way, matching in _ways(photo, sketch).items():
             for benchmark, gallery in kept.items():
                 found = score(matching, asked[benchmark], gallery, _wanted(benchmark))
                 lines.append({"sketches read by": name, "way": way, "photos": benchmark, **found})
     return pd.DataFrame(lines)
+
+
+def data_root(bench: str, needed: str) -> Path:
+    """Return the folder of real data. Raises UserError if nothing is called `needed` there."""
+    root = Path(os.environ.get("DFSBIR_DATA_ROOT") or os.devnull)
+    if not (root / needed).is_dir():
+        raise UserError(f"bench {bench}: DFSBIR_DATA_ROOT names no folder with {needed}")
+    return root
 
 
 def score(matching: Matching, queries: Read, photos: Read, wanted: Callable) -> dict:
@@ -132,7 +138,7 @@ def _seen(path: Path, size: int) -> Tensor:
     return torch.tensor(read_image(path, size))
 
 
-def _drawn(sketch: Path | list, look: Rendering) -> Tensor:
+def drawn(sketch: Path | list, look: Rendering) -> Tensor:
     """Return line art, or Quick, Draw!'s [[x, ...], [y, ...]] a stroke, as a teacher wants it."""
     if isinstance(sketch, Path):
         return strokes.redraw(open_image(sketch), look)

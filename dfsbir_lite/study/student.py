@@ -1,0 +1,128 @@
+"""A student without data of two real teachers that were never made for each other: `bench student`.
+
+Photos of CIFAR-10 are found with drawings of Quick, Draw!. The photo teacher is a small ResNet; the
+sketch teacher, doodleNet, is another architecture and has no batch norm. DFSBIR_DATA_ROOT names a
+folder with cifar10/{train,test}/<class>/, quickdraw_345/<class>.ndjson and doodlenet/.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from dfsbir_lite import pipeline
+from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
+from dfsbir_lite.adopt.matching import shipped_guidance
+from dfsbir_lite.adopt.scribbles import Scribbler
+from dfsbir_lite.data import ImageSet, folder_set
+from dfsbir_lite.recipes import recipe
+from dfsbir_lite.retrieval import embed, evaluate
+from dfsbir_lite.runtime import Profile
+from dfsbir_lite.students import load_encoders
+from dfsbir_lite.study.real import data_root, drawn
+from dfsbir_lite.teachers import Teacher, Teachers
+
+# what CIFAR-10 and Quick, Draw! call the classes that both have
+CLASSES = {name: name for name in ("airplane", "bird", "cat", "dog", "frog", "horse", "truck")}
+CLASSES |= {"automobile": "car", "ship": "cruise ship"}
+TEMPERATURES = (0.5, 1.0, 1.5, 2.5, 4.0)  # of the posteriors; validation chooses
+# scribbles please the sketch teacher alone, and are new all the time
+CHANGES = {"align": 0, "contours": 0, "as_drawn": True}
+Pair = tuple[ImageSet, ImageSet]  # photos, sketches
+
+
+def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu") -> pd.DataFrame:
+    """Return scores and costs: a line for the teachers' posteriors, and one for each student.
+
+    Teachers, students and scores are kept in `folder`, where the same call goes on.
+    """
+    root = data_root("student", "cifar10")
+    train, test = (_photos(root / "cifar10" / part, sizes.size) for part in ("train", "test"))
+    asked, tested = (_drawings(root, late, sizes.size) for late in (False, True))
+    held = torch.arange(len(train)) % 10 == 9  # for validation
+    photo = pipeline.get_teacher("photo", _pick(train, ~held), sizes, folder, device=device)
+    judge = load_doodlenet(root / "doodlenet" / "doodlenet.safetensors")
+    sketch = Teacher(judge.network, judge.classes, sizes.size).only(train.classes)
+    teachers = Teachers(photo, sketch, shipped_guidance(sizes.size)).to(device)
+    posteriors = _best_posteriors(teachers, (_pick(train, held), asked))
+    pair, settings = (test, tested), recipe("kit", **CHANGES)
+    lines = [_line("posteriors", posteriors, pair, (photo, sketch))]
+    scribbler = partial(Scribbler, *_judge(judge, train.classes), size=sizes.size)
+    benchmark = pipeline.Benchmark("CIFAR-10 with Quick, Draw!", None, pair, None)
+    for seed in seeds:
+        where, before = folder / f"seed{seed}-{steps}", time.process_time()
+        drawer = scribbler(line=LOOK.thickest, margin=(1 - LOOK.fill) / 2, seed=seed)
+        job = {"steps": steps, "device": device, "seed": seed, "sketches": drawer}
+        pipeline.run(benchmark, teachers, sizes, settings, where, **job)
+        spent = {"core-minutes": (time.process_time() - before) / 60}
+        student = load_encoders(where / "student.safetensors")
+        networks = student.photo, student.sketch
+        lines.append(_line(f"student {seed}", student.embed, pair, networks) | spent)
+    table = pd.DataFrame(lines)
+    table.insert(2, "of posteriors", table["mAP@all"] / table["mAP@all"][0])
+    return table
+
+
+def _photos(folder: Path, size: int) -> ImageSet:
+    photos = folder_set(folder, size, "photo").only(tuple(CLASSES))
+    return replace(photos, classes=tuple(CLASSES.values()))
+
+
+def _drawings(root: Path, late: bool, size: int) -> ImageSet:
+    """Return the second half of each class's drawings, for the test, or else the first."""
+    images, labels = [], []
+    for label, name in enumerate(CLASSES.values()):
+        lines = (root / f"quickdraw_345/{name}.ndjson").read_text(encoding="utf-8").splitlines()
+        half = (len(lines) + 1) // 2
+        for line in lines[half:] if late else lines[:half]:
+            images.append(drawn(json.loads(line)["drawing"], replace(LOOK, size=size)))
+            labels.append(label)
+    return ImageSet(torch.stack(images), torch.tensor(labels), tuple(CLASSES.values()), "sketch")
+
+
+def _pick(images: ImageSet, which: Tensor) -> ImageSet:
+    return replace(images, images=images.images[which], labels=images.labels[which])
+
+
+def _judge(teacher: Teacher, classes: tuple[str, ...]) -> tuple[Callable[[Tensor], Tensor], int]:
+    """Return how likely an image shows each of `classes`, beside all that the teacher knows."""
+    places = [teacher.classes.index(name) for name in classes]
+    return lambda images: teacher(images).logits.log_softmax(1)[:, places], len(places)
+
+
+def _best_posteriors(teachers: Teachers, validation: Pair) -> Callable[[Tensor, str], Tensor]:
+    def at(temperature: float) -> Callable[[Tensor, str], Tensor]:
+        return lambda images, name: (getattr(teachers, name)(images).logits / temperature).softmax(1)
+
+    return at(max(TEMPERATURES, key=lambda t: evaluate(at(t), *validation).map_all))
+
+
+def _line(name: str, readout: Callable, pair: Pair, networks: tuple[nn.Module, ...]) -> dict:
+    """Return what a read-out finds among the test pictures, and what its two networks cost."""
+    scores, costs = evaluate(readout, *pair), {}
+    image = torch.rand(1, 3, *pair[0].images.shape[2:])
+    for modality, network in zip(("photo", "sketch"), networks):
+        network.eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(image)
+        timer = Timer("network(image)", globals={"network": network, "image": image}, num_threads=1)
+        size = sum(p.numel() * p.element_size() for p in network.parameters())
+        costs |= {
+            f"{modality} kB": size / 1e3,
+            f"{modality} M": counter.get_total_flops() / 2e6,  # multiply-adds
+            f"{modality} ms": timer.blocked_autorange().median * 1e3,
+        }
+    with suppress(ImportError):  # on Windows
+        from resource import RUSAGE_SELF, getrusage
+
+        costs["peak GB"] = getrusage(RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in kB
+    return {"read by": name, "mAP@all": scores.map_all, "chance": scores.chance, **costs}
