@@ -58,6 +58,7 @@ class Scribbler(nn.Module):
             return self.judge(images.expand(-1, 3, -1, -1)).float().cpu()
 
     @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)  # bfloat16 is too coarse for places
     def forward(self, noise: Tensor) -> Tensor:
         draw = torch.Generator().manual_seed(int(noise.double().sum().abs() * 2**20))
         n, wanted = len(noise), noise[:, : self.classes].argmax(1).cpu()
