@@ -22,11 +22,12 @@ class Scribbler(nn.Module):
     Every second image is a new scribble. The others are children of the drawings that `judge` finds
     most like the wanted class: strokes moved, added, left out, or taken from another drawing of
     that class. Who is more like it than its parent takes the parent's place. It needs no
-    gradients, and what it draws follows from the noise and the generation alone.
+    gradients, and what it draws follows from the noise and from what it has kept, alone.
 
     Args:
         judge: maps images to log-probabilities (N, C) of the wanted classes.
         classes: C. each: drawings kept of a class, at least as many as a batch has images.
+        rounds: how often a batch of children competes before one is shown.
         line, margin: how wide lines are and what stays free around, in units of the frame's side.
     """
 
@@ -38,10 +39,11 @@ class Scribbler(nn.Module):
         line: float,
         margin: float,
         each: int = 128,
+        rounds: int = 3,
         seed: int = 0,
     ):
         super().__init__()
-        self.judge, self.classes, self.each = judge, classes, each
+        self.judge, self.classes, self.each, self.rounds = judge, classes, each, rounds
         self.look = {"size": size, "line": line, "margin": margin}
         draw = torch.Generator().manual_seed(seed)
         parts = [scribbles(min(512, START), draw) for _ in range(math.ceil(START / 512))]
@@ -61,18 +63,26 @@ class Scribbler(nn.Module):
     @torch.autocast("cpu", enabled=False)  # bfloat16 is too coarse for places
     def forward(self, noise: Tensor) -> Tensor:
         draw = torch.Generator().manual_seed(int(noise.double().sum().abs() * 2**20))
-        n, wanted = len(noise), noise[:, : self.classes].argmax(1).cpu()
+        wanted = noise[:, : self.classes].argmax(1).cpu()
+        for _ in range(self.rounds if self.training else 0):
+            self._round(wanted, torch.zeros(len(wanted), dtype=torch.bool), draw)
+        images = self._round(wanted, torch.arange(len(wanted)) % 2 == 0, draw)
+        return images.to(noise).expand(-1, 3, -1, -1)
+
+    def _round(self, wanted: Tensor, new: Tensor, draw: torch.Generator) -> Tensor:
+        """Draw a scribble where `new` (N,), else a child; let them compete; return their images."""
+        n = len(wanted)
         rows = wanted * self.each + torch.randperm(self.each, generator=draw)[torch.arange(n)]
         points, used = scribbles(n, draw)
-        old = torch.arange(n) % 2 == 1
-        points[old], used[old] = self._children(rows[old], points[old], used[old], draw)
+        children = self._children(rows[~new], points[~new], used[~new], draw)
+        points[~new], used[~new] = children
         images = ink(points, used, **self.look)
         score = self._judged(images)[torch.arange(n), wanted]
         if self.training:
             best = score > self.score.cpu()[rows]
-            for kept, new in ((self.points, points), (self.used, used), (self.score, score)):
-                kept[rows[best]] = new[best].to(kept)
-        return images.to(noise).expand(-1, 3, -1, -1)
+            for kept, made in ((self.points, points), (self.used, used), (self.score, score)):
+                kept[rows[best]] = made[best].to(kept)
+        return images
 
     def _children(self, rows: Tensor, new: Tensor, new_used: Tensor, draw) -> tuple:
         """Return changed copies of the drawings `rows`, some with strokes of `new` scribbles."""
@@ -125,7 +135,8 @@ def _strokes(n: int, draw: torch.Generator) -> Tensor:
     """Draw strokes around 0 of a radius of about 1, of several kinds: (n, POINTS, 2)."""
     along = torch.linspace(0, 1, POINTS).expand(n, -1)
     turn = _between(0, 2 * math.pi, (n, 1), draw)
-    span = _between(-0.5, 1, (n, 1), draw).abs().masked_fill(torch.rand(n, 1, generator=draw) < 0.6, 1)
+    closed = torch.rand(n, 1, generator=draw) < 0.6
+    span = _between(-0.5, 1, (n, 1), draw).abs().masked_fill(closed, 1)
     angle, radius = 2 * math.pi * along * span + turn, torch.ones(n, 1)
     dents = 0.5 * torch.rand(n, 1, generator=draw) ** 2
     for waves in (2, 3, 4, 5):
@@ -179,19 +190,21 @@ def scribbles(n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     for k in range(1, STROKES):
         # an early stroke is more often what others hang on
         on = (torch.rand(n, generator=draw) ** 1.7 * k).long()
-        parent, kind = strokes[every, on], torch.rand(n, 1, 1, generator=draw)
+        parent, (kind, place) = strokes[every, on], torch.rand(2, n, 1, 1, generator=draw)
         middle, radius = _box(parent)
         at = parent[every, torch.randint(POINTS, (n,), generator=draw)][:, None]
-        new = strokes[:, k] * radius * _between(math.log(0.12), math.log(1.3), (n, 1, 1), draw).exp()
+        scale = _between(math.log(0.12), math.log(1.3), (n, 1, 1), draw).exp()
+        new = strokes[:, k] * radius * scale
         within = middle + (at - middle) * _between(0, 0.8, (n, 1, 1), draw) + 0.6 * new
-        place = torch.rand(n, 1, 1, generator=draw)
-        new = torch.where(place < 0.45, at + new - new[:, :1], torch.where(place < 0.65, at + new, within))
+        around = torch.where(place < 0.65, at + new, within)
+        new = torch.where(place < 0.45, at + new - new[:, :1], around)
         last = strokes[:, k - 1]
         if k > 1:  # mirrored or repeated
             axis = _box(strokes[:, 0])[0][..., 0]
             mirrored = torch.stack([2 * axis - last[..., 0], last[..., 1]], -1)
             again = (kind > 0.16) & (kind < 0.36)
-            goes_on = (step != 0).any(-1, keepdim=True) & (torch.rand(n, 1, 1, generator=draw) < 0.7)
+            goes_on = torch.rand(n, 1, 1, generator=draw) < 0.7
+            goes_on &= (step != 0).any(-1, keepdim=True)
             fresh = 0.6 * radius * _normal((n, 1, 2), draw) * torch.tensor([1, 0.25])
             step = torch.where(goes_on, step, fresh) * again
             new = torch.where(kind < 0.16, mirrored, torch.where(again, last + step, new))

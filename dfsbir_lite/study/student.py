@@ -25,7 +25,7 @@ from dfsbir_lite.adopt.matching import shipped_guidance
 from dfsbir_lite.adopt.scribbles import Scribbler
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.retrieval import embed, evaluate
+from dfsbir_lite.retrieval import evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study.real import data_root, drawn
@@ -100,8 +100,10 @@ def _judge(teacher: Teacher, classes: tuple[str, ...]) -> tuple[Callable[[Tensor
 
 
 def _best_posteriors(teachers: Teachers, validation: Pair) -> Callable[[Tensor, str], Tensor]:
+    logits = teacher_readouts(teachers)["teacher logits"]
+
     def at(temperature: float) -> Callable[[Tensor, str], Tensor]:
-        return lambda images, name: (getattr(teachers, name)(images).logits / temperature).softmax(1)
+        return lambda *given: (logits(*given) / temperature).softmax(1)
 
     return at(max(TEMPERATURES, key=lambda t: evaluate(at(t), *validation).map_all))
 
