@@ -36,7 +36,7 @@ CLASSES = {name: name for name in ("airplane", "bird", "cat", "dog", "frog", "ho
 CLASSES |= {"automobile": "car", "ship": "cruise ship"}
 TEMPERATURES = (0.5, 1.0, 1.5, 2.5, 4.0)  # of the posteriors; validation chooses
 # scribbles please the sketch teacher alone, and are new all the time
-CHANGES = {"align": 0, "contours": 0, "as_drawn": True}
+CHANGES = {"align": 0, "contours": 0, "as_drawn": True, "temperature": 1.0}
 Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
 
