@@ -16,22 +16,35 @@ from dfsbir_lite.runtime import UserError
 from dfsbir_lite.strokes import Rendering, render
 from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.study import student
+from dfsbir_lite.teachers import Teacher
+
+
+LOOK = Rendering(16, fill=0.9, thinnest=0.06, thickest=0.06, paper=255, ink=0)
 
 
 def draw(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def halves(images):
-    """Like a drawing the more, the more of its ink is on the left, or on the right."""
-    left, right = ((1 - half).sum((1, 2, 3)) for half in images.chunk(2, dim=3))
-    return (torch.stack([left, right], 1) / (left + right)[:, None]).log()
+class Halves(nn.Module):
+    """Takes a drawing for "left" the more, the more of its ink is on the left; "both" never."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 3)
+        self.fc.weight.data = torch.tensor([[9.0, 0], [0, 9], [0, 0]])
+        self.fc.bias.data = torch.tensor([0.0, 0, -50])
+
+    def forward(self, images):
+        left, right = ((1 - half).sum((1, 2, 3)) for half in images.chunk(2, dim=3))
+        return self.fc(torch.stack([left, right], 1) / (left + right)[:, None])
 
 
 @pytest.fixture
 def scribbler(monkeypatch):
     monkeypatch.setattr(scribbles, "START", 64)
-    return Scribbler(halves, 2, 16, line=0.06, margin=0.05, each=16)
+    teacher = Teacher(Halves(), ("left", "right", "both"), 16)
+    return Scribbler(teacher, ("left", "right"), LOOK, each=16)
 
 
 def wanting(*classes):
@@ -41,8 +54,10 @@ def wanting(*classes):
 def test_ink_by_hand():
     """Two level lines of 4 pixels, a fourth of the frame wide; the unused third does not count."""
     points = torch.tensor([[[[0.0, 0], [4, 0]], [[0, 4], [4, 4]], [[9, 9], [9, 9]]]])
-    seen = ink(points, torch.tensor([[True, True, False]]), size=8, line=0.25, margin=0.25)
-    dark = (seen[0, 0] < 0.5).float()
+    look = Rendering(8, fill=0.5, thickest=0.25, paper=200, ink=50)
+    seen = ink(points, torch.tensor([[True, True, False]]), look)
+    assert torch.equal(seen.unique()[[0, -1]], torch.tensor([50 / 255, 200 / 255]))
+    dark = (seen[0, 0] < 0.49).float()
     expected = torch.zeros(8, 8)
     expected[1:3, 2:6] = expected[5:7, 2:6] = 1
     assert (dark - expected).abs().sum() <= 8  # the ends of lines are round
@@ -50,8 +65,8 @@ def test_ink_by_hand():
 
 def test_ink_is_what_opencv_draws():
     points, used = scribbles.scribbles(40, draw())
-    mine = ink(points, used, size=32, line=14 / 256, margin=1 / 28)
     look = Rendering(32, 26 / 28, 14 / 256, 14 / 256, paper=255, ink=0)
+    mine = ink(points, used, look)
     drawings = ([{"points": s.tolist(), "width": 1} for s in p[u]] for p, u in zip(points, used))
     others = torch.stack([render(strokes, look)[:1] for strokes in drawings]) / 255
     assert (mine - others).abs().mean() < 0.016 and (mine - others).mean().abs() < 0.006
@@ -63,8 +78,9 @@ def test_the_fitter_take_the_place_of_their_parents(scribbler):
         images = scribbler(wanting(*[0, 1] * 8) + torch.randn(16, 8) / 9)
     assert images.shape == (16, 3, 16, 16) and 0 <= images.min() and images.max() <= 1
     assert (scribbler.score >= before).all() and scribbler.score.mean() > before.mean() + 0.02
-    kept = ink(scribbler.points, scribbler.used, **scribbler.look).expand(-1, 3, -1, -1)
-    assert torch.allclose(halves(kept)[torch.arange(32), torch.arange(32) // 16], scribbler.score)
+    kept = ink(scribbler.points, scribbler.used, LOOK).expand(-1, 3, -1, -1)
+    likely = Halves()(kept).log_softmax(1)[torch.arange(32), torch.arange(32) // 16]
+    assert torch.allclose(likely, scribbler.score, atol=1e-5)
 
 
 def test_a_drawing_follows_from_noise_and_generation(scribbler):
@@ -81,7 +97,6 @@ def test_a_drawing_follows_from_noise_and_generation(scribbler):
 def test_a_student_of_scribbles_goes_on_where_it_was(
     scribbler, make_teacher, teachers, tiny, tiny_recipe, tmp_path
 ):
-    scribbler.classes = 2  # of the three, the others' places are empty
     given, runs = scribbler.score.clone(), []
     for _ in range(2):
         settings = tiny_recipe(align=0, contours=0)

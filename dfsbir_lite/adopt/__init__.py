@@ -16,4 +16,5 @@ from dfsbir_lite.adopt.matching import (
     report,
     shipped_guidance,
 )
+from dfsbir_lite.adopt.scribbles import Scribbler
 from dfsbir_lite.adopt.shelf import IMAGENET, facts, weights_file

@@ -5,11 +5,14 @@ an earlier one, lies in it, mirrors or repeats it. Nothing in it comes from a dr
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dfsbir_lite.strokes import Rendering
+from dfsbir_lite.teachers import Teacher
 
 STROKES, POINTS = 14, 24  # of a drawing at most, and of a stroke
 START = 12288  # scribbles from which the first generation is chosen
@@ -19,40 +22,42 @@ FINE, DOTS = 4, 6  # sub-pixels a pixel, and dots from point to point
 class Scribbler(nn.Module):
     """An estimator of sketches that evolves: noise (N, noise_dim) to images (N, 3, size, size).
 
-    Every second image is a new scribble. The others are children of the drawings that `judge` finds
-    most like the wanted class: strokes moved, added, left out, or taken from another drawing of
-    that class. Who is more like it than its parent takes the parent's place. It needs no
-    gradients, and what it draws follows from the noise and from what it has kept, alone.
+    Every second image is a new scribble. The others are children of drawings that `teacher` takes
+    for the wanted class, rather than for any other that it knows: strokes moved, added, left out,
+    or taken from another drawing of that class. Who is more like it than its parent takes the
+    parent's place. It needs no gradients, and what it draws follows from the noise and from what
+    it has kept, alone.
 
     Args:
-        judge: maps images to log-probabilities (N, C) of the wanted classes.
-        classes: C. each: drawings kept of a class, at least as many as a batch has images.
+        classes: those of the teacher's that are wanted, in the order in which noise asks for them.
+        look: how the teacher knows drawings: their size, how much they fill, how thick lines are.
+        each: drawings kept of a class, at least as many as a batch has images.
         rounds: how often a batch of children competes before one is shown.
-        line, margin: how wide lines are and what stays free around, in units of the frame's side.
     """
 
     def __init__(
         self,
-        judge: Callable[[Tensor], Tensor],
-        classes: int,
-        size: int,
-        line: float,
-        margin: float,
+        teacher: Teacher,
+        classes: Sequence[str],
+        look: Rendering,
         each: int = 128,
         rounds: int = 3,
         seed: int = 0,
     ):
         super().__init__()
-        self.judge, self.classes, self.each, self.rounds = judge, classes, each, rounds
-        self.look = {"size": size, "line": line, "margin": margin}
+        self.classes, self.each, self.rounds, self.look = tuple(classes), each, rounds, look
+        places = [teacher.classes.index(name) for name in classes]
+        # a function, so that the teacher is no part of this network
+        device = teacher.proxies.device
+        self.judge = lambda images: teacher(images.to(device)).logits.log_softmax(1)[:, places]
         draw = torch.Generator().manual_seed(seed)
         parts = [scribbles(min(512, START), draw) for _ in range(math.ceil(START / 512))]
-        scores = torch.cat([self._judged(ink(*part, **self.look)) for part in parts])
+        scores = torch.cat([self._judged(ink(*part, look)) for part in parts])
         first = scores.topk(each, dim=0).indices.T.flatten()  # of class 0, of class 1, ...
         points, used = (torch.cat(each) for each in zip(*parts, strict=True))
-        self.register_buffer("points", points[first])  # (classes * each, STROKES, POINTS, 2)
-        self.register_buffer("used", used[first])  # (classes * each, STROKES)
-        wanted = torch.arange(classes).repeat_interleave(each)
+        self.register_buffer("points", points[first])  # (C * each, STROKES, POINTS, 2)
+        self.register_buffer("used", used[first])  # (C * each, STROKES)
+        wanted = torch.arange(len(places)).repeat_interleave(each)
         self.register_buffer("score", scores[first, wanted])
 
     def _judged(self, images: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ class Scribbler(nn.Module):
     @torch.autocast("cpu", enabled=False)  # bfloat16 is too coarse for places
     def forward(self, noise: Tensor) -> Tensor:
         draw = torch.Generator().manual_seed(int(noise.double().sum().abs() * 2**20))
-        wanted = noise[:, : self.classes].argmax(1).cpu()
+        wanted = noise[:, : len(self.classes)].argmax(1).cpu()
         for _ in range(self.rounds if self.training else 0):
             self._round(wanted, torch.zeros(len(wanted), dtype=torch.bool), draw)
         images = self._round(wanted, torch.arange(len(wanted)) % 2 == 0, draw)
@@ -76,7 +81,7 @@ class Scribbler(nn.Module):
         points, used = scribbles(n, draw)
         children = self._children(rows[~new], points[~new], used[~new], draw)
         points[~new], used[~new] = children
-        images = ink(points, used, **self.look)
+        images = ink(points, used, self.look)
         score = self._judged(images)[torch.arange(n), wanted]
         if self.training:
             best = score > self.score.cpu()[rows]
@@ -219,24 +224,23 @@ def _box(stroke: Tensor) -> tuple[Tensor, Tensor]:
     return (low + high) / 2, ((high - low).amax(-1, keepdim=True) / 2).clamp(0.05, 3)
 
 
-def ink(points: Tensor, used: Tensor, size: int, line: float, margin: float) -> Tensor:
-    """Draw the used strokes black on white, centred and as large as fits: (N, 1, size, size).
+def ink(points: Tensor, used: Tensor, look: Rendering) -> Tensor:
+    """Draw the used strokes, centred, in the thickest line: (N, 1, size, size) in [0, 1].
 
     Args:
         points: (N, K, M, 2), x and y in any unit. used: bool (N, K), one at least of each drawing.
-        line, margin: see `Scribbler`.
     """
-    n, side = len(points), size * FINE
+    n, side = len(points), look.size * FINE
     absent = ~used[..., None, None]
     low = points.masked_fill(absent, torch.inf).amin((1, 2), keepdim=True)
     high = points.masked_fill(absent, -torch.inf).amax((1, 2), keepdim=True)
-    scale = (1 - 2 * margin) / (high - low).amax(-1, keepdim=True).clamp(min=0.1)
+    scale = look.fill / (high - low).amax(-1, keepdim=True).clamp(min=0.1)
     places = (((points - (low + high) / 2) * scale + 0.5) * side)[used]  # (strokes, M, 2)
     share = torch.arange(DOTS)[:, None] / DOTS
     dots = places[:, :-1, None].lerp(places[:, 1:, None], share).flatten(1, 2).long()
-    edge = math.ceil(line * side / 2) + 1  # room for lines along the frame
+    radius = look.thickest * side / 2 + 0.25  # so that lines are as wide as OpenCV's
+    edge = math.ceil(radius) + 1  # room for lines along the frame
     wide, reach = side + 2 * edge, torch.arange(1 - edge, edge)
-    radius = line * side / 2 + 0.25  # as wide as OpenCV draws a line
     pen = (reach**2 + reach[:, None] ** 2 <= radius**2).nonzero() + 1 - edge
     drawing = torch.arange(n)[:, None].expand(used.shape)[used]
     dots = ((drawing[:, None] * wide + dots[..., 1] + edge) * wide + dots[..., 0] + edge).flatten()
@@ -244,4 +248,4 @@ def ink(points: Tensor, used: Tensor, size: int, line: float, margin: float) -> 
     for y, x in pen.tolist():
         paper[dots + y * wide + x] = 0
     sheet = paper.view(n, 1, wide, wide)[..., edge:-edge, edge:-edge].float()
-    return F.avg_pool2d(sheet, FINE)
+    return (look.ink + (look.paper - look.ink) * F.avg_pool2d(sheet, FINE)) / 255

@@ -6,11 +6,9 @@ folder with cifar10/{train,test}/<class>/, quickdraw_345/<class>.ndjson and dood
 """
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +25,7 @@ from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
+from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study.real import data_root, drawn
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -47,23 +46,23 @@ def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu"
     """
     root = data_root("student", "cifar10")
     train, test = (_photos(root / "cifar10" / part, sizes.size) for part in ("train", "test"))
-    asked, tested = (_drawings(root, late, sizes.size) for late in (False, True))
+    look = replace(LOOK, size=sizes.size)
+    asked, tested = (_drawings(root, late, look) for late in (False, True))
     held = torch.arange(len(train)) % 10 == 9  # for validation
     photo = pipeline.get_teacher("photo", _pick(train, ~held), sizes, folder, device=device)
-    judge = load_doodlenet(root / "doodlenet" / "doodlenet.safetensors")
-    sketch = Teacher(judge.network, judge.classes, sizes.size).only(train.classes)
+    known = load_doodlenet(root / "doodlenet" / "doodlenet.safetensors")
+    sketch = Teacher(known.network, known.classes, sizes.size).only(train.classes)
     teachers = Teachers(photo, sketch, shipped_guidance(sizes.size)).to(device)
     posteriors = _best_posteriors(teachers, (_pick(train, held), asked))
     pair, settings = (test, tested), recipe("kit", **CHANGES)
     lines = [_line("posteriors", posteriors, pair, (photo, sketch))]
-    scribbler = partial(Scribbler, *_judge(judge, train.classes), size=sizes.size)
     benchmark = pipeline.Benchmark("CIFAR-10 with Quick, Draw!", None, pair, None)
     for seed in seeds:
-        where, before = folder / f"seed{seed}-{steps}", time.process_time()
-        drawer = scribbler(line=LOOK.thickest, margin=(1 - LOOK.fill) / 2, seed=seed)
-        job = {"steps": steps, "device": device, "seed": seed, "sketches": drawer}
-        pipeline.run(benchmark, teachers, sizes, settings, where, **job)
-        spent = {"core-minutes": (time.process_time() - before) / 60}
+        where = folder / f"seed{seed}-{steps}"
+        scribbler = Scribbler(known.to(device), train.classes, look, seed=seed)
+        job = {"steps": steps, "device": device, "seed": seed, "sketches": scribbler}
+        rows = pipeline.run(benchmark, teachers, sizes, settings, where, **job)
+        spent = {"minutes": rows["data-free student"]["seconds"] / 60}
         student = load_encoders(where / "student.safetensors")
         networks = student.photo, student.sketch
         lines.append(_line(f"student {seed}", student.embed, pair, networks) | spent)
@@ -77,26 +76,20 @@ def _photos(folder: Path, size: int) -> ImageSet:
     return replace(photos, classes=tuple(CLASSES.values()))
 
 
-def _drawings(root: Path, late: bool, size: int) -> ImageSet:
+def _drawings(root: Path, late: bool, look: Rendering) -> ImageSet:
     """Return the second half of each class's drawings, for the test, or else the first."""
     images, labels = [], []
     for label, name in enumerate(CLASSES.values()):
         lines = (root / f"quickdraw_345/{name}.ndjson").read_text(encoding="utf-8").splitlines()
         half = (len(lines) + 1) // 2
         for line in lines[half:] if late else lines[:half]:
-            images.append(drawn(json.loads(line)["drawing"], replace(LOOK, size=size)))
+            images.append(drawn(json.loads(line)["drawing"], look))
             labels.append(label)
     return ImageSet(torch.stack(images), torch.tensor(labels), tuple(CLASSES.values()), "sketch")
 
 
 def _pick(images: ImageSet, which: Tensor) -> ImageSet:
     return replace(images, images=images.images[which], labels=images.labels[which])
-
-
-def _judge(teacher: Teacher, classes: tuple[str, ...]) -> tuple[Callable[[Tensor], Tensor], int]:
-    """Return how likely an image shows each of `classes`, beside all that the teacher knows."""
-    places = [teacher.classes.index(name) for name in classes]
-    return lambda images: teacher(images).logits.log_softmax(1)[:, places], len(places)
 
 
 def _best_posteriors(teachers: Teachers, validation: Pair) -> Callable[[Tensor, str], Tensor]:
