@@ -8,23 +8,27 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims, real
-from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, compare, open_setting
+from dfsbir_lite.study import claims, costs, real, rows
 from dfsbir_lite.study.speed import measure
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100}
-ROWS = {"quality": [*RIVALS], "claims": [*RIVALS, *ABLATIONS, *OVERLAP]}
+STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400}
+ROWS = {
+    "quality": [*rows.RIVALS],
+    "claims": [*rows.RIVALS, *rows.ABLATIONS, *rows.OVERLAP],
+    "regimes": [*rows.REGIMES],
+    "students": [*rows.SIZES],
+}
 BENCHES = (*ROWS, "speed", "real")
 
 
 def command(options) -> None:
     """Run the bench `options.name`, print its result and store it under `options.out`.
 
-    "quality" scores the rivals after many steps, "claims" all that a claim is about. On the user's
-    folders, if there are any; what an interrupted call has scored is kept. "speed" measures what
-    steps, iterations beside other work, scoring and search cost; "real" scores two classifiers off
-    the shelf on real data.
+    "quality" scores the rivals after many steps, "claims" all that a claim is about, "regimes" the
+    recipes with one ingredient more or less, "students" what a student must beat and what it costs.
+    On the user's folders, if there are any; what an interrupted call has scored is kept. "speed"
+    measures what steps and scoring cost; "real" scores two classifiers off the shelf on real data.
     """
     sizes = profile(options.profile)
     if options.photos and options.name not in ROWS:
@@ -54,8 +58,9 @@ def _scores(sizes: Profile, options) -> dict:
     # on a GPU one process keeps the device busy
     workers = options.workers or (cpu_count() if str(options.device) == "cpu" else 1)
     images = (options.photos, options.sketches, str(options.device))
-    setting = open_setting(sizes, steps, folder, *images)
-    runs = compare(setting, options.rows or ROWS[options.name], seeds, workers)
+    setting = rows.open_setting(sizes, steps, folder, *images)
+    chosen = options.rows or ROWS[options.name]
+    runs = rows.compare(setting, chosen, seeds, workers)
     frame = claims.tidy(runs, seeds)
     table = frame.to_csv(index=False, float_format="%.6g")
     write_atomically(folder / f"{options.name}.csv", table.encode())
@@ -63,7 +68,13 @@ def _scores(sizes: Profile, options) -> dict:
         print(f"mAP@all, {part} classes\n{claims.summary(frame, part).round(3).to_string()}\n")
     verdicts = claims.judge(frame)
     print(f"{verdicts.round(3).to_string(index=False)}\n")
-    return {"runs": runs, "claims": _records(verdicts)}
+    result = {"runs": runs, "claims": _records(verdicts)}
+    if options.name == "students":
+        table = costs.table(setting, chosen)
+        print(table.to_string(float_format="{:.3g}".format))
+        write_atomically(folder / "costs.csv", table.to_csv(index_label="row").encode())
+        result["costs"] = _records(table.reset_index(names="row"))
+    return result
 
 
 def _records(table: pd.DataFrame) -> list[dict]:
