@@ -50,7 +50,7 @@ class Benchmark:
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
         """Return the test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
         pairs = {name: getattr(self, name) for name in PROTOCOLS}
-        return {k: evaluate(readout, *pair, device).as_dict() for k, pair in pairs.items() if pair}
+        return {k: vars(evaluate(readout, *pair, device)) for k, pair in pairs.items() if pair}
 
 
 def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = True) -> Benchmark:
