@@ -7,7 +7,6 @@ an interruption leaves the old one or the new one. A killed process may leave `.
 import hashlib
 import io
 import json
-import math
 import os
 import secrets
 from collections import OrderedDict
@@ -18,7 +17,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from dfsbir_lite.runtime import UserError
 
@@ -132,8 +130,7 @@ def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[
         if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
             raise UserError(f"{card.path}: {name} cannot be {str(value)[:60]!r}")
     try:
-        with _Room(1_000_000 + 4 * sum(value.numel() for value in weights.values())):
-            network = build(card)
+        network = build(card)
     except ValueError as reason:
         named = str(card.path) in str(reason)
         raise UserError(reason if named else f"{card.path}: {reason}") from reason
@@ -151,21 +148,6 @@ def fill(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> No
     except RuntimeError as reason:  # PyTorch names them, a line for each kind of misfit
         misfits = "; ".join(line.strip()[:150] for line in str(reason).splitlines()[1:4])
         raise UserError(f"{path}: not of this {type(network).__name__}: {misfits}") from None
-
-
-class _Room(TorchFunctionMode):
-    """A context without room for more than so many weights: a card might ask for billions."""
-
-    def __init__(self, room: int):
-        super().__init__()
-        self.room = room
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is torch.empty:  # with which layers begin
-            self.room -= math.prod(args if isinstance(args[0], int) else args[0])
-        if self.room < 0:
-            raise UserError("describes a far larger network than the weights are of")
-        return function(*args, **(kwargs or {}))
 
 
 def save_state(path: str | Path, state: dict) -> None:

@@ -84,7 +84,6 @@ def test_a_network_comes_back_in_half_precision(network, make_network):
         ({"widths": None}, r"photo\.json: lacks 'widths'"),
         ({"classes": 2}, r"photo\.json: classes cannot be '2'"),
         ({"widths": [8, -1]}, r"photo\.json: not a valid SmallResNet shape"),
-        ({"widths": [8, 10**9]}, r"photo\.json: describes a far larger network"),
         ({"widths": [8]}, r"photo\.safetensors: .*Unexpected key.*stages\.1"),
         ({"classes": ["ant"]}, r"photo\.safetensors: .*size mismatch for fc\.weight"),
         ({"sha256": "0"}, r"photo\.safetensors: damaged, or not the file that its card describes"),
