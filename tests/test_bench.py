@@ -75,10 +75,3 @@ def test_claims_judges_rows_and_writes_them_as_a_tidy_table(tmp_path, capsys):
     }  # fmt: skip
 
 
-def test_speed_is_printed_beside_its_bars_and_stored(tmp_path, monkeypatch, capsys):
-    table = pd.DataFrame({"part": ["step"], "name": ["ours / floor"], "value": [1.1], "most": 1.15})
-    monkeypatch.setattr(bench, "measure", lambda sizes, device: table)
-    assert run("speed", tmp_path)["measures"] == table.to_dict("records")
-    assert "1.15" in capsys.readouterr().out
-    with pytest.raises(UserError, match="bench speed: leave --photos and --sketches out"):
-        run("speed", tmp_path, photos="a", sketches="b")

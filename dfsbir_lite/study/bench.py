@@ -9,7 +9,6 @@ from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.study import claims, costs, real, rows
-from dfsbir_lite.study.speed import measure
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
 STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400}
@@ -19,7 +18,7 @@ ROWS = {
     "regimes": [*rows.REGIMES],
     "students": [*rows.SIZES],
 }
-BENCHES = (*ROWS, "speed", "real")
+BENCHES = (*ROWS, "real")
 
 
 def command(options) -> None:
@@ -27,19 +26,15 @@ def command(options) -> None:
 
     "quality" scores the rivals after many steps, "claims" all that a claim is about, "regimes" the
     recipes with one ingredient more or less, "students" what a student must beat and what it costs.
-    On the user's folders, if there are any; what an interrupted call has scored is kept. "speed"
-    measures what steps and scoring cost; "real" scores two classifiers off the shelf on real data.
+    On the user's folders, if there are any; what an interrupted call has scored is kept. "real"
+    scores two classifiers off the shelf on real data.
     """
     sizes = profile(options.profile)
     if options.photos and options.name not in ROWS:
         raise UserError(f"bench {options.name}: leave --photos and --sketches out")
     if not options.photos:
         zoo.need_shipped(sizes.name)
-    if options.name == "speed":
-        table = measure(sizes, str(options.device))
-        print(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
-        result = {"cores": cpu_count(), "measures": _records(table)}
-    elif options.name == "real":
+    if options.name == "real":
         table = real.measure(Path(options.out) / "real")
         print(table.to_string(index=False, float_format="{:.3f}".format))
         result = {"scores": _records(table)}
