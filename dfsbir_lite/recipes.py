@@ -98,20 +98,6 @@ RECIPES = {
     "paper-proxies+bn": lambda: recipe("paper-proxies", bn=1),
 }
 
-# Loss weights to try in a run, by name: a recipe, and what is changed in it.
-PRESETS = {
-    "kit": ("kit", {}),
-    "paper": ("paper-proxies", {}),
-    "no alignment": ("kit", {"align": 0}),
-    "no guidance": ("kit", {"modal": 0}),
-    "no BN": ("kit", {"bn": 0}),
-    "adversarial only": (
-        "kit",
-        {"one_hot": 0, "bn": 0, "align": 0, "modal": 0, "diversity": 0, "adv": 1},
-    ),
-}
-
-
 def recipe(name: str = "kit", **changes) -> Recipe:
     """Return a fresh copy of the recipe `name` with `changes` to its settings or its weights.
 
@@ -127,11 +113,3 @@ def recipe(name: str = "kit", **changes) -> Recipe:
         raise UserError(f"a recipe has no {sorted(unknown)[0]!r}; it has {known}")
     weights = Weights(**{k: changes.get(k, v) for k, v in terms.items()})
     return replace(base, weights=weights, **{k: changes[k] for k in settings & set(changes)})
-
-
-def preset(name: str) -> Weights:
-    """Return fresh weights of the preset `name`. Raises UserError for an unknown one."""
-    if name not in PRESETS:
-        raise UserError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    base, changes = PRESETS[name]
-    return recipe(base, **changes).weights

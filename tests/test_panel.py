@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from dfsbir_lite import widgets
-from dfsbir_lite.losses import Weights
-from dfsbir_lite.recipes import PRESETS, Recipe, preset, recipe
-from dfsbir_lite.widgets.panel import LOWEST, OWN, counted, one_of_each
+from dfsbir_lite.losses import ENCODER_TERMS, ESTIMATOR_TERMS, Weights
+from dfsbir_lite.recipes import Recipe, recipe
+from dfsbir_lite.widgets.panel import LOWEST, OWN, PRESETS, counted, one_of_each, preset
 
 PNG = b"\x89PNG\r\n"
 
@@ -102,8 +102,8 @@ def test_a_panel_shows_all_weights_as_they_are(teachers):
 def test_a_preset_sets_every_weight_shown_or_not_and_is_named_after_them(panel):
     live = panel()
     assert live.preset.value == OWN and live.preset.options == (*PRESETS, OWN)
-    live.preset.value = "paper"
-    assert live.settings.weights == preset("paper")
+    live.preset.value = "paper-proxies"
+    assert live.settings.weights == preset("paper-proxies")
     live.preset.value = "kit"
     live.sliders["bn"].value = 0.001
     assert live.preset.value == "no BN"
@@ -249,3 +249,24 @@ def test_one_of_each_is_the_first_or_white():
     images = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 3, 2, 2) / 8
     found = one_of_each(images, torch.tensor([2, 0, 2, 0]), 3)
     assert found[:, 0, 0, 0].tolist() == [1 / 8, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "name, off", [("no alignment", "align"), ("no guidance", "modal"), ("no BN", "bn")]
+)
+def test_a_preset_without_a_term_changes_that_term_only(name, off):
+    kit, without = preset("kit").snapshot(), preset(name).snapshot()
+    assert kit.pop(off) > 0 and without.pop(off) == 0
+    assert without == kit
+
+
+def test_adversarial_only_leaves_the_estimators_nothing_else():
+    weights = preset("adversarial only").snapshot()
+    assert [name for name in ESTIMATOR_TERMS if weights[name]] == ["adv"]
+    assert all(weights[n] == recipe("kit").weights.snapshot()[n] for n in ENCODER_TERMS)
+
+
+def test_presets_are_fresh():
+    assert preset("paper-proxies") == recipe("paper-proxies").weights
+    preset("no BN").align = 99
+    assert preset("no BN").align == recipe("kit").weights.align

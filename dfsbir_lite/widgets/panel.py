@@ -10,13 +10,28 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import plots
-from dfsbir_lite.recipes import PRESETS, Recipe, preset
+from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
+from dfsbir_lite.recipes import RECIPES, Recipe, recipe
 from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.widgets.accessible import LabelledBox
 
 OWN = "your own"  # what the list of presets shows once a slider has been moved
 LOWEST, HIGHEST = -3, 2  # the sliders' ends, 10 ** LOWEST means off: a log scale has no zero
 REDRAW = 0.4  # seconds between two pictures
+# loss weights to try, by name: a recipe, and what is changed in it
+PRESETS = {
+    **{name: (name, {}) for name in RECIPES},
+    "no alignment": ("kit", {"align": 0}),
+    "no guidance": ("kit", {"modal": 0}),
+    "no BN": ("kit", {"bn": 0}),
+    "adversarial only": ("kit", {t: 0 for t in ESTIMATOR_TERMS} | {"adv": 1}),
+}
+
+
+def preset(name: str) -> Weights:
+    """Return fresh weights of the preset `name`."""
+    base, changes = PRESETS[name]
+    return recipe(base, **changes).weights
 
 
 class LivePanel(LabelledBox):
