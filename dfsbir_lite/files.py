@@ -20,9 +20,6 @@ from torch import Tensor, nn
 
 from dfsbir_lite.runtime import UserError
 
-LISTS = ("classes", "widths", "mean", "std")  # fields of cards that networks are built from
-SIZES = ("size", "width", "objects", "noise_dim", "embed_dim", "outputs")
-
 
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write all of `data` or nothing, creating the folder. UserError where that cannot be done."""
@@ -84,23 +81,12 @@ def save_weights(path: str | Path, weights: dict[str, Tensor], card: dict) -> di
     return card
 
 
-class Card(dict):
-    """The model card in the file `path`; raises UserError for a field that it lacks."""
-
-    def __init__(self, path: Path):
-        super().__init__(read_json(path, "a model card"))
-        self.path = path
-
-    def __missing__(self, field: str):
-        raise UserError(f"{self.path}: lacks {field!r}")
-
-
-def read_card(path: str | Path) -> Card:
+def read_card(path: str | Path) -> dict:
     """Return the model card of the weights at `path`, which are not read."""
-    return Card(Path(path).with_suffix(".json"))
+    return read_json(Path(path).with_suffix(".json"), "a model card")
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], Card]:
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Return float32 weights and their card; UserError if one is not whole, finite or theirs."""
     with reading(path, "a readable safetensors file"):
         tensors, digest = load_file(path), sha256_of(path)
@@ -118,22 +104,18 @@ def finite(weights: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[nn.Module, Card]:
+def load_network(path: str | Path, build: Callable[[dict], nn.Module]) -> tuple[nn.Module, dict]:
     """Return `build(card)` with the weights at `path`, and the card.
 
-    Raises UserError, naming the file and what does not fit: a field that is missing or of another
-    type, a card that `build` refuses with a ValueError, tensors.
+    Raises UserError, naming the file and what does not fit: a field that is missing, or one that
+    `build` makes nothing of, or tensors.
     """
     weights, card = load_weights(path)
-    for name, value in card.items():
-        size = type(value) is int and value > 0
-        if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
-            raise UserError(f"{card.path}: {name} cannot be {str(value)[:60]!r}")
     try:
         network = build(card)
-    except ValueError as reason:
-        named = str(card.path) in str(reason)
-        raise UserError(reason if named else f"{card.path}: {reason}") from reason
+    except (KeyError, TypeError, ValueError) as reason:
+        where, why = Path(path).with_suffix(".json"), f"{type(reason).__name__}: {reason}"
+        raise UserError(f"{where}: no network can be built from it ({why})") from reason
     fill(network, weights, path)
     return network, card
 
