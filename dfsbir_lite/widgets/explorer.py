@@ -15,7 +15,7 @@ from dfsbir_lite import plots
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
 
 STRIP = 3  # maps in the still picture of a time-lapse
-BETWEEN, REST, MOVE = 4, 1500, 100  # of a film: pictures a move, milliseconds a map and a picture
+BETWEEN, REST, MOVE = 3, 1500, 120  # of a film: pictures a move, milliseconds a map and a picture
 NEIGHBOURS = (3, 5, 10, 15, 30, 60, 120)
 SPREADS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
 
