@@ -91,8 +91,11 @@ class DrawAndSearch(LabelledBox):
         return f"DrawAndSearch({self.encoder.value}, {len(self.pad.strokes)} strokes: {best[0]})"
 
     def still(self) -> plots.Figure | None:
-        """Return a picture of what was found; None for blank paper."""
-        return plots.found({self.encoder.value: self.shown()}) if self.names() else None
+        """Return a picture of the first five photos found; None for blank paper."""
+        if not self.names():
+            return None
+        sketch, *found = self.shown()
+        return plots.found({self.encoder.value: (sketch, *(part[:5] for part in found))}, size=1.5)
 
     def names(self) -> list[str]:
         """Return the classes of the photos found, best first."""
