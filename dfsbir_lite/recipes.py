@@ -48,13 +48,11 @@ def paper_proxies() -> Recipe:
     """Return the paper's terms and weights, nothing else, with class proxies.
 
     Weights of one-hot, entropy and activation are those of the authors' code, and DAFL's. There
-    500 estimator steps go with one encoder step, for 2,000 epochs; here one with two.
+    500 estimator steps go with one encoder step, for 2,000 epochs; here one goes with four.
     """
     return Recipe(
         weights=Weights(one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1),
         estimator_steps=1,
-        encoder_steps=2,
-        estimator_lr=1e-3,
         labels="teacher",
         temperature=None,
     )

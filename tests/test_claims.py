@@ -83,3 +83,16 @@ def test_baselines_have_the_papers_names_and_figures():
     assert paper.loc["Averaging weights"].tolist() == [0.625, 0.45, 0.3]
     averaged = claims.by_seed(claims.stored()).loc["averaged weights"].mean()
     assert ours["mean"]["Averaging weights"] == pytest.approx(averaged)
+
+
+def test_effects_are_what_an_ingredient_adds_whichever_row_has_it():
+    scores = {"paper-proxies": 0.2, "paper-proxies+bn": 0.5, "paper-proxies without alignment": 0.3}
+    runs = [{row: {"seen": {"map_all": s + n / 10}} for row, s in scores.items()} for n in (0, 1)]
+    runs[1]["paper-proxies without alignment"]["seen"]["map_all"] = 0.2
+    tables = claims.effects(claims.tidy(runs, (0, 1)))
+    plain = tables["paper-proxies"].round(6)
+    # without alignment .3, then .2, beside .2, then .3; batch statistics add .3 to both
+    assert plain.loc["alignment"].tolist() == [0, -0.1, 0.1]
+    assert plain.loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
+    assert tables["paper-proxies+bn"].round(6).loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
+    assert plain.loc["guidance"].isna().all()

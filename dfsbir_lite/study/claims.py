@@ -11,7 +11,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dfsbir_lite.study.rows import OURS, REAL, SHARES, TEXTURES, UNIMODAL, overlap_row
+from dfsbir_lite.study.rows import (
+    INGREDIENTS,
+    MAPPED,
+    OURS,
+    REAL,
+    SHARES,
+    TEXTURES,
+    UNIMODAL,
+    has,
+    overlap_row,
+    toggled,
+)
 from dfsbir_lite.zoo import ASSETS
 
 # the paper's six baselines, and our reading of each
@@ -61,7 +72,7 @@ def interval(values) -> tuple[float, float]:
     Three seeds say no more than that all three agree, or do not.
     """
     values = np.asarray(values, float)
-    if len(values) < 2:
+    if len(values) < 2 or np.isnan(values).any():
         return np.nan, np.nan
     options = {"method": "percentile", "n_resamples": 9999, "random_state": 0}
     return tuple(stats.bootstrap((values,), np.mean, **options).confidence_interval)
@@ -78,6 +89,22 @@ def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the summary of the six baselines and the method, and `PAPER`, by the paper's names."""
     names = {row: name for name, row in BASELINES.items()} | {OURS: METHOD}
     return summary(frame).loc[list(names)].rename(index=names), PAPER.loc[list(names.values())]
+
+
+def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
+    """Return what each ingredient adds to the score of each mapped regime, seed by seed.
+
+    A table a regime, with its 95 % intervals: columns mean, low, high; nan where a row is missing.
+    """
+    values, tables = by_seed(frame, part), {}
+    for regime in MAPPED:
+        lines = {}
+        for ingredient in INGREDIENTS:
+            pair = [regime, toggled(regime, ingredient)]
+            mine, other = values.reindex(pair if has(regime, ingredient) else pair[::-1]).to_numpy()
+            lines[ingredient] = (np.mean(mine - other), *interval(mine - other))
+        tables[regime] = pd.DataFrame(lines, index=["mean", "low", "high"]).T
+    return tables
 
 
 def overlap(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

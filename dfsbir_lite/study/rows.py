@@ -194,10 +194,11 @@ def toggled(regime: str, ingredient: str) -> str | None:
         return None
     if "paper" in regime and ingredient == "batch statistics":
         return regime.removesuffix("+bn") if "+bn" in regime else f"{regime}+bn"
-    return f"{regime} {'without' if _has(regime, ingredient) else 'with'} {ingredient}"
+    return f"{regime} {'without' if has(regime, ingredient) else 'with'} {ingredient}"
 
 
-def _has(regime: str, ingredient: str) -> bool:
+def has(regime: str, ingredient: str) -> bool:
+    """Tell whether an ingredient has weight in a regime."""
     return any(getattr(recipe(regime).weights, term) for term in INGREDIENTS[ingredient])
 
 
@@ -207,7 +208,7 @@ def _regime(name: str, regime: str, **changes) -> Row:
 
 def _toggled(regime: str, ingredient: str) -> Row:
     terms = dict.fromkeys(INGREDIENTS[ingredient], 0)
-    if not _has(regime, ingredient):
+    if not has(regime, ingredient):
         usual = recipe("paper-proxies+bn").weights
         terms = {term: getattr(usual, term) for term in terms}
     return _regime(toggled(regime, ingredient), regime, **terms)
