@@ -63,7 +63,8 @@ def test_the_stored_table_has_every_row_and_all_that_claims_need():
         scores = claims.by_seed(frame, part)
         assert not scores.isna().any(axis=None) and scores.stack().between(0, 1).all()
         assert {*RIVALS, *ABLATIONS, *OVERLAP} == set(scores.index)
-    assert len(claims.judge(frame)) == len(claims.OF_THE_PAPER) + len(claims.OF_THE_KIT)
+    of_both = claims.OF_THE_PAPER + claims.OF_THE_KIT
+    assert len(claims.judge(frame, of_both)) == len(of_both)
 
 
 def test_curves_of_overlap_end_in_the_rows_of_all_classes():

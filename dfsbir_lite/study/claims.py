@@ -19,9 +19,8 @@ from dfsbir_lite.study.rows import (
     SHARES,
     TEXTURES,
     UNIMODAL,
-    has,
     overlap_row,
-    toggled,
+    with_and_without,
 )
 from dfsbir_lite.zoo import ASSETS
 
@@ -54,9 +53,9 @@ def tidy(runs: Sequence[dict], seeds: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["seed", "row", "part", "metric", "value"])
 
 
-def stored(profile_name: str = "laptop") -> pd.DataFrame:
-    """Return the tidy table of `bench claims` that ships: ToyBox, three seeds."""
-    return pd.read_csv(ASSETS / profile_name / "claims.csv")
+def stored(bench: str = "claims") -> pd.DataFrame:
+    """Return the tidy table of `bench claims`, or another, that ships: ToyBox, three seeds."""
+    return pd.read_csv(ASSETS / "laptop" / f"{bench}.csv")
 
 
 def by_seed(frame: pd.DataFrame, part: str = "seen", metric: str = "map_all") -> pd.DataFrame:
@@ -100,8 +99,8 @@ def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
     for regime in MAPPED:
         lines = {}
         for ingredient in INGREDIENTS:
-            pair = [regime, toggled(regime, ingredient)]
-            mine, other = values.reindex(pair if has(regime, ingredient) else pair[::-1]).to_numpy()
+            pair = with_and_without(regime, ingredient) or (regime, "")
+            mine, other = values.reindex(pair).to_numpy()
             lines[ingredient] = (np.mean(mine - other), *interval(mine - other))
         tables[regime] = pd.DataFrame(lines, index=["mean", "low", "high"]).T
     return tables
@@ -163,16 +162,19 @@ OF_THE_KIT = (
     Claim("half the classes shared: better than posteriors", HALF, overlap_row(0.5, "posteriors")),
     Claim("two teachers: at least .95 of a unified one", OURS, ONE, share=0.95),
     Claim("estimators beat random textures", OURS, TEXTURES),
-    *(Claim(f"{n} matter", OURS, f"no {n}") for n in ("batch statistics", "hints", "contours")),
-    *(Claim(f"{n} matters", OURS, f"no {n}") for n in ("diversity", "replay", "relabelling")),
-    Claim("labels from the noise beat arg-max labels", OURS, "arg-max labels"),
-    Claim("symmetric alignment beats one-way", OURS, "one-way alignment"),
-    Claim("matching scores beats the proxy loss", OURS, "proxy loss"),
-    Claim("matching scores beats the contrastive loss", OURS, "contrastive loss"),
-    Claim("one scene, seen in views, beats the recipe", "one scene", OURS),
+    *(Claim(f"{n} matter", OURS, f"no {n}") for n in ("batch statistics", "hints")),
 )
 
 
-def judge(frame: pd.DataFrame, claims: Sequence[Claim] = OF_THE_PAPER + OF_THE_KIT) -> pd.DataFrame:
+OF_INGREDIENTS = tuple(
+    Claim(f"{ingredient}: better with, in {regime}", *pair)
+    for regime in MAPPED
+    for ingredient in INGREDIENTS
+    if (pair := with_and_without(regime, ingredient))
+)
+ALL = OF_THE_PAPER + OF_THE_KIT + OF_INGREDIENTS
+
+
+def judge(frame: pd.DataFrame, claims: Sequence[Claim] = ALL) -> pd.DataFrame:
     """Return the verdicts on all claims whose rows are in a tidy table, one a line."""
     return pd.DataFrame(filter(None, (claim.judge(frame) for claim in claims)))

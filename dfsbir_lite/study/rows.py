@@ -17,7 +17,6 @@ from joblib import Parallel, delayed
 from dfsbir_lite import pipeline
 from dfsbir_lite.data import together
 from dfsbir_lite.files import write_json
-from dfsbir_lite.losses import ESTIMATOR_TERMS
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent
 from dfsbir_lite.recipes import RECIPES, Recipe, recipe
@@ -146,31 +145,13 @@ RIVALS = _named(
 )
 
 
-TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
-TERMS |= {"guidance": "modal", "adversary": "adv", "diversity": "diversity"}
-CHANGES = {
-    **{f"no {name}": {term: 0} for name, term in TERMS.items()},
-    **{f"{n} alone": {t: 0 for t in ESTIMATOR_TERMS if t != term} for n, term in TERMS.items()},
-    "arg-max labels": {"labels": "teacher"},
-    "one-way alignment": {"one_way": True},
-    "proxy loss": {"match": 0, "proxy": 1},
-    "contrastive loss": {"match": 0, "contrastive": 1, "queue": 512},
-    "no hints": {"hint": 0},
-    "no replay": {"replay": 1},
-    "no relabelling": {"relabel": False},
-    "no contours": {"contours": 0},
-    "contours for all sketches": {"contours": 1},
-    "one scene": {"scene": True, "views": True},
-}
-
-
 def _changed(row: Row, name: str, changes: dict) -> Row:
     return Row(name, lambda s: row.make(s.changed(**changes)), row.read)
 
 
-ABLATIONS = _named(*(_changed(RIVALS[OURS], *change) for change in CHANGES.items()))
-STUDENTS = (OURS, TEXTURES, UNIMODAL, "Gaussian prior", "meta-data", "alternative data")
-UNHINTED = _named(*(_changed(RIVALS[n], f"{n} without hints", {"hint": 0}) for n in STUDENTS))
+TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
+TERMS |= {"guidance": "modal", "adversary": "adv", "hints": "hint"}
+ABLATIONS = _named(*(_changed(RIVALS[OURS], f"no {n}", {term: 0}) for n, term in TERMS.items()))
 
 
 # the paper's ingredients, and ours: the terms of each
@@ -194,11 +175,17 @@ def toggled(regime: str, ingredient: str) -> str | None:
         return None
     if "paper" in regime and ingredient == "batch statistics":
         return regime.removesuffix("+bn") if "+bn" in regime else f"{regime}+bn"
-    return f"{regime} {'without' if has(regime, ingredient) else 'with'} {ingredient}"
+    return f"{regime} {'without' if _has(regime, ingredient) else 'with'} {ingredient}"
 
 
-def has(regime: str, ingredient: str) -> bool:
-    """Tell whether an ingredient has weight in a regime."""
+def with_and_without(regime: str, ingredient: str) -> tuple[str, str] | None:
+    """Return the rows with an ingredient and without it: the regime and its `toggled` row."""
+    if (other := toggled(regime, ingredient)) is None:
+        return None
+    return (regime, other) if _has(regime, ingredient) else (other, regime)
+
+
+def _has(regime: str, ingredient: str) -> bool:
     return any(getattr(recipe(regime).weights, term) for term in INGREDIENTS[ingredient])
 
 
@@ -208,7 +195,7 @@ def _regime(name: str, regime: str, **changes) -> Row:
 
 def _toggled(regime: str, ingredient: str) -> Row:
     terms = dict.fromkeys(INGREDIENTS[ingredient], 0)
-    if not has(regime, ingredient):
+    if not _has(regime, ingredient):
         usual = recipe("paper-proxies+bn").weights
         terms = {term: getattr(usual, term) for term in terms}
     return _regime(toggled(regime, ingredient), regime, **terms)
@@ -298,7 +285,7 @@ SIZES = _named(
     RIVALS[OURS],
     *map(_narrow, (0.75, 0.5, 0.25)),
 )
-ROWS = {**RIVALS, **UNHINTED, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
+ROWS = {**RIVALS, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
 
 
 def compare(
