@@ -243,7 +243,7 @@ def encoders_from_teachers(
         if shape != needed:
             raise UserError(f"the {modality} teacher is {shape}; the encoders are {needed}")
         weights = {k: v.cpu() for k, v in network.state_dict().items()}
-        for name in ("fc.weight", "fc.bias"):
+        for name in ("fc.weight", "fc.bias") if temperature else ():
             weights[name] = axes @ weights[name]
         getattr(encoders, modality).load_state_dict(weights)
     return encoders

@@ -31,6 +31,7 @@ class Recipe:
     ema: float = 0.0  # decay of the averaged encoders; 0 averages nothing
     queue: int = 0  # embeddings of each modality kept as further keys of contrastive and pairs
     mask_same: bool = False  # pairs: keys that the teachers see as the same class do not repel
+    sharpness: float = 1.0  # a factor of the teachers' logits before they become soft labels
     temperature: float | None = 2.5  # of the embedding, see `models.Encoders`; None: free
 
     def __post_init__(self):
@@ -52,6 +53,7 @@ def paper_proxies() -> Recipe:
     """
     return Recipe(
         weights=Weights(one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1),
+        batch=64,
         estimator_steps=1,
         labels="teacher",
         temperature=None,
@@ -84,7 +86,8 @@ def kit() -> Recipe:
 def kit_without_hints() -> Recipe:
     """Return the kit for encoders that know no more of a teacher than its answers, embedded freely."""
     terms = {"hint": 0, "adv": 0, "proxy": 1, "contrastive": 1}
-    return recipe("kit", **terms, scene=True, views=True, contours=0, queue=512, temperature=None)
+    settings = {"scene": True, "views": True, "contours": 0, "queue": 512, "sharpness": 2}
+    return recipe("kit", **terms, **settings, temperature=None)
 
 
 RECIPES = {

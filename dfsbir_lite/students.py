@@ -127,12 +127,13 @@ class Learner:
         with autocast(self.device):
             p, s = self.networks(photos, sketches)
         sides = (p, photo_targets), (s, sketch_targets)
+        p_labels, s_labels = ((self.recipe.sharpness * logits).softmax(1) for _, logits in sides)
         terms = {
-            "match": sum(losses.matching(read.scores, logits) for read, logits in sides),
-            "proxy": sum(losses.proxy(read.scores, logits.softmax(1)) for read, logits in sides),
+            "match": sum(losses.matching(read.answers, logits) for read, logits in sides),
+            "proxy": losses.proxy(p.scores, p_labels) + losses.proxy(s.scores, s_labels),
         }
         if weights["contrastive"] or weights["pairs"]:
-            ways = self._ways(p, s, photo_targets.softmax(1), sketch_targets.softmax(1))
+            ways = self._ways(p, s, p_labels, s_labels)
             posteriors = 2 if self.recipe.mask_same else 0
             terms |= {
                 "contrastive": sum(losses.contrastive(*way) for way in ways),
