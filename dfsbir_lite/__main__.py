@@ -30,15 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 2 after one line about a mistake, or 130 after Ctrl-C."""
     runtime.lossless_output()
     try:
-        runtime.join_processes()
         options = _parser().parse_args(arguments)
-        if runtime.process_count() > 1 and options.command is not run_command:
-            raise UserError("several processes can do nothing but run: leave out torchrun")
         if "out" in options:
             runtime.need_writable(Path(options.out or "runs"))
         options.device = runtime.pick_device(options.device)
         options.command(options)
-        runtime.leave_processes()
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what was saved last", file=sys.stderr)
         return 130
@@ -55,15 +51,12 @@ def run_command(options: Namespace) -> None:
     """Teachers, student, scores: on ToyBox, or on the user's folders."""
     sizes, folder = profile(options.profile), Path(options.out or _default_folder(options))
     settings = recipe(options.recipe, **_changes(options.set))
-    # the other processes learn without data: they get the teachers, and see no image
-    benchmark, teachers = _open(options, sizes, folder) if runtime.is_first() else (None, None)
-    teachers = runtime.share(teachers and teachers.to("cpu")).to(options.device)
+    benchmark, teachers = _open(options, sizes, folder)
     names = ("start", "steps", "minutes", "device", "seed")
     chosen = {name: getattr(options, name) for name in names}
     rows = pipeline.run(benchmark, teachers, sizes, settings, folder, **chosen)
-    if runtime.is_first():
-        print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
-        print(f"everything is in {folder}")
+    print(pipeline.table(rows).to_string(float_format="{:.3f}".format))
+    print(f"everything is in {folder}")
 
 
 def _open(options: Namespace, sizes: Profile, folder: Path) -> tuple[pipeline.Benchmark, Teachers]:

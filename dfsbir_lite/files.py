@@ -7,7 +7,6 @@ an interruption leaves the old one or the new one. A killed process may leave `.
 import hashlib
 import io
 import json
-import math
 import os
 import secrets
 from collections import OrderedDict
@@ -18,12 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from dfsbir_lite.runtime import UserError
-
-LISTS = ("classes", "widths", "mean", "std")  # fields of cards that networks are built from
-SIZES = ("size", "width", "objects", "noise_dim", "embed_dim", "outputs")
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -86,23 +81,12 @@ def save_weights(path: str | Path, weights: dict[str, Tensor], card: dict) -> di
     return card
 
 
-class Card(dict):
-    """The model card in the file `path`; raises UserError for a field that it lacks."""
-
-    def __init__(self, path: Path):
-        super().__init__(read_json(path, "a model card"))
-        self.path = path
-
-    def __missing__(self, field: str):
-        raise UserError(f"{self.path}: lacks {field!r}")
-
-
-def read_card(path: str | Path) -> Card:
+def read_card(path: str | Path) -> dict:
     """Return the model card of the weights at `path`, which are not read."""
-    return Card(Path(path).with_suffix(".json"))
+    return read_json(Path(path).with_suffix(".json"), "a model card")
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], Card]:
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Return float32 weights and their card; UserError if one is not whole, finite or theirs."""
     with reading(path, "a readable safetensors file"):
         tensors, digest = load_file(path), sha256_of(path)
@@ -120,23 +104,18 @@ def finite(weights: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_network(path: str | Path, build: Callable[[Card], nn.Module]) -> tuple[nn.Module, Card]:
+def load_network(path: str | Path, build: Callable[[dict], nn.Module]) -> tuple[nn.Module, dict]:
     """Return `build(card)` with the weights at `path`, and the card.
 
-    Raises UserError, naming the file and what does not fit: a field that is missing or of another
-    type, a card that `build` refuses with a ValueError, tensors.
+    Raises UserError, naming the file and what does not fit: a field that is missing, or one that
+    `build` makes nothing of, or tensors.
     """
     weights, card = load_weights(path)
-    for name, value in card.items():
-        size = type(value) is int and value > 0
-        if (name in SIZES and not size) or (name in LISTS and type(value) is not list):
-            raise UserError(f"{card.path}: {name} cannot be {str(value)[:60]!r}")
     try:
-        with _Room(1_000_000 + 4 * sum(value.numel() for value in weights.values())):
-            network = build(card)
-    except ValueError as reason:
-        named = str(card.path) in str(reason)
-        raise UserError(reason if named else f"{card.path}: {reason}") from reason
+        network = build(card)
+    except (KeyError, TypeError, ValueError) as reason:
+        where, why = Path(path).with_suffix(".json"), f"{type(reason).__name__}: {reason}"
+        raise UserError(f"{where}: no network can be built from it ({why})") from reason
     fill(network, weights, path)
     return network, card
 
@@ -151,21 +130,6 @@ def fill(network: nn.Module, weights: dict[str, Tensor], path: str | Path) -> No
     except RuntimeError as reason:  # PyTorch names them, a line for each kind of misfit
         misfits = "; ".join(line.strip()[:150] for line in str(reason).splitlines()[1:4])
         raise UserError(f"{path}: not of this {type(network).__name__}: {misfits}") from None
-
-
-class _Room(TorchFunctionMode):
-    """A context without room for more than so many weights: a card might ask for billions."""
-
-    def __init__(self, room: int):
-        super().__init__()
-        self.room = room
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is torch.empty:  # with which layers begin
-            self.room -= math.prod(args if isinstance(args[0], int) else args[0])
-        if self.room < 0:
-            raise UserError("describes a far larger network than the weights are of")
-        return function(*args, **(kwargs or {}))
 
 
 def save_state(path: str | Path, state: dict) -> None:

@@ -142,10 +142,14 @@ def expected_proxy(
     return F.normalize((share @ proxies).float(), dim=1)
 
 
+CLOSE = 8.0  # the score of a class in whose direction a free embedding points
+
+
 class Encoded(NamedTuple):
     """The results of one forward pass of an encoder."""
 
-    scores: torch.Tensor  # class scores (N, C)
+    scores: torch.Tensor  # closeness to each class proxy (N, C)
+    answers: torch.Tensor  # (N, C), to match a teacher's; the scores, unless the embedding is free
     embeddings: torch.Tensor  # (N, E), of unit length
     maps: list[torch.Tensor]  # the output of each stage
 
@@ -154,12 +158,14 @@ class Encoders(nn.Module):
     """The photo encoder f_p, the sketch encoder f_s and the class proxies that they share.
 
     Each encoder is a SmallResNet whose last layer gives a point; its inner products with the
-    proxies, one direction per class, are its class scores. Without a `temperature` the point, at
-    unit length, is the embedding, as in the paper. With one, the embedding is read out of the
-    scores, as the expected proxy: all proxies, weighted by how much likelier than 1 / C each class
-    is. Near 0 only the likeliest class counts, so that unseen classes look alike; if large, scores
-    count as they are, as in retrieval by logits. `shape` goes to `SmallResNet`; `modality` is
-    "photo" or "sketch" everywhere.
+    proxies, one direction per class, are its class scores. The embedding is read out of them, as
+    the expected proxy: all proxies, weighted by how much likelier than 1 / C each class is.
+    `temperature` says how much the unlikely classes count: near 0 only the likeliest, so that
+    unseen classes look alike; if large, scores count as they are, as in retrieval by logits.
+
+    Without a temperature the embedding is free, as in the paper: a small head puts a point anywhere
+    on the sphere, its cosines with the proxies are the scores, and the last layer only answers as
+    a teacher does. `shape` goes to `SmallResNet`; `modality` is "photo" or "sketch" everywhere.
     """
 
     def __init__(
@@ -171,8 +177,13 @@ class Encoders(nn.Module):
         **shape,
     ):
         super().__init__()
-        self.photo = SmallResNet(widths, embed_dim, **shape)
-        self.sketch = SmallResNet(widths, embed_dim, **shape)
+        free, last = temperature is None, widths[-1]
+        self.photo = SmallResNet(widths, classes if free else embed_dim, **shape)
+        self.sketch = SmallResNet(widths, classes if free else embed_dim, **shape)
+        self.heads = nn.ModuleDict()
+        for modality in ("photo", "sketch") if free else ():
+            layers = nn.Linear(last, 2 * last), nn.ReLU(), nn.Linear(2 * last, embed_dim)
+            self.heads[modality] = nn.Sequential(*layers)
         self.proxies = nn.Parameter(nn.init.orthogonal_(torch.empty(classes, embed_dim)))
         self.temperature = temperature
 
@@ -185,10 +196,12 @@ class Encoders(nn.Module):
     def forward(self, images: torch.Tensor, modality: str) -> Encoded:
         """Read `images` in one pass."""
         points, maps = {"photo": self.photo, "sketch": self.sketch}[modality].read(images)
-        scores = (points @ self.proxies.T).float()
         if self.temperature is None:
-            return Encoded(scores, F.normalize(points.float(), dim=1), maps)
-        return Encoded(scores, self.expected_proxy(scores), maps)
+            free = self.heads[modality](maps[-1].mean((2, 3))).float()
+            embeddings, proxies = F.normalize(free, dim=1), F.normalize(self.proxies, dim=1)
+            return Encoded(CLOSE * embeddings @ proxies.T, points.float(), embeddings, maps)
+        scores = (points @ self.proxies.T).float()
+        return Encoded(scores, scores, self.expected_proxy(scores), maps)
 
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return class scores (N, C) of `images`."""

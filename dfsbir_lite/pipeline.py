@@ -22,7 +22,7 @@ from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.retrieval import embed, evaluate, teacher_readouts
-from dfsbir_lite.runtime import Profile, Threads, UserError, autocast, is_first, progress, share
+from dfsbir_lite.runtime import Profile, Threads, UserError, autocast, progress
 from dfsbir_lite.students import Distillation, Learner, distill
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 from dfsbir_lite.views import jitter
@@ -50,7 +50,7 @@ class Benchmark:
     def scores(self, readout: Callable, device="cpu") -> dict[str, dict]:
         """Return the test scores of a read-out: {"seen": {...}, "unseen": {...}}."""
         pairs = {name: getattr(self, name) for name in PROTOCOLS}
-        return {k: evaluate(readout, *pair, device).as_dict() for k, pair in pairs.items() if pair}
+        return {k: vars(evaluate(readout, *pair, device)) for k, pair in pairs.items() if pair}
 
 
 def toybox_benchmark(sizes: Profile, split: str = "test", with_train: bool = True) -> Benchmark:
@@ -243,7 +243,7 @@ def encoders_from_teachers(
         if shape != needed:
             raise UserError(f"the {modality} teacher is {shape}; the encoders are {needed}")
         weights = {k: v.cpu() for k, v in network.state_dict().items()}
-        for name in ("fc.weight", "fc.bias"):
+        for name in ("fc.weight", "fc.bias") if temperature else ():
             weights[name] = axes @ weights[name]
         getattr(encoders, modality).load_state_dict(weights)
     return encoders
@@ -334,8 +334,7 @@ def run_to_end(
     It begins at `state` if that file is there, and is saved there every `save_every` seconds.
     `watch` gets the number of steps done and the encoders, before the first step and after each.
     """
-    agree = share if isinstance(loop, Distillation) else bool  # several processes save together
-    if agree(state.is_file()):
+    if state.is_file():
         loop.resume(state)
     total, unit = (loop.steps, "step") if loop.steps else (100, "%")  # a run by the clock has none
     saved = time.monotonic()
@@ -346,14 +345,14 @@ def run_to_end(
             watch(loop.index, loop.encoders)
             if loop.index % 10 == 1 and (terms := getattr(step, "terms", None)):
                 bar.set_postfix({k: f"{float(v):.2f}" for k, v in terms.items()})
-            if agree(time.monotonic() - saved > save_every):
+            if time.monotonic() - saved > save_every:
                 loop.save(state)
                 saved = time.monotonic()
     return loop.encoders
 
 
 def run(
-    benchmark: Benchmark | None,
+    benchmark: Benchmark,
     teachers: Teachers,
     sizes: Profile,
     settings: Recipe,
@@ -369,18 +368,17 @@ def run(
     """Score teacher read-outs, the data-free student and, given images, the one trained on them.
 
     Everything is kept in `folder` as it is finished, and the same call goes on from there. With
-    `minutes` the data-free student learns so long, instead of for a number of `steps`. Several
-    processes learn it together; the first alone has the `benchmark`, scores and writes. `sketches`:
+    `minutes` the data-free student learns so long, instead of for a number of `steps`. `sketches`:
     see `Synthesis`.
 
     Returns: {row: {"seen": scores, "unseen": scores}}.
     """
     length = {"seconds": 60 * minutes} if minutes else {"steps": steps}
-    facts = {"source": benchmark and benchmark.source, "profile": sizes.name, "start": start}
+    facts = {"source": benchmark.source, "profile": sizes.name, "start": start}
     facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
     facts |= {"classes": teachers.classes, "teachers": fingerprint(teachers)}
     facts["sketches"] = sketches and type(sketches).__name__
-    rows = open_run(folder, facts) if is_first() else {}
+    rows = open_run(folder, facts)
 
     def score(row: str, readout: Callable, **more: float) -> None:
         rows[row] = more | benchmark.scores(readout, device)
@@ -389,20 +387,18 @@ def run(
     def learn(row: str, file: str, data: str, loop: Distillation | RealDataStudent) -> None:
         began, state = time.monotonic(), folder / f"{file}_state.pt"
         student = run_to_end(loop, state, desc=row)
-        if is_first():
-            card = {"data": data, **facts, "steps": loop.index}
-            students.save_encoders(folder / f"{file}.safetensors", student, card)
-            score(row, student.embed, seconds=round(time.monotonic() - began, 1))
-            state.unlink(missing_ok=True)
+        card = {"data": data, **facts, "steps": loop.index}
+        students.save_encoders(folder / f"{file}.safetensors", student, card)
+        score(row, student.embed, seconds=round(time.monotonic() - began, 1))
+        state.unlink(missing_ok=True)
 
     options = {"device": device, "seed": seed}
-    if is_first():
-        readouts = teacher_readouts(teachers)
-        if teachers.photo.proxies.shape != teachers.sketch.proxies.shape:
-            del readouts["teacher features"]  # of two lengths: nothing to compare
-        for name, readout in readouts.items():
-            score(name, readout)
-    if share("data-free student" not in rows):
+    readouts = teacher_readouts(teachers)
+    if teachers.photo.proxies.shape != teachers.sketch.proxies.shape:
+        del readouts["teacher features"]  # of two lengths: nothing to compare
+    for name, readout in readouts.items():
+        score(name, readout)
+    if "data-free student" not in rows:
         encoders = start_encoders(start, teachers, sizes, seed, settings.temperature)
         shape = {"width": sizes.estimator_width, **options}
         # what begins as teachers has next to nothing left to learn: full speed would forget first
@@ -410,7 +406,7 @@ def run(
         suited = slow if start == "teachers" else settings
         loop = distill(teachers, suited, encoders, **length, **shape, sketches=sketches)
         learn("data-free student", "student", "none", loop)
-    if is_first() and benchmark.train and "real-data student" not in rows:
+    if benchmark.train and "real-data student" not in rows:
         known = in_order(teachers, benchmark.classes)
         encoders = start_encoders(start, known, sizes, seed, settings.temperature)
         steps = read_json(folder / "student.json", "a card")["steps"] * settings.encoder_steps

@@ -7,7 +7,7 @@ score is the mean over all orders of what is tied, and a search gives it in the 
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -36,9 +36,6 @@ class Scores:
     prec_200: float
     chance: float  # the precision that a random ranking can expect
 
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self)
-
 
 def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
     """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU.
@@ -56,33 +53,21 @@ def similarities(queries: Tensor, gallery: Tensor) -> Tensor:
     return F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
 
 
-class Index:
-    """A gallery (G, E) to search many times: its rows are brought to unit length once."""
-
-    def __init__(self, gallery: Tensor):
-        self.rows = _unit(gallery, "gallery row")
-
-    def search(
-        self, query: Tensor, k: int = 10, among: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Find the `k` best rows for each query row: cosines (Q, k) and indices (Q, k).
-
-        Args:
-            among: bool (G,), the rows to search; by default all.
-        """
-        places = torch.arange(len(self.rows)) if among is None else among.nonzero().flatten()
-        cosines = _unit(query, "query") @ (self.rows if among is None else self.rows[places]).T
-        best = torch.zeros(len(cosines), min(k, len(places)), dtype=torch.long)
-        for row, found in zip(cosines.numpy(), best.numpy(), strict=True):
-            found[:] = _first(row, k)
-        return cosines.gather(1, best), places[best]
-
-
 def search(
     query: Tensor, gallery: Tensor, k: int = 10, among: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Search a gallery once, see `Index.search`."""
-    return Index(gallery).search(query, k, among)
+    """Find the `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
+
+    Args:
+        among: bool (G,), the rows to search; by default all.
+    """
+    places = torch.arange(len(gallery)) if among is None else among.nonzero().flatten()
+    rows = _unit(gallery, "gallery row")[places]
+    cosines = _unit(query, "query") @ rows.T
+    best = torch.zeros(len(cosines), min(k, len(places)), dtype=torch.long)
+    for row, found in zip(cosines.numpy(), best.numpy(), strict=True):
+        found[:] = _first(row, k)
+    return cosines.gather(1, best), places[best]
 
 
 def _unit(rows: Tensor, what: str) -> Tensor:

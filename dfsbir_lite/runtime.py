@@ -1,22 +1,16 @@
-"""Devices, profiles, threads, counting, processes, progress: nothing about images."""
+"""Devices, profiles, threads, counting, progress: nothing about images."""
 
 import os
 import re
 import sys
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
-
-T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -63,8 +57,7 @@ def profile(name: str) -> Profile:
 def pick_device(wanted: str | None = None) -> torch.device:
     """Return the device to run on: `wanted`, else a GPU, else the CPU.
 
-    Under `torchrun`, "cuda" is the GPU of this process. Raises UserError if CUDA is wanted and
-    this machine has none.
+    Raises UserError if CUDA is wanted and this machine has none.
     """
     wanted = wanted or ("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", str(wanted)):
@@ -74,9 +67,6 @@ def pick_device(wanted: str | None = None) -> torch.device:
         raise UserError("CUDA was asked for, but torch sees no GPU here: use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"no {wanted}: torch sees {torch.cuda.device_count()} GPU(s)")
-    if device.type == "cuda" and device.index is None and process_count() > 1:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
     return device
 
 
@@ -155,67 +145,12 @@ def count(distances: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return counts
 
 
-# --- several processes ------------------------------------------------------------------------
-
-
-def process_count() -> int:
-    """Return how many processes `torchrun` started that learn together; 1 without it."""
-    together = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if together else 1
-
-
-def process_index() -> int:
-    """Return which of them this one is, from 0."""
-    return distributed.get_rank() if process_count() > 1 else 0
-
-
-def own_seed(seed: int) -> int:
-    """Return `seed` in the first process, another one in each of the others."""
-    return seed + 1_000_003 * process_index()
-
-
-def is_first() -> bool:
-    """Tell whether this is the process that prints, scores and writes."""
-    return process_index() == 0
-
-
-def join_processes() -> None:
-    """Meet the other processes, if `torchrun` started several."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        # the first may train teachers for hours while the others wait
-        distributed.init_process_group(backend, timeout=timedelta(days=2))
-
-
-def leave_processes() -> None:
-    """Part from the other processes, once all are ready: else the last to end may crash."""
-    if process_count() > 1:
-        distributed.barrier()
-        distributed.destroy_process_group()
-
-
-def share(value: T) -> T:
-    """Return the `value` of the first process, in every process."""
-    if process_count() == 1:
-        return value
-    box = [value]
-    distributed.broadcast_object_list(box, device=torch.device("cpu"))
-    return box[0]
-
-
-def parallel(module: nn.Module) -> nn.Module:
-    """Return `module`, whose gradients become the means over all processes if there are several."""
-    if process_count() == 1:
-        return module
-    return DistributedDataParallel(module, find_unused_parameters=True)
-
-
 # --- progress ---------------------------------------------------------------------------------
 
 
 def is_quiet() -> bool:
-    """Tell whether DFSBIR_QUIET asks for no progress bars, or another process shows them."""
-    return bool(os.environ.get("DFSBIR_QUIET")) or not is_first()
+    """Tell whether DFSBIR_QUIET asks for no progress bars."""
+    return bool(os.environ.get("DFSBIR_QUIET"))
 
 
 def progress(iterable=None, *, desc: str, total: int | None = None, **options) -> tqdm:

@@ -7,7 +7,7 @@ reads images.
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfsbir_lite import losses, runtime
+from dfsbir_lite import losses
 from dfsbir_lite.files import load_network, load_state, save_state, save_weights
 from dfsbir_lite.models import Encoded, Encoders, geometry
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Profile, Threads, UserError, autocast
+from dfsbir_lite.runtime import Profile, Threads, autocast
 from dfsbir_lite.synthesis import MODALITIES, Replay, Synthesis, SynthesisStep, cosine
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import contours, jitter, mix
@@ -83,7 +83,6 @@ class Learner:
         total_steps: where the learning rate ends at zero.
         teachers: those that give hints, if any do.
         done: the share of the run that is over, from 0 to 1, in place of counting steps.
-        together: whether all processes of `torchrun` learn these encoders.
 
     Attributes:
         encoders: the ones being trained. averaged: their moving average, frozen: the result.
@@ -97,7 +96,6 @@ class Learner:
         device: torch.device,
         teachers: Teachers | None = None,
         done: Callable[[], float] | None = None,
-        together: bool = False,
     ):
         self.recipe, self.device, self.index = recipe, device, 0
         self.encoders = copy.deepcopy(encoders).to(device, memory_format=torch.channels_last)
@@ -105,7 +103,6 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.networks = Hinted(self.encoders, teachers).to(device)
-        self.read = runtime.parallel(self.networks) if together else self.networks
         average = _average_of(recipe.ema)
         self._average = AveragedModel(self.encoders, multi_avg_fn=average, use_buffers=True)
         self.averaged: Encoders = self._average.module.eval().requires_grad_(False)
@@ -128,14 +125,15 @@ class Learner:
         """
         weights = self.recipe.weights.snapshot()
         with autocast(self.device):
-            p, s = self.read(photos, sketches)
+            p, s = self.networks(photos, sketches)
         sides = (p, photo_targets), (s, sketch_targets)
+        p_labels, s_labels = ((self.recipe.sharpness * logits).softmax(1) for _, logits in sides)
         terms = {
-            "match": sum(losses.matching(read.scores, logits) for read, logits in sides),
-            "proxy": sum(losses.proxy(read.scores, logits.softmax(1)) for read, logits in sides),
+            "match": sum(losses.matching(read.answers, logits) for read, logits in sides),
+            "proxy": losses.proxy(p.scores, p_labels) + losses.proxy(s.scores, s_labels),
         }
         if weights["contrastive"] or weights["pairs"]:
-            ways = self._ways(p, s, photo_targets.softmax(1), sketch_targets.softmax(1))
+            ways = self._ways(p, s, p_labels, s_labels)
             posteriors = 2 if self.recipe.mask_same else 0
             terms |= {
                 "contrastive": sum(losses.contrastive(*way) for way in ways),
@@ -145,8 +143,6 @@ class Learner:
         if weights["hint"] and any(mine for mine, _ in maps):
             terms["hint"] = sum(losses.hints(*side) for side in maps if side[0])
         loss = losses.weighted(terms, weights)
-        if self.read is not self.networks:  # several processes expect a gradient everywhere
-            loss = loss + 0 * sum(m.mean() for read in (p, s) for m in (read.scores, *read.maps))
         if loss.requires_grad:  # not with every weight at zero
             self.optimiser.zero_grad()
             loss.backward()
@@ -240,9 +236,6 @@ class DistillStep:
 class Distillation(Iterator[DistillStep]):
     """Teaches a copy of `encoders` without data: one iteration per `next()`; resumable.
 
-    Each process of `torchrun` has its own noise, replay and views, and its part of the batch;
-    gradients are averaged, so that all hold the same networks.
-
     Args:
         teachers: all that is known of the data.
         recipe: settings and loss weights; `recipe.weights` may be changed while this runs.
@@ -267,20 +260,16 @@ class Distillation(Iterator[DistillStep]):
         seed: int = 0,
         sketches: nn.Module | None = None,
     ):
-        if recipe.batch % (count := runtime.process_count()):
-            raise UserError(f"batch is {recipe.batch}: {count} processes cannot share it equally")
-        recipe = replace(recipe, batch=recipe.batch // count)
         self.recipe, self.device = recipe, torch.device(device)
         self.steps, self.seconds, self.index, self.spent = steps, seconds, 0, 0.0
         total, by_clock = (steps or 0) * recipe.encoder_steps, (lambda: self.done)
-        self.teachers = teachers.to(self.device)
-        options = {"done": by_clock if seconds else None, "together": True}
-        self.learner = Learner(encoders, recipe, total, self.device, self.teachers, **options)
+        self.teachers, by = teachers.to(self.device), by_clock if seconds else None
+        self.learner = Learner(encoders, recipe, total, self.device, self.teachers, by)
         self.encoders = self.learner.averaged
         shape = {"width": width, "device": self.device, "seed": seed, "sketches": sketches}
         self.synthesis = Synthesis(self.teachers, recipe, encoders=self.encoders, **shape)
         self.replay = Replay(recipe.replay, recipe.batch, teachers.size, self.device)
-        self.draw = torch.Generator(self.device).manual_seed(runtime.own_seed(seed + 1))
+        self.draw = torch.Generator(self.device).manual_seed(seed + 1)
 
     @property
     def done(self) -> float:
@@ -302,8 +291,7 @@ class Distillation(Iterator[DistillStep]):
             terms = self.learn()
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
-        # all processes go by the clock of the first, or they would stop at different times
-        self.spent = runtime.share(self.spent + time.monotonic() - began)
+        self.spent += time.monotonic() - began
         return step
 
     def learn(self) -> dict[str, Tensor]:
@@ -318,7 +306,7 @@ class Distillation(Iterator[DistillStep]):
         return photos, sketches
 
     def save(self, path: str | Path) -> None:
-        """Write one file, by the first process, from which all can resume; not the recipe."""
+        """Write everything that `resume` needs, but the recipe."""
         state = {
             "index": self.index,
             "spent": self.spent,
@@ -327,8 +315,7 @@ class Distillation(Iterator[DistillStep]):
             "replay": self.replay.state(),
             "draw": self.draw.get_state(),
         }
-        if runtime.is_first():
-            save_state(path, state)
+        save_state(path, state)
 
     def resume(self, path: str | Path) -> None:
         """Continue from a file that `save` wrote for a run like this one."""
@@ -338,9 +325,6 @@ class Distillation(Iterator[DistillStep]):
         self.synthesis.restore(state["synthesis"])
         self.replay.restore(state["replay"])
         self.draw.set_state(state["draw"])
-        if not runtime.is_first():  # that was the first's noise: draw other noise again
-            for draw in (self.draw, self.synthesis.draw):
-                draw.manual_seed(runtime.own_seed(draw.initial_seed() + self.index))
 
 
 distill = Distillation  # the name to call: `for step in distill(...)`

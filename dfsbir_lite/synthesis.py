@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from dfsbir_lite import losses
 from dfsbir_lite.models import Encoders, Estimator, Estimators, SceneEstimator
 from dfsbir_lite.recipes import Recipe
-from dfsbir_lite.runtime import Threads, UserError, autocast, own_seed, parallel, share
+from dfsbir_lite.runtime import Threads, UserError, autocast
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.views import jitter
 
@@ -66,7 +66,7 @@ class Synthesis(Iterator[SynthesisStep]):
         self.device = torch.device(device)
         self.teachers, self.recipe, self.encoders = teachers.to(self.device), recipe, encoders
         self.judges = self.teachers.folded()  # for what is asked without moments
-        self.draw = torch.Generator(self.device).manual_seed(own_seed(seed))
+        self.draw = torch.Generator(self.device).manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same initial weights on every device
             self.estimators = new_estimators(recipe, teachers.size, width)
@@ -76,7 +76,6 @@ class Synthesis(Iterator[SynthesisStep]):
         parameters = self.estimators.parameters()
         lr, betas = recipe.estimator_lr, (0.5, 0.999)
         self.optimiser = torch.optim.Adam(parameters, lr, betas, fused=True)
-        self.paint = parallel(self.estimators)
         self.index, self.steps, self.threads = 0, steps, Threads(self.device)
         self.schedule = LambdaLR(self.optimiser, lambda _: cosine(self.done))
 
@@ -148,7 +147,6 @@ class Synthesis(Iterator[SynthesisStep]):
             bound = layer.in_features**-0.5
             for parameter in layer.parameters():
                 nn.init.uniform_(parameter, -bound, bound, generator=self.draw)
-                parameter.data.copy_(share(parameter.data))
                 self.optimiser.state.pop(parameter, None)
 
     def _step(self) -> SynthesisStep:
@@ -166,11 +164,9 @@ class Synthesis(Iterator[SynthesisStep]):
         weights = self.recipe.weights.snapshot()
         noise = self.noise()
         with autocast(self.device):
-            photos, sketches = self.paint(noise)
+            photos, sketches = self.estimators(noise)
             terms, labels = self._terms(photos, sketches, noise, weights)
         total = losses.weighted(terms, weights)
-        if self.paint is not self.estimators:  # several processes expect a gradient everywhere
-            total = total + 0 * (photos.mean() + sketches.mean())
         detached = {name: term.detach() for name, term in terms.items()}
         images = photos.detach(), sketches.detach()
         return total, SynthesisStep(self.index, detached, *images, labels, noise)

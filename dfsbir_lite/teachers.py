@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dfsbir_lite.files import load_network, save_weights
@@ -28,36 +27,16 @@ class Reading(NamedTuple):
     maps: list[Tensor]  # the output of each stage of a ResNet, ours or torchvision's; else none
 
 
-class Moments(torch.autograd.Function):
-    """Mean and variance (channels,) of maps (N, channels, H, W), over all but the channels.
+def moments_of(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance (channels,) of maps (N, channels, H, W), over all the rest.
 
-    The biased variance, ten times as fast as `torch.var_mean` for bfloat16 maps in channels_last:
-    a synthesis step needs it for every batch-norm layer of both teachers.
+    In at least single precision. `torch.var_mean` takes ten times as long for bfloat16 maps in
+    channels_last, and a synthesis step needs this for every batch-norm layer of both teachers.
     """
-
-    @staticmethod
-    def forward(ctx, maps: Tensor) -> tuple[Tensor, Tensor]:
-        rows = _rows(maps)
-        mean = rows.mean(0)
-        var = (rows - mean).square_().mean(0)
-        ctx.save_for_backward(maps, mean)
-        return mean, var
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, to_mean: Tensor, to_var: Tensor) -> Tensor:
-        maps, mean = ctx.saved_tensors
-        rows = _rows(maps)
-        slope = 2 * to_var / len(rows)
-        to_rows = torch.addcmul(to_mean / len(rows) - slope * mean, rows, slope)
-        n, channels, *sides = maps.shape
-        return to_rows.to(maps.dtype).view(n, *sides, channels).movedim(-1, 1)
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """Return all positions of all maps, (N * H * W, channels), in at least single precision."""
     rows = maps.movedim(1, -1).flatten(0, -2)
-    return rows.to(torch.promote_types(rows.dtype, torch.float32))
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    mean = rows.mean(0)
+    return mean, (rows - mean).square().mean(0)
 
 
 # What hooks note down in the pass that is under way; threads share teachers, but not this.
@@ -103,7 +82,7 @@ class Teacher(nn.Module):
             record.maps.append(output)
         elif record.wants_moments and inputs[0].dim() == 4:
             stored = layer.running_mean, layer.running_var
-            record.moments.append((*Moments.apply(inputs[0]), *stored))
+            record.moments.append((*moments_of(inputs[0]), *stored))
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in eval mode: a teacher's statistics must not change."""

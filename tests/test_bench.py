@@ -60,25 +60,18 @@ def test_quality_compares_all_rivals_at_equal_steps_and_keeps_what_it_has(tmp_pa
 
 
 def test_claims_judges_rows_and_writes_them_as_a_tidy_table(tmp_path, capsys):
-    chosen = ("teacher features", "teacher logits", OURS, "no replay")
+    chosen = ("teacher features", "teacher logits", OURS, "no hints")
     result = run("claims", tmp_path, rows=chosen)
     frame = pd.read_csv(tmp_path / "claims-tiny-1" / "claims.csv")
     assert list(pd.unique(frame.row)) == list(chosen) and set(frame.seed) == {0, 1}
     for seed, scores in enumerate(result["runs"]):
-        found = claims.by_seed(frame).loc["no replay", seed]
-        assert found == pytest.approx(scores["no replay"]["seen"]["map_all"], rel=1e-5)
+        found = claims.by_seed(frame).loc["no hints", seed]
+        assert found == pytest.approx(scores["no hints"]["seen"]["map_all"], rel=1e-5)
     verdicts = {claim["claim"]: claim["verdict"] for claim in result["claims"]}
     printed = capsys.readouterr().out
     assert all(verdict in printed for verdict in verdicts.values())
     assert set(verdicts) == {
-        "better than teacher features", "better than the teachers' logits", "replay matters",
+        "better than teacher features", "better than the teachers' logits", "hints matter",
     }  # fmt: skip
 
 
-def test_speed_is_printed_beside_its_bars_and_stored(tmp_path, monkeypatch, capsys):
-    table = pd.DataFrame({"part": ["step"], "name": ["ours / floor"], "value": [1.1], "most": 1.15})
-    monkeypatch.setattr(bench, "measure", lambda sizes, device: table)
-    assert run("speed", tmp_path)["measures"] == table.to_dict("records")
-    assert "1.15" in capsys.readouterr().out
-    with pytest.raises(UserError, match="bench speed: leave --photos and --sketches out"):
-        run("speed", tmp_path, photos="a", sketches="b")

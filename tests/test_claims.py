@@ -63,7 +63,8 @@ def test_the_stored_table_has_every_row_and_all_that_claims_need():
         scores = claims.by_seed(frame, part)
         assert not scores.isna().any(axis=None) and scores.stack().between(0, 1).all()
         assert {*RIVALS, *ABLATIONS, *OVERLAP} == set(scores.index)
-    assert len(claims.judge(frame)) == len(claims.OF_THE_PAPER) + len(claims.OF_THE_KIT)
+    of_both = claims.OF_THE_PAPER + claims.OF_THE_KIT
+    assert len(claims.judge(frame, of_both)) == len(of_both)
 
 
 def test_curves_of_overlap_end_in_the_rows_of_all_classes():
@@ -83,3 +84,16 @@ def test_baselines_have_the_papers_names_and_figures():
     assert paper.loc["Averaging weights"].tolist() == [0.625, 0.45, 0.3]
     averaged = claims.by_seed(claims.stored()).loc["averaged weights"].mean()
     assert ours["mean"]["Averaging weights"] == pytest.approx(averaged)
+
+
+def test_effects_are_what_an_ingredient_adds_whichever_row_has_it():
+    scores = {"paper-proxies": 0.2, "paper-proxies+bn": 0.5, "paper-proxies without alignment": 0.3}
+    runs = [{row: {"seen": {"map_all": s + n / 10}} for row, s in scores.items()} for n in (0, 1)]
+    runs[1]["paper-proxies without alignment"]["seen"]["map_all"] = 0.2
+    tables = claims.effects(claims.tidy(runs, (0, 1)))
+    plain = tables["paper-proxies"].round(6)
+    # without alignment .3, then .2, beside .2, then .3; batch statistics add .3 to both
+    assert plain.loc["alignment"].tolist() == [0, -0.1, 0.1]
+    assert plain.loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
+    assert tables["paper-proxies+bn"].round(6).loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
+    assert plain.loc["guidance"].isna().all()

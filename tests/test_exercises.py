@@ -77,11 +77,11 @@ def test_a_picture_after_every_idea(path):
     assert bare == []
 
 
-def test_a_lesson_ends_in_three_graded_exercises(path):
+def test_a_lesson_ends_in_two_or_three_graded_exercises(path):
     found = EXERCISE.findall(prose(read(path)))
-    assert [number for number, _, _ in found] == ["1", "2", "3"]
+    assert [number for number, _, _ in found] in (["1", "2"], ["1", "2", "3"])
     levels = [LEVELS.index(level) for _, _, level in found]
-    assert levels == sorted(levels) and levels[0] == 0 and levels[-1] == 3
+    assert levels == sorted(levels) and levels[0] == 0 and levels[-1] > 0
 
 
 def test_every_exercise_waits_for_an_answer_to_its_own_check(path):

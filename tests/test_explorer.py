@@ -1,12 +1,14 @@
 """The embedding explorer does what its labels say, without a browser."""
 
+from io import BytesIO
 from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from dfsbir_lite import widgets
+from dfsbir_lite import plots, widgets
 from dfsbir_lite.widgets.explorer import fitted
 
 LABELS, SKETCHES = torch.tensor([0, 1, 0, 1]), torch.tensor([False, False, True, True])
@@ -43,6 +45,19 @@ def test_a_scatter_sends_its_maps_and_says_what_they_are():
     bundle, metadata = scatter._repr_mimebundle_()
     assert bundle["text/plain"] == repr(scatter) and bundle["image/png"].startswith("iVBOR")
     assert "a mAP@all 0.00; b; c" in metadata["image/png"]["alt"]
+
+
+@pytest.mark.parametrize("kind", ("png", "gif"))
+def test_a_time_lapse_is_a_film_coloured_by_modality(kind):
+    scatter = widgets.EmbeddingScatter(np.stack([map_of(1), map_of(2)]), *ABOUT, "ab")
+    assert scatter.map.about["colours"][2:] == [plots.PHOTO, plots.SKETCH]
+    assert "coloured by modality" in scatter.still().alt
+    film = Image.open(BytesIO(scatter.film(kind)))
+    times = []
+    for n in range(film.n_frames):
+        film.seek(n)
+        times.append(film.info["duration"])
+    assert times == [1500, 120, 120, 1500]
 
 
 def test_names_are_written_over_the_middle_of_each_class():

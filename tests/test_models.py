@@ -231,3 +231,15 @@ def test_scenes_are_built_and_scored_by_two_judges(monkeypatch, teachers, tiny, 
     monkeypatch.setattr(zoo, "SCENE_STEPS", 2)
     card = zoo.build("scenes", tiny, tmp_path / "scenes.safetensors")
     assert card["seen_by_teacher"]["sketch"] == card["seen_by_unified_teacher"]["sketch"] <= 1
+
+
+def test_a_free_embedding_is_a_point_of_its_own_and_scores_are_cosines():
+    encoders = Encoders((8, 16), embed_dim=6, classes=3, temperature=None).eval()
+    encoders.proxies.data *= 5  # lengths do not matter
+    read = encoders(torch.rand(4, 3, 16, 16), "sketch")
+    features = read.maps[-1].mean((2, 3))
+    torch.testing.assert_close(read.answers, encoders.sketch.fc(features))
+    torch.testing.assert_close(read.embeddings.norm(dim=1), torch.ones(4))
+    points = encoders.heads["sketch"](features)
+    cosines = torch.cosine_similarity(points[:, None], encoders.proxies[None], dim=2)
+    torch.testing.assert_close(read.scores, 8 * cosines)

@@ -68,7 +68,6 @@ def test_an_example_is_put_on_the_paper(search):
 
 
 def test_blank_paper_finds_nothing_and_says_so(search):
-    search.explain.value = True
     search.pad.strokes = []
     assert search.names() == [] and len(search.found[0]) == 0
     assert "blank paper" in search.results.value and "<li>" not in search.results.value
@@ -81,12 +80,6 @@ def test_results_are_numbered_and_have_alternative_texts():
     assert html.count("<li>") == 3 and 'alt="photo 2: a&lt;b"' in html
     assert "0.88" in html and "-1.00" in html
     assert "among the closest 3: ant 2, a&lt;b 1" in html
-
-
-def test_what_counted_is_shown_on_demand(search):
-    assert search.views.value.count("<img") == 1
-    search.explain.value = True
-    assert search.views.value.count("<img") == 2 and "orange" in search.views.value
 
 
 def test_it_shows_large_pictures_of_what_was_found_and_asks_for_each_once():

@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from dfsbir_lite.losses import ENCODER_TERMS, ESTIMATOR_TERMS
-from dfsbir_lite.recipes import preset, recipe
+from dfsbir_lite.losses import ENCODER_TERMS
+from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError
 
 
@@ -61,26 +61,3 @@ def test_what_an_encoder_of_the_paper_minimises():
 def test_the_kit_teaches_its_encoders_by_answers_and_hints_alone():
     weights = recipe("kit").weights
     assert min(weights.match, weights.hint) > 0 and weights.proxy == weights.contrastive == 0
-
-
-@pytest.mark.parametrize(
-    "name, off", [("no alignment", "align"), ("no guidance", "modal"), ("no BN", "bn")]
-)
-def test_a_preset_without_a_term_changes_that_term_only(name, off):
-    kit, without = preset("kit").snapshot(), preset(name).snapshot()
-    assert kit.pop(off) > 0 and without.pop(off) == 0
-    assert without == kit
-
-
-def test_adversarial_only_leaves_the_estimators_nothing_else():
-    weights = preset("adversarial only").snapshot()
-    assert [name for name in ESTIMATOR_TERMS if weights[name]] == ["adv"]
-    assert all(weights[n] == recipe("kit").weights.snapshot()[n] for n in ENCODER_TERMS)
-
-
-def test_presets_are_fresh():
-    assert preset("paper") == recipe("paper-proxies").weights
-    preset("no BN").align = 99
-    assert preset("no BN").align == recipe("kit").weights.align
-    with pytest.raises(UserError, match="no preset 'cake': choose one of kit, paper, no align"):
-        preset("cake")

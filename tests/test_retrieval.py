@@ -10,7 +10,6 @@ from sklearn.metrics import average_precision_score
 
 from dfsbir_lite import retrieval
 from dfsbir_lite.retrieval import (
-    Index,
     average_precision,
     embed,
     score,
@@ -81,7 +80,7 @@ def test_chunks_change_nothing(random_case, held, monkeypatch):
     whole = score(*random_case)
     monkeypatch.setattr(retrieval, "HELD", held)
     parts = score(*random_case)
-    assert list(parts.as_dict().values()) == pytest.approx(list(whole.as_dict().values()), abs=1e-9)
+    assert list(vars(parts).values()) == pytest.approx(list(vars(whole).values()), abs=1e-9)
 
 
 def test_the_layout_of_the_rows_in_memory_changes_nothing(random_case):
@@ -167,7 +166,7 @@ def defined(queries, labels, gallery, gallery_labels):
 )
 def test_scores_are_those_of_sorting_the_items(queries, items, classes):
     case = drawn(queries, items, classes)
-    assert [*score(*case).as_dict().values()] == defined(*case)
+    assert [*vars(score(*case)).values()] == defined(*case)
 
 
 @pytest.mark.parametrize("queries, items, classes", [(20, 3, 2), (30, 400, 5), (10, 3000, 20)])
@@ -184,19 +183,19 @@ def test_a_class_without_items_scores_0():
     query, label, gallery, labels = ranked([1, 0, 1])
     both = score(query.expand(2, 2), torch.tensor([1, 7]), gallery, labels)
     one = score(query, label, gallery, labels)
-    assert [*both.as_dict().values()] == near([v / 2 for v in one.as_dict().values()])
-    assert [*score(query, torch.tensor([7]), gallery, labels).as_dict().values()] == [0] * 5
+    assert [*vars(both).values()] == near([v / 2 for v in vars(one).values()])
+    assert [*vars(score(query, torch.tensor([7]), gallery, labels)).values()] == [0] * 5
 
 
-# --- search in an index -----------------------------------------------------------------------
+# --- search -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 9, 10, 11, 60, 100])
-def test_an_index_finds_what_sorting_everything_finds(random_case, k):
+def test_a_search_finds_what_sorting_everything_finds(random_case, k):
     queries, _, gallery, _ = random_case
     gallery[10:20] = gallery[10].clone()  # ties, for some queries at the last place found
     best = similarities(queries, gallery).sort(dim=1, descending=True, stable=True)
-    cosines, places = Index(gallery).search(queries, k)
+    cosines, places = search(queries, gallery, k)
     assert torch.equal(places, best.indices[:, :k])
     assert torch.allclose(cosines, best.values[:, :k], atol=1e-6)
 

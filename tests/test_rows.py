@@ -1,7 +1,7 @@
 """The rows that are compared, and `compare`: a score is made once, in whatever process."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,7 +13,6 @@ from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.study import rows
 from dfsbir_lite.study.rows import (
-    CHANGES,
     OURS,
     REAL,
     RIVALS,
@@ -26,7 +25,8 @@ from dfsbir_lite.study.rows import (
 
 CLASSES = tuple("abcdefghijkl")
 TWO = ("teacher logits", "averaged weights")
-TINY = {"batch": 8, "noise_dim": 8, "estimator_steps": 1, "encoder_steps": 1}
+SMALL = {"batch": 8, "noise_dim": 8}
+TINY = {**SMALL, "estimator_steps": 1, "encoder_steps": 1}
 
 
 @pytest.fixture
@@ -81,9 +81,8 @@ def test_rivals_of_other_images_never_see_an_estimator(setting, monkeypatch):
 
 
 def test_in_unimodal_distillation_nothing_ties_the_modalities_and_changes_add_up(setting):
-    row = ROWS[f"{rows.UNIMODAL} without hints"]
-    weights = row.make(setting.changed(match=2)).recipe.weights
-    assert weights.align == weights.modal == weights.adv == weights.hint == 0
+    weights = ROWS[rows.UNIMODAL].make(setting.changed(match=2)).recipe.weights
+    assert weights.align == weights.modal == weights.adv == 0
     assert weights.match == 2 and weights.contrastive == weights.proxy == 0
 
 
@@ -101,14 +100,22 @@ def test_a_row_says_how_it_is_read_whatever_its_name(setting, like, width, monke
     monkeypatch.setattr(rows, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     scores = row.scores(replace(setting, benchmark=Benchmark()))
     assert seen == [width] and scores == {"seconds": 2.3, "seen": {"map_all": 0.0}}
-    assert ROWS[rows.UNIMODAL].read is ROWS[f"{rows.UNIMODAL} without hints"].read
 
 
-@pytest.mark.parametrize("changes", CHANGES.values())
-def test_an_ablation_changes_what_was_in_the_recipe(changes):
-    settings = {**asdict(recipe("kit")), **asdict(recipe("kit").weights)}
-    assert any(settings[name] != value for name, value in changes.items())
-    recipe("kit", **changes)
+@pytest.mark.parametrize("regime", rows.MAPPED)
+@pytest.mark.parametrize("ingredient", rows.INGREDIENTS)
+def test_a_toggled_row_differs_from_its_regime_in_that_ingredient_alone(
+    setting, regime, ingredient
+):
+    if (name := rows.toggled(regime, ingredient)) is None:
+        assert "pairs" in regime and ingredient == "adversary"
+        return
+    plain = recipe(regime).weights.snapshot()
+    other = ROWS[name].make(replace(setting, changes=SMALL)).recipe.weights.snapshot()
+    changed = {term for term in plain if plain[term] != other[term]}
+    assert changed and changed <= {*rows.INGREDIENTS[ingredient]}
+    pair = (regime, name) if any(plain[term] for term in changed) else (name, regime)
+    assert rows.with_and_without(regime, ingredient) == pair
 
 
 def test_every_row_has_its_own_name_and_can_be_named_on_the_command_line():

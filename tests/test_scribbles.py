@@ -113,7 +113,7 @@ def test_a_student_of_scribbles_goes_on_where_it_was(
 
 
 def test_bench_student_on_a_few_pictures(monkeypatch, tmp_path, tiny):
-    with pytest.raises(UserError, match="bench student: DFSBIR_DATA_ROOT names no folder"):
+    with pytest.raises(UserError, match="bench real-student: DFSBIR_DATA_ROOT names no folder"):
         monkeypatch.setenv("DFSBIR_DATA_ROOT", str(tmp_path / "none"))
         student.measure(tiny, tmp_path, 1, range(1))
     names = tuple(student.CLASSES)

@@ -171,14 +171,14 @@ def test_one_teacher_with_maps_hints_alone(learner):
 
 
 def test_a_narrow_encoder_learns_from_hints_through_adapters(teachers, tiny, tiny_recipe):
-    """Of widths 4, with one stage less: its map is paired with the teacher's last, of 16."""
-    narrow = Encoders((4,), embed_dim=8, classes=3)
+    """Of one stage, 8 wide: its map is paired with the teacher's last, of 16."""
+    narrow = Encoders((8,), embed_dim=8, classes=3)
     subject = Learner(narrow, tiny_recipe(hint=1.0), 10, CPU, teachers)
     photos, sketches, *targets = batch()[:4]
     *_, p_map = teachers.photo(photos).maps
     *_, s_map = teachers.sketch(sketches).maps
     adapter = subject.networks.adapters["photo"][0]
-    assert adapter.weight.shape == (16, 4, 1, 1)
+    assert adapter.weight.shape == (16, 8, 1, 1)
     adapter.weight.data.zero_()
     subject.networks.adapters["sketch"][0].weight.data.zero_()
     terms = subject.step(photos, sketches, *targets, [p_map], [s_map])

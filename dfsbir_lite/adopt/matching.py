@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dfsbir_lite import zoo
 from dfsbir_lite.adopt import names
 from dfsbir_lite.adopt.checkpoints import load
-from dfsbir_lite.adopt.groups import Groups, default_groups, once, places, shares
+from dfsbir_lite.adopt.groups import Groups, default_groups, equal_names, places, shares
 from dfsbir_lite.data import class_key
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -71,15 +71,14 @@ def match(photo: Teacher, sketch: Teacher, guidance: Teacher) -> Teachers:
     They get the photo teacher's names and order. Names that one teacher has twice, as ImageNet has
     a cardigan and a Cardigan, match nothing. Raises UserError if fewer than two are shared.
     """
-    known = once(sketch.classes)
-    shared = [name for key, name in once(photo.classes).items() if key in known]
-    if len(shared) < 2:
+    pairs = equal_names(photo.classes, sketch.classes).values()
+    if len(pairs) < 2:
         raise UserError(
-            f"the teachers share {len(shared)} classes: the photo teacher knows "
+            f"the teachers share {len(pairs)} classes: the photo teacher knows "
             f"{_list(photo.classes)}; the sketch teacher {_list(sketch.classes)}"
         )
-    theirs = [known[class_key(name)] for name in shared]
-    return Teachers(photo.only(shared), sketch.only(theirs, names=shared), guidance)
+    ours, theirs = ([name for pair in pairs for name in pair[side]] for side in ("photo", "sketch"))
+    return Teachers(photo.only(ours), sketch.only(theirs, names=ours), guidance)
 
 
 def left_out(teacher: Teacher, teachers: Teachers) -> list[str]:

@@ -16,9 +16,9 @@ def class_colours(count: int) -> np.ndarray:
 
 
 def embedding_map(
-    maps: dict[str, np.ndarray], labels, sketches, classes, size: float = 5.0
+    maps: dict[str, np.ndarray], labels, sketches, classes, size=5.0, by_class=True
 ) -> Figure:
-    """Draw 2-D maps side by side: colour is the class, the mark is the modality.
+    """Draw 2-D maps side by side: colour is the class, or the modality, as the mark is.
 
     Args:
         maps: title → points (N, 2).
@@ -29,22 +29,25 @@ def embedding_map(
     figure, axes = base.panels(maps, (size * len(maps), size + 0.1))
     colours, font = class_colours(len(classes)), min(9, 5 + size)
     outline = [withStroke(linewidth=2.5, foreground="white")]
+    kinds = ((~sketches, "o", 2.4, base.PHOTO), (sketches, "x", 3.2, base.SKETCH))
     for axis, (title, points) in zip(axes, maps.items(), strict=True):
-        for mask, mark, area in ((~sketches, "o", 2.4), (sketches, "x", 3.2)):
+        for mask, mark, area, ink in kinds:
             style = {"marker": mark, "s": area * size, "linewidths": 0.18 * size, "alpha": 0.7}
-            axis.scatter(*points[mask].T, c=colours[labels[mask]], **style)
+            axis.scatter(*points[mask].T, c=colours[labels[mask]] if by_class else ink, **style)
         for i, *middle in class_places(points, labels, sketches):
-            ink = {"color": colours[i] * 0.6, "fontsize": font, "weight": "bold"}
-            axis.text(*middle, classes[i], ha="center", va="center", path_effects=outline, **ink)
+            ink = colours[i] * 0.6 if by_class else "black"
+            style = {"color": ink, "fontsize": font, "weight": "bold", "path_effects": outline}
+            axis.text(*middle, classes[i], ha="center", va="center", **style)
         axis.set(xticks=[], yticks=[])
         axis.set_title(title, fontsize=font + 2)
         sns.despine(ax=axis, left=True, bottom=True)
-    for name, mark in (("photo", "o"), ("sketch", "x")):
-        axes[0].scatter([], [], color=base.GREY, marker=mark, label=name)
+    for name, (_, mark, _, ink) in zip(("photo", "sketch"), kinds):
+        axes[0].scatter([], [], color=base.GREY if by_class else ink, marker=mark, label=name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.words = (
         f"Flat maps of {(~sketches).sum()} photos (circles) and {sketches.sum()} sketches "
-        f"(crosses), coloured by class: {'; '.join(maps)}. Classes: {', '.join(classes)}."
+        f"(crosses), coloured by {'class' if by_class else 'modality'}: {'; '.join(maps)}. "
+        f"Classes: {', '.join(classes)}."
     )
     return figure
 

@@ -90,7 +90,7 @@ def found(rows: dict, size: float = 0.95) -> Figure:
     for row, (title, (sketch, photos, classes, cosines)) in enumerate(rows.items()):
         base.put_photos(axis, sketch, photos, tall * row)
         for n, (name, cosine) in enumerate(zip(classes, cosines)):
-            below = {"ha": "center", "va": "top", "fontsize": 8}
+            below = {"ha": "center", "va": "top", "fontsize": 8.5 * size}
             axis.text(n + 1.7, tall * row + 1, f"{name}\n{float(cosine):.2f}", **below)
         figure.words += f"{title}: {', '.join(classes)}. "
     return figure

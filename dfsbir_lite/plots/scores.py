@@ -101,12 +101,15 @@ def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figu
     return figure
 
 
-def intervals(tables: dict[str, pd.DataFrame], line: str | None = None) -> Figure:
+def intervals(
+    tables: dict[str, pd.DataFrame], line: str | None = None, differences: bool = False
+) -> Figure:
     """Draw means and intervals as dots with whiskers: a panel a table, a line a row.
 
     Args:
         tables: title → columns mean and, if known, low and high; all with the first one's index.
         line: the row whose mean is drawn as a dashed line, to compare with.
+        differences: whether the values are, which are drawn beside 0; scores go from 0 to 1.
     """
     rows = list(next(iter(tables.values())).index)
     size = (2 + 0.08 * max(map(len, rows)) + 2 * len(tables), 0.27 * len(rows) + 0.8)
@@ -116,7 +119,10 @@ def intervals(tables: dict[str, pd.DataFrame], line: str | None = None) -> Figur
         means, ends = table["mean"][rows], table.reindex(rows, columns=["low", "high"])
         spread = ends.sub(means, axis=0).abs().fillna(0).T.to_numpy()
         axis.errorbar(means, places, xerr=spread, fmt="o", color=base.PHOTO, ms=5, capsize=3)
-        axis.set_xlim(0, 1)
+        if differences:
+            axis.axvline(0, color="black", linewidth=1)
+        else:
+            axis.set_xlim(0, 1)
         axis.grid(axis="y", color="0.9")
         base.name_rows(axis, rows)
         if line is not None:
@@ -134,11 +140,7 @@ def verdicts(judged: pd.DataFrame) -> Figure:
     """
     names = [f"{row.claim} ({row.part}): {row.verdict}" for row in judged.itertuples()]
     table = judged.rename(columns={"difference": "mean"}).set_axis(names)
-    figure = intervals({"the difference that decides (mAP@all)": table})
-    axis = figure.axes[0]
-    axis.autoscale(axis="x")
-    axis.axvline(0, color="black", linewidth=1)
-    return figure
+    return intervals({"the difference that decides (mAP@all)": table}, differences=True)
 
 
 def marks(table: pd.DataFrame) -> Figure:

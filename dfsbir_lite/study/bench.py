@@ -8,41 +8,40 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims, real, student
-from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, compare, open_setting
-from dfsbir_lite.study.speed import measure
+from dfsbir_lite.study import claims, costs, real, rows, student
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100, "student": 1000}
-ROWS = {"quality": [*RIVALS], "claims": [*RIVALS, *ABLATIONS, *OVERLAP]}
-BENCHES = (*ROWS, "speed", "real", "student")
+STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400, "real-student": 800}
+ROWS = {
+    "quality": [*rows.RIVALS],
+    "claims": [*rows.RIVALS, *rows.ABLATIONS, *rows.OVERLAP],
+    "regimes": [*rows.REGIMES],
+    "students": [*rows.SIZES],
+}
+BENCHES = (*ROWS, "real", "real-student")
 
 
 def command(options) -> None:
     """Run the bench `options.name`, print its result and store it under `options.out`.
 
-    "quality" scores the rivals after many steps, "claims" all that a claim is about. On the user's
-    folders, if there are any; what an interrupted call has scored is kept. "speed" measures what
-    steps, iterations beside other work, scoring and search cost; "real" scores two classifiers off
-    the shelf on real data, and "student" a student that learnt from such two without data.
+    "quality" scores the rivals after many steps, "claims" all that a claim is about, "regimes" the
+    recipes with one ingredient more or less, "students" what a student must beat and what it costs.
+    On the user's folders, if there are any; what an interrupted call has scored is kept. "real"
+    scores two classifiers off the shelf on real data, "real-student" what two real ones teach.
     """
     sizes = profile(options.profile)
     if options.photos and options.name not in ROWS:
         raise UserError(f"bench {options.name}: leave --photos and --sketches out")
     if not options.photos:
         zoo.need_shipped(sizes.name)
-    if options.name == "speed":
-        table = measure(sizes, str(options.device))
-        print(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
-        result = {"cores": cpu_count(), "measures": _records(table)}
-    elif options.name == "real":
+    if options.name == "real":
         table = real.measure(Path(options.out) / "real")
         print(table.to_string(index=False, float_format="{:.3f}".format))
         result = {"scores": _records(table)}
-    elif options.name == "student":
-        steps, first = options.steps or STEPS["student"], options.first_seed
-        seeds = range(first, first + options.seeds)
-        table = student.measure(sizes, Path(options.out) / "student", steps, seeds)
+    elif options.name == "real-student":
+        steps, first = options.steps or STEPS[options.name], options.first_seed
+        folder, seeds = Path(options.out) / options.name, range(first, first + options.seeds)
+        table = student.measure(sizes, folder, steps, seeds, options.device)
         print(table.T.to_string(float_format="{:.3g}".format))
         result = {"steps": steps, "scores": _records(table)}
     else:
@@ -60,8 +59,9 @@ def _scores(sizes: Profile, options) -> dict:
     # on a GPU one process keeps the device busy
     workers = options.workers or (cpu_count() if str(options.device) == "cpu" else 1)
     images = (options.photos, options.sketches, str(options.device))
-    setting = open_setting(sizes, steps, folder, *images)
-    runs = compare(setting, options.rows or ROWS[options.name], seeds, workers)
+    setting = rows.open_setting(sizes, steps, folder, *images)
+    chosen = options.rows or ROWS[options.name]
+    runs = rows.compare(setting, chosen, seeds, workers)
     frame = claims.tidy(runs, seeds)
     table = frame.to_csv(index=False, float_format="%.6g")
     write_atomically(folder / f"{options.name}.csv", table.encode())
@@ -69,7 +69,13 @@ def _scores(sizes: Profile, options) -> dict:
         print(f"mAP@all, {part} classes\n{claims.summary(frame, part).round(3).to_string()}\n")
     verdicts = claims.judge(frame)
     print(f"{verdicts.round(3).to_string(index=False)}\n")
-    return {"runs": runs, "claims": _records(verdicts)}
+    result = {"runs": runs, "claims": _records(verdicts)}
+    if options.name == "students":
+        table = costs.table(setting, chosen)
+        print(table.to_string(float_format="{:.3g}".format))
+        write_atomically(folder / "costs.csv", table.to_csv(index_label="row").encode())
+        result["costs"] = _records(table.reset_index(names="row"))
+    return result
 
 
 def _records(table: pd.DataFrame) -> list[dict]:

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dfsbir_lite.study.rows import OURS, REAL, SHARES, TEXTURES, UNIMODAL, overlap_row
+from dfsbir_lite.study.rows import (
+    INGREDIENTS,
+    MAPPED,
+    OURS,
+    REAL,
+    SHARES,
+    TEXTURES,
+    UNIMODAL,
+    overlap_row,
+    with_and_without,
+)
 from dfsbir_lite.zoo import ASSETS
 
 # the paper's six baselines, and our reading of each
@@ -43,9 +53,9 @@ def tidy(runs: Sequence[dict], seeds: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["seed", "row", "part", "metric", "value"])
 
 
-def stored(profile_name: str = "laptop") -> pd.DataFrame:
-    """Return the tidy table of `bench claims` that ships: ToyBox, three seeds."""
-    return pd.read_csv(ASSETS / profile_name / "claims.csv")
+def stored(bench: str = "claims") -> pd.DataFrame:
+    """Return the tidy table of `bench claims`, or another, that ships: ToyBox, three seeds."""
+    return pd.read_csv(ASSETS / "laptop" / f"{bench}.csv")
 
 
 def by_seed(frame: pd.DataFrame, part: str = "seen", metric: str = "map_all") -> pd.DataFrame:
@@ -61,7 +71,7 @@ def interval(values) -> tuple[float, float]:
     Three seeds say no more than that all three agree, or do not.
     """
     values = np.asarray(values, float)
-    if len(values) < 2:
+    if len(values) < 2 or np.isnan(values).any():
         return np.nan, np.nan
     options = {"method": "percentile", "n_resamples": 9999, "random_state": 0}
     return tuple(stats.bootstrap((values,), np.mean, **options).confidence_interval)
@@ -78,6 +88,22 @@ def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the summary of the six baselines and the method, and `PAPER`, by the paper's names."""
     names = {row: name for name, row in BASELINES.items()} | {OURS: METHOD}
     return summary(frame).loc[list(names)].rename(index=names), PAPER.loc[list(names.values())]
+
+
+def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
+    """Return what each ingredient adds to the score of each mapped regime, seed by seed.
+
+    A table a regime, with its 95 % intervals: columns mean, low, high; nan where a row is missing.
+    """
+    values, tables = by_seed(frame, part), {}
+    for regime in MAPPED:
+        lines = {}
+        for ingredient in INGREDIENTS:
+            pair = with_and_without(regime, ingredient) or (regime, "")
+            mine, other = values.reindex(pair).to_numpy()
+            lines[ingredient] = (np.mean(mine - other), *interval(mine - other))
+        tables[regime] = pd.DataFrame(lines, index=["mean", "low", "high"]).T
+    return tables
 
 
 def overlap(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -136,16 +162,19 @@ OF_THE_KIT = (
     Claim("half the classes shared: better than posteriors", HALF, overlap_row(0.5, "posteriors")),
     Claim("two teachers: at least .95 of a unified one", OURS, ONE, share=0.95),
     Claim("estimators beat random textures", OURS, TEXTURES),
-    *(Claim(f"{n} matter", OURS, f"no {n}") for n in ("batch statistics", "hints", "contours")),
-    *(Claim(f"{n} matters", OURS, f"no {n}") for n in ("diversity", "replay", "relabelling")),
-    Claim("labels from the noise beat arg-max labels", OURS, "arg-max labels"),
-    Claim("symmetric alignment beats one-way", OURS, "one-way alignment"),
-    Claim("matching scores beats the proxy loss", OURS, "proxy loss"),
-    Claim("matching scores beats the contrastive loss", OURS, "contrastive loss"),
-    Claim("one scene, seen in views, beats the recipe", "one scene", OURS),
+    *(Claim(f"{n} matter", OURS, f"no {n}") for n in ("batch statistics", "hints")),
 )
 
 
-def judge(frame: pd.DataFrame, claims: Sequence[Claim] = OF_THE_PAPER + OF_THE_KIT) -> pd.DataFrame:
+OF_INGREDIENTS = tuple(
+    Claim(f"{ingredient}: better with, in {regime}", *pair)
+    for regime in MAPPED
+    for ingredient in INGREDIENTS
+    if (pair := with_and_without(regime, ingredient))
+)
+ALL = OF_THE_PAPER + OF_THE_KIT + OF_INGREDIENTS
+
+
+def judge(frame: pd.DataFrame, claims: Sequence[Claim] = ALL) -> pd.DataFrame:
     """Return the verdicts on all claims whose rows are in a tidy table, one a line."""
     return pd.DataFrame(filter(None, (claim.judge(frame) for claim in claims)))

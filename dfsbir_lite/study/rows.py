@@ -17,17 +17,17 @@ from joblib import Parallel, delayed
 from dfsbir_lite import pipeline
 from dfsbir_lite.data import together
 from dfsbir_lite.files import write_json
-from dfsbir_lite.losses import ESTIMATOR_TERMS
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent
-from dfsbir_lite.recipes import Recipe, recipe
+from dfsbir_lite.recipes import RECIPES, Recipe, recipe
 from dfsbir_lite.retrieval import ReadOut, teacher_readouts
 from dfsbir_lite.runtime import Profile, UserError, progress
 from dfsbir_lite.students import Distillation, distill
 from dfsbir_lite.study import baselines
 from dfsbir_lite.study.baselines import FedStudent, averaged_weights, metadata
+from dfsbir_lite.study.readouts import canonical, over_views, turned
 from dfsbir_lite.teachers import Teachers
-from dfsbir_lite.zoo import ASSETS
+from dfsbir_lite.zoo import ASSETS, load_or_train
 
 OURS, REAL = "data-free student", "real-data student"
 UNIMODAL = "uni-modal distillation"
@@ -48,11 +48,13 @@ class Setting:
     networks: Path = ASSETS / "laptop"  # the folder of `teachers`
     device: str = "cpu"
     seed: int = 0
-    changes: dict = field(default_factory=dict)  # to the recipe `kit`
+    regime: str = "kit"  # the recipe
+    changes: dict = field(default_factory=dict)  # to it
+    borrowed: bool = False  # whether the rows of the teacher's last layer are the first proxies
 
     @property
     def recipe(self) -> Recipe:
-        return recipe("kit", **self.changes)
+        return recipe(self.regime, **self.changes)
 
     def changed(self, **changes) -> "Setting":
         """Return this setting with more `changes`."""
@@ -69,7 +71,10 @@ class Setting:
 
     def _loop(self, student: Callable[..., Loop], *sources, **options) -> Loop:
         options |= {"device": self.device, "seed": self.seed}
-        encoders = pipeline.start_encoders("scratch", self.teachers, self.sizes, self.seed)
+        start = self.teachers, self.sizes, self.seed, self.recipe.temperature
+        encoders = pipeline.start_encoders("scratch", *start)
+        if self.borrowed:
+            encoders.proxies.data.copy_(self.teachers.photo.proxies)
         return student(*sources, self.recipe, encoders, **options)
 
 
@@ -140,31 +145,81 @@ RIVALS = _named(
 )
 
 
-TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
-TERMS |= {"guidance": "modal", "adversary": "adv", "diversity": "diversity"}
-CHANGES = {
-    **{f"no {name}": {term: 0} for name, term in TERMS.items()},
-    **{f"{n} alone": {t: 0 for t in ESTIMATOR_TERMS if t != term} for n, term in TERMS.items()},
-    "arg-max labels": {"labels": "teacher"},
-    "one-way alignment": {"one_way": True},
-    "proxy loss": {"match": 0, "proxy": 1},
-    "contrastive loss": {"match": 0, "contrastive": 1, "queue": 512},
-    "no hints": {"hint": 0},
-    "no replay": {"replay": 1},
-    "no relabelling": {"relabel": False},
-    "no contours": {"contours": 0},
-    "contours for all sketches": {"contours": 1},
-    "one scene": {"scene": True, "views": True},
-}
-
-
 def _changed(row: Row, name: str, changes: dict) -> Row:
     return Row(name, lambda s: row.make(s.changed(**changes)), row.read)
 
 
-ABLATIONS = _named(*(_changed(RIVALS[OURS], *change) for change in CHANGES.items()))
-STUDENTS = (OURS, TEXTURES, UNIMODAL, "Gaussian prior", "meta-data", "alternative data")
-UNHINTED = _named(*(_changed(RIVALS[n], f"{n} without hints", {"hint": 0}) for n in STUDENTS))
+TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
+TERMS |= {"guidance": "modal", "adversary": "adv", "hints": "hint"}
+ABLATIONS = _named(*(_changed(RIVALS[OURS], f"no {n}", {term: 0}) for n, term in TERMS.items()))
+
+
+# the paper's ingredients, and ours: the terms of each
+INGREDIENTS = {
+    "semantic terms": ("one_hot", "entropy", "activation"),
+    "alignment": ("align",),
+    "guidance": ("modal",),
+    "adversary": ("adv",),
+    "batch statistics": ("bn",),
+}
+PAPERS = ("paper-pairs", "paper-pairs+bn", "paper-proxies", "paper-proxies+bn")
+OWN = "kit-without-hints"
+
+
+def toggled(regime: str, ingredient: str) -> str | None:
+    """Return the name of the row that has an `ingredient` less than `regime`, or one more.
+
+    None for what cannot be: pairs have no class scores that an adversary could attack.
+    """
+    if "pairs" in regime and ingredient == "adversary":
+        return None
+    if "paper" in regime and ingredient == "batch statistics":
+        return regime.removesuffix("+bn") if "+bn" in regime else f"{regime}+bn"
+    return f"{regime} {'without' if _has(regime, ingredient) else 'with'} {ingredient}"
+
+
+def with_and_without(regime: str, ingredient: str) -> tuple[str, str] | None:
+    """Return the rows with an ingredient and without it: the regime and its `toggled` row."""
+    if (other := toggled(regime, ingredient)) is None:
+        return None
+    return (regime, other) if _has(regime, ingredient) else (other, regime)
+
+
+def _has(regime: str, ingredient: str) -> bool:
+    return any(getattr(recipe(regime).weights, term) for term in INGREDIENTS[ingredient])
+
+
+def _regime(name: str, regime: str, **changes) -> Row:
+    return Row(name, lambda s: replace(s, regime=regime).changed(**changes).distilled())
+
+
+def _toggled(regime: str, ingredient: str) -> Row:
+    terms = dict.fromkeys(INGREDIENTS[ingredient], 0)
+    if not _has(regime, ingredient):
+        usual = recipe("paper-proxies+bn").weights
+        terms = {term: getattr(usual, term) for term in terms}
+    return _regime(toggled(regime, ingredient), regime, **terms)
+
+
+def _of_unified(regime: str) -> Callable[[Setting], Loop]:
+    return lambda s: replace(_unified(s), regime=regime, borrowed=True).distilled()
+
+
+NOISE = "paper-proxies+bn: labels from the noise"
+MAPPED = ("paper-proxies", "paper-proxies+bn", "paper-pairs+bn", OWN)  # regimes of the map
+REGIMES = _named(
+    *(_regime(name, name) for name in RECIPES),
+    *(Row(f"{name}: unified teacher", _of_unified(name)) for name in PAPERS[2:]),
+    *(_toggled(r, i) for r in MAPPED for i in INGREDIENTS if toggled(r, i) not in (None, *RECIPES)),
+    _regime(NOISE, "paper-proxies+bn", labels="noise"),
+    _regime(f"{NOISE} without alignment", "paper-proxies+bn", labels="noise", align=0),
+    _regime("paper-pairs+bn: same class masked", "paper-pairs+bn", mask_same=True),
+    *(
+        Row(f"{OWN}: {row.name}", lambda s, row=row: row.make(replace(s, regime=OWN)))
+        for row in (RIVALS[TEXTURES], RIVALS["alternative data"], RIVALS[REAL])
+    ),
+    _regime("kit: adversary from the start", "kit", adv_after=0),
+)
 
 
 def split_classes(
@@ -205,7 +260,32 @@ OVERLAP = _named(
     *(_overlap(share, RIVALS[OURS]) for share in SHARES),
     *(_overlap(share, RIVALS["teacher posteriors"], "posteriors") for share in SHARES),
 )
-ROWS = {**RIVALS, **UNHINTED, **ABLATIONS, **OVERLAP}
+
+
+def _viewed(name: str, views: int) -> Row:
+    make = RIVALS[name].make
+    return Row(f"{name}: {views} views", lambda s: over_views(make(s), views))
+
+
+def _narrow(share: float) -> Row:
+    def make(setting: Setting) -> Distillation:
+        # four channels crash oneDNN on some processors
+        widths = tuple(max(8, round(share * width)) for width in setting.sizes.widths)
+        return replace(setting, sizes=replace(setting.sizes, widths=widths)).distilled()
+
+    return Row(f"student of {share:.0%} of the widths", make)
+
+
+# what a student must beat, and what it may cost
+SIZES = _named(
+    *(RIVALS[name] for name in ("teacher logits", "teacher posteriors")),
+    *(_viewed(name, n) for name in ("teacher logits", "teacher posteriors") for n in (8, 24)),
+    Row("features turned to agree", lambda s: turned(s.teachers)),
+    Row("canonical correlation", lambda s: canonical(s.teachers, load_or_train("scenes"))),
+    RIVALS[OURS],
+    *map(_narrow, (0.75, 0.5, 0.25)),
+)
+ROWS = {**RIVALS, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
 
 
 def compare(

@@ -1,12 +1,12 @@
-"""A student without data of two real teachers that were never made for each other: `bench student`.
+"""What two real teachers teach a student, without data: `bench real-student`.
 
 Photos of CIFAR-10 are found with drawings of Quick, Draw!. The photo teacher is a small ResNet; the
-sketch teacher, doodleNet, is another architecture and has no batch norm. DFSBIR_DATA_ROOT names a
-folder with cifar10/{train,test}/<class>/, quickdraw_345/<class>.ndjson and doodlenet/.
+sketch teacher, doodleNet, is another architecture, has no batch norm, and was not made for this.
+DFSBIR_DATA_ROOT names a folder with cifar10/{train,test}/<class>/, quickdraw_345/<class>.ndjson and
+doodlenet/.
 """
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
-from torch.utils.flop_counter import FlopCounterMode
 
 from dfsbir_lite import pipeline
 from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
@@ -23,10 +21,11 @@ from dfsbir_lite.adopt.matching import shipped_guidance
 from dfsbir_lite.adopt.scribbles import Scribbler
 from dfsbir_lite.data import ImageSet, folder_set
 from dfsbir_lite.recipes import recipe
-from dfsbir_lite.retrieval import evaluate, teacher_readouts
+from dfsbir_lite.retrieval import ReadOut, evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.students import load_encoders
+from dfsbir_lite.study.costs import cost
 from dfsbir_lite.study.real import data_root, drawn
 from dfsbir_lite.teachers import Teacher, Teachers
 
@@ -44,7 +43,7 @@ def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu"
 
     Teachers, students and scores are kept in `folder`, where the same call goes on.
     """
-    root = data_root("student", "cifar10")
+    root = data_root("real-student", "cifar10")
     train, test = (_photos(root / "cifar10" / part, sizes.size) for part in ("train", "test"))
     look = replace(LOOK, size=sizes.size)
     asked, tested = (_drawings(root, late, look) for late in (False, True))
@@ -64,8 +63,7 @@ def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu"
         rows = pipeline.run(benchmark, teachers, sizes, settings, where, **job)
         spent = {"minutes": rows["data-free student"]["seconds"] / 60}
         student = load_encoders(where / "student.safetensors")
-        networks = student.photo, student.sketch
-        lines.append(_line(f"student {seed}", student.embed, pair, networks) | spent)
+        lines.append(_line(f"student {seed}", student.embed, pair, (student,)) | spent)
     table = pd.DataFrame(lines)
     table.insert(2, "of posteriors", table["mAP@all"] / table["mAP@all"][0])
     return table
@@ -92,32 +90,24 @@ def _pick(images: ImageSet, which: Tensor) -> ImageSet:
     return replace(images, images=images.images[which], labels=images.labels[which])
 
 
-def _best_posteriors(teachers: Teachers, validation: Pair) -> Callable[[Tensor, str], Tensor]:
+def _best_posteriors(teachers: Teachers, validation: Pair) -> ReadOut:
     logits = teacher_readouts(teachers)["teacher logits"]
 
-    def at(temperature: float) -> Callable[[Tensor, str], Tensor]:
+    def at(temperature: float) -> ReadOut:
         return lambda *given: (logits(*given) / temperature).softmax(1)
 
     return at(max(TEMPERATURES, key=lambda t: evaluate(at(t), *validation).map_all))
 
 
-def _line(name: str, readout: Callable, pair: Pair, networks: tuple[nn.Module, ...]) -> dict:
-    """Return what a read-out finds among the test pictures, and what its two networks cost."""
-    scores, costs = evaluate(readout, *pair), {}
-    image = torch.rand(1, 3, *pair[0].images.shape[2:])
-    for modality, network in zip(("photo", "sketch"), networks):
-        network.eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(image)
-        timer = Timer("network(image)", globals={"network": network, "image": image}, num_threads=1)
-        size = sum(p.numel() * p.element_size() for p in network.parameters())
-        costs |= {
-            f"{modality} kB": size / 1e3,
-            f"{modality} M": counter.get_total_flops() / 2e6,  # multiply-adds
-            f"{modality} ms": timer.blocked_autorange().median * 1e3,
-        }
+def _line(name: str, readout: ReadOut, pair: Pair, networks: tuple[nn.Module, ...]) -> dict:
+    """Return what a read-out finds among the test pictures, and what a picture of either costs."""
+    scores, image = evaluate(readout, *pair), torch.rand(1, 3, *pair[0].images.shape[2:])
+    each = {m: cost(readout, networks, image, m) for m in ("photo", "sketch")}
+    line = {"read by": name, "mAP@all": scores.map_all, "chance": scores.chance}
+    line |= {"bytes": each["photo"]["bytes"], "length": each["photo"]["length"]}
+    line |= {f"{k} a {m}": v[k] for m, v in each.items() for k in ("multiply_adds", "ms")}
     with suppress(ImportError):  # on Windows
         from resource import RUSAGE_SELF, getrusage
 
-        costs["peak GB"] = getrusage(RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in kB
-    return {"read by": name, "mAP@all": scores.map_all, "chance": scores.chance, **costs}
+        line["peak GB"] = getrusage(RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in kB
+    return line

@@ -1,5 +1,5 @@
-// A scatter of pictures: circles are photos, crosses are sketches, a colour is a class. Its maps
-// come from Python; here they are drawn, moved between and asked about, also while that is busy.
+// A scatter of pictures: circles are photos, crosses are sketches, a colour is a class or, after
+// those of the classes, a modality. Maps come from Python; here one moves between them and asks.
 
 const REACH = 14, MOVE = 700; // pixels around a point; milliseconds from one map to another
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -70,9 +70,9 @@ function render({ model, el }) {
   }
 
   function mark(i, size, strength) {
-    const [x, y] = place(i);
+    const [x, y] = place(i), ink = colours[classes.length + sketches[i]] ?? colours[labels[i]];
     [paper.globalAlpha, paper.lineWidth] = [strength, size / 2];
-    paper.fillStyle = paper.strokeStyle = colours[labels[i]];
+    paper.fillStyle = paper.strokeStyle = ink;
     paper.beginPath();
     if (!sketches[i]) paper.arc(x, y, size, 0, 7);
     for (const slope of sketches[i] ? [-size, size] : []) {

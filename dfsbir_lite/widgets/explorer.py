@@ -1,18 +1,21 @@
 """Maps of embeddings that answer: what is this point, and what if UMAP had other settings?"""
 
 from collections.abc import Callable
+from io import BytesIO
 
 import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
 from matplotlib.colors import to_hex
+from PIL import Image
 from scipy.spatial import procrustes
 
 from dfsbir_lite import plots
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
 
-STRIP = 5  # maps in the still picture of a time-lapse
+STRIP = 3  # maps in the still picture of a time-lapse
+BETWEEN, REST, MOVE = 3, 1500, 120  # of a film: pictures a move, milliseconds a map and a picture
 NEIGHBOURS = (3, 5, 10, 15, 30, 60, 120)
 SPREADS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
 
@@ -34,7 +37,8 @@ class EmbeddingScatter(LabelledBox):
 
     Hovering, or the arrow keys, show a picture; a click, or Enter, pins it; the legend picks
     classes and modalities. With more than one map there is a slider over time, and a button that
-    plays it. All of that happens in the browser, whatever the kernel is doing.
+    plays it, and colours are those of the modalities. All of that happens in the browser, whatever
+    the kernel is doing.
 
     Args:
         points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
@@ -49,11 +53,13 @@ class EmbeddingScatter(LabelledBox):
     def __init__(self, points, labels, sketches, classes, images, captions=("map",)):
         self.labels, self.sketches, self.classes = np.asarray(labels), np.asarray(sketches), classes
         self.captions = list(captions)
+        tints = (plots.PHOTO, plots.SKETCH) if len(self.captions) > 1 else ()
+        colours = [*plots.class_colours(len(classes)), *tints]
         about = {
             "labels": self.labels.tolist(),
             "sketches": self.sketches.astype(int).tolist(),
             "classes": list(classes),
-            "colours": [to_hex(colour) for colour in plots.class_colours(len(classes))],
+            "colours": [to_hex(colour) for colour in colours],
             "captions": self.captions,
         }
         self.map = Map(about=about, sprites=plots.sprite_sheet(images))
@@ -73,8 +79,27 @@ class EmbeddingScatter(LabelledBox):
         """Return the map, or some of them side by side."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
-        titles, size = {self.captions[n]: self.maps[n] for n in picked}, 2.8 if last else 5.5
-        return plots.embedding_map(titles, self.labels, self.sketches, self.classes, size)
+        return self._drawn({self.captions[n]: self.maps[n] for n in picked}, 4.0 if last else 5.5)
+
+    def film(self, kind: str = "png") -> bytes:
+        """Return the time-lapse as a moving picture: "png" for browsers, "gif" for slides too."""
+        last, frames = len(self.maps) - 1, []
+        for step in range(BETWEEN * last + 1):
+            n, share = step // BETWEEN, step % BETWEEN / BETWEEN
+            share *= share * (3 - 2 * share)  # slow at both ends
+            points = (1 - share) * self.maps[n] + share * self.maps[min(n + 1, last)]
+            figure = self._drawn({self.captions[n]: points}, 6.0)
+            figure.axes[0].set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
+            frames.append(Image.open(BytesIO(plots.png(figure, 90))).convert("RGB"))
+        colours = frames[-1].quantize(24)  # of all, or they would flicker
+        first, *others = (frame.quantize(palette=colours, dither=0) for frame in frames)
+        options = {"duration": [MOVE if n % BETWEEN else REST for n in range(len(frames))]}
+        first.save(file := BytesIO(), kind, save_all=True, append_images=others, loop=3, **options)
+        return file.getvalue()
+
+    def _drawn(self, maps: dict[str, np.ndarray], size: float) -> plots.Figure:
+        about = self.labels, self.sketches, self.classes
+        return plots.embedding_map(maps, *about, size, by_class=len(self.maps) == 1)
 
     def _time(self) -> list[ipywidgets.Widget]:
         """Return the controls of a time-lapse, which the browser links without the kernel."""

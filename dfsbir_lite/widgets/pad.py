@@ -17,12 +17,9 @@ from torch import Tensor
 
 from dfsbir_lite import plots, retrieval
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.gallery import Gallery, Matched
+from dfsbir_lite.gallery import Gallery
 from dfsbir_lite.strokes import EXAMPLES, PEN, TOYBOX, render
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
-from dfsbir_lite.widgets.occlusion import occlusion
-
-LEGEND = "orange: hide it, and the cosine falls; purple: it rises"
 
 
 class SketchPad(anywidget.AnyWidget):
@@ -55,7 +52,7 @@ class DrawAndSearch(LabelledBox):
             `photos` may be a `gallery.Gallery`, whose pictures stay on disk.
 
     Attributes:
-        pad, examples, encoder, group, explain: the controls.
+        pad, examples, encoder, group: the controls.
         sketch: what the encoder sees, uint8 (3, H, H).
         found: cosines (10,) and places in the gallery (10,), best first; empty for blank paper.
     """
@@ -83,7 +80,7 @@ class DrawAndSearch(LabelledBox):
         self.update()
         self.pad.observe(self._drawn_on, "strokes")
         self.examples.observe(self._start_from, "value")
-        for control in (self.encoder, self.group, self.explain):
+        for control in (self.encoder, self.group):
             control.observe(self.update, "value")
 
     def __repr__(self) -> str:
@@ -91,8 +88,11 @@ class DrawAndSearch(LabelledBox):
         return f"DrawAndSearch({self.encoder.value}, {len(self.pad.strokes)} strokes: {best[0]})"
 
     def still(self) -> plots.Figure | None:
-        """Return a picture of what was found; None for blank paper."""
-        return plots.found({self.encoder.value: self.shown()}) if self.names() else None
+        """Return a picture of the first five photos found; None for blank paper."""
+        if not self.names():
+            return None
+        sketch, *found = self.shown()
+        return plots.found({self.encoder.value: (sketch, *(part[:5] for part in found))}, size=1.5)
 
     def names(self) -> list[str]:
         """Return the classes of the photos found, best first."""
@@ -111,10 +111,8 @@ class DrawAndSearch(LabelledBox):
         self.found = self._search() if self.pad.strokes else nothing
         photos = [self.picture(place) for place in self.found[1].tolist()]
         self.results.value = results_html(photos, self.names(), self.found[0].tolist())
-        if self.explain.value and self.pad.strokes:
-            self.views.value = views_html(self._explained(), LEGEND)
-        else:
-            self.views.value = views_html({"the encoder sees": _pixels(self.sketch)})
+        seen = f"the encoder sees{_img(_pixels(self.sketch), 'what the encoder sees')}"
+        self.seen.value = f'<div class="dfsbir-found views">{seen}</div>'
 
     def _search(self) -> tuple[Tensor, Tensor]:
         readout, rows = self.readouts[self.encoder.value], self.rows[self.encoder.value]
@@ -133,16 +131,14 @@ class DrawAndSearch(LabelledBox):
         self.group = ipywidgets.Dropdown(options=[*self.groups], description="search in", **wide)
         self.encoder = ipywidgets.ToggleButtons(options=list(self.readouts), description="encoder")
         self.encoder.style.button_width, self.encoder.index = "auto", len(self.readouts) - 1
-        self.explain = ipywidgets.Checkbox(description="what did it look at?", indent=False)
-        self.explain.layout.width = "auto"
         rest = {"width": "auto", "flex": "1 1 300px", "min_width": "0"}
-        self.views, self.results = ipywidgets.HTML(), ipywidgets.HTML(layout=rest)
+        self.seen, self.results = ipywidgets.HTML(), ipywidgets.HTML(layout=rest)
 
     def _lay_out(self) -> list[ipywidgets.Widget]:
         fixed = {"flex": "0 0 auto"}
         row = {"flex_flow": "row wrap", "grid_gap": "8px 14px"}
         paper = ipywidgets.VBox([self.pad, self.examples], layout=fixed)
-        seen = ipywidgets.VBox([self.explain, self.views], layout=fixed)
+        seen = ipywidgets.VBox([self.seen], layout=fixed)
         questions = ipywidgets.HBox([self.encoder, self.group], layout=row)
         return [questions, ipywidgets.HBox([paper, seen, self.results], layout=row)]
 
@@ -152,19 +148,6 @@ class DrawAndSearch(LabelledBox):
     def _drawn_on(self, change: dict) -> None:
         self.examples.value = next((n for n, s in EXAMPLES.items() if s == change["new"]), "")
         self.update()
-
-    def _explained(self) -> dict[str, np.ndarray]:
-        """Tint sketch and best photo by what in them their cosine hangs on."""
-        best, name = int(self.found[1][0]), self.encoder.value
-        pairs = {"sketch": (self.sketch, "sketch", self.rows[name][best])}
-        if not (isinstance(self.photos, Gallery) and isinstance(self.photos.encoders, Matched)):
-            pairs["photo 1"] = self.photos.images[best], "photo", self.query[0]
-        tinted = {}
-        for title, (image, *about) in pairs.items():
-            saliency = occlusion(self.readouts[name], image, *about, self.device)
-            most = float(saliency.abs().max())  # or the strongest tint would say too much
-            tinted[f"{title}: up to {most:.2f}"] = plots.saliency_overlay(image, saliency)
-        return tinted
 
 
 def results_html(photos: list[Tensor], classes: list[str], cosines: list[float]) -> str:
@@ -179,12 +162,6 @@ def results_html(photos: list[Tensor], classes: list[str], cosines: list[float])
     )
     status = f'<div role="status">{escape(head)}</div>'
     return f'<div class="dfsbir-found">{status}<ol>{items}</ol></div>'
-
-
-def views_html(pictures: dict[str, np.ndarray], legend: str = "") -> str:
-    """Return titled pictures, uint8 (H, W, 3), below each other; the legend last."""
-    parts = "".join(f"{escape(t)}{_img(pixels, t)}" for t, pixels in pictures.items())
-    return f'<div class="dfsbir-found views">{parts}<small>{legend}</small></div>'
 
 
 def _pixels(image: Tensor) -> np.ndarray:

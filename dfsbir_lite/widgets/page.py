@@ -33,6 +33,8 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     network = gallery.encoders.sketch
     if not isinstance(network, SmallResNet) or network.geometry["stride"] != 2:
         raise UserError(f"{path}: a page runs a SmallResNet with a stem of stride 2, nothing else")
+    if getattr(gallery.encoders, "heads", None):
+        raise UserError(f"{path}: a page does not run a student with a free embedding")
     net = _weights(network) | {"rows": _packed(gallery.embeddings)}
     blocks = [(k, m.conv1.stride[0]) for k, m in network.named_modules() if isinstance(m, Block)]
     about = {"look": asdict(gallery.rendering), "blocks": blocks, "pen": PEN, "strokes": [*strokes]}

@@ -1,31 +1,37 @@
-"""A panel that drives a running loop: sliders for the loss weights, pictures, and alarms."""
+"""A panel that drives a running loop: sliders for the loss weights, and pictures."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Iterable
 from math import nan
-from typing import NamedTuple
 
 import ipywidgets
-import numpy as np
 import torch
 from torch import Tensor
 
-from dfsbir_lite import losses, plots
-from dfsbir_lite.recipes import PRESETS, Recipe, preset
-from dfsbir_lite.students import DistillStep
-from dfsbir_lite.synthesis import SynthesisStep
-from dfsbir_lite.teachers import Teachers
+from dfsbir_lite import plots
+from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
+from dfsbir_lite.recipes import RECIPES, Recipe, recipe
+from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.widgets.accessible import LabelledBox
 
 OWN = "your own"  # what the list of presets shows once a slider has been moved
 LOWEST, HIGHEST = -3, 2  # the sliders' ends, 10 ** LOWEST means off: a log scale has no zero
-LOOK_EVERY = 4  # steps between two looks of the teachers at the samples
 REDRAW = 0.4  # seconds between two pictures
-YOUNG = 20  # steps in which estimators miss classes in the best of runs
-WINDOW = 5  # looks that must agree: a class may be missing from one batch by chance
-ALIKE = {"photo": 0.08, "sketch": 0.03}  # untrained estimators reach 0.095 and 0.045
+# loss weights to try, by name: a recipe, and what is changed in it
+PRESETS = {
+    **{name: (name, {}) for name in RECIPES},
+    "no alignment": ("kit", {"align": 0}),
+    "no guidance": ("kit", {"modal": 0}),
+    "no BN": ("kit", {"bn": 0}),
+    "adversarial only": ("kit", {t: 0 for t in ESTIMATOR_TERMS} | {"adv": 1}),
+}
+
+
+def preset(name: str) -> Weights:
+    """Return fresh weights of the preset `name`."""
+    base, changes = PRESETS[name]
+    return recipe(base, **changes).weights
 
 
 class LivePanel(LabelledBox):
@@ -45,7 +51,6 @@ class LivePanel(LabelledBox):
     Attributes:
         loop: the running one, as `begin` returned it. last: its last step.
         history: each term's values, step by step; nan where a step left the term out.
-        looks: what the teachers saw, every few steps. alarms: what is wrong, in words.
         error: what stopped the loop, if anything did.
     """
 
@@ -72,7 +77,6 @@ class LivePanel(LabelledBox):
             button.on_click(lambda _, action=action: action())
             self.buttons[name] = button
         self.status = ipywidgets.Label()
-        self.bell = ipywidgets.HTML(layout={"min_height": "58px"})  # two alarms: nothing jumps
         self.preset = ipywidgets.Dropdown(options=(*PRESETS, OWN), description="preset")
         self.preset.observe(self._use, "value")
         scale = {"min": LOWEST, "max": HIGHEST, "step": 0.01, "readout_format": ".2g"}
@@ -84,7 +88,7 @@ class LivePanel(LabelledBox):
         left = ipywidgets.VBox([self.preset, *self.sliders.values()], layout=fixed)
         right = ipywidgets.VBox([self.picture], layout=rest)
         row = ipywidgets.HBox([*self.buttons.values(), self.status])
-        return [row, self.bell, ipywidgets.HBox([left, right])]
+        return [row, ipywidgets.HBox([left, right])]
 
     def __repr__(self) -> str:
         weights = self.settings.weights.snapshot()
@@ -120,9 +124,7 @@ class LivePanel(LabelledBox):
         self._take_over()
         self.loop, self.last, self.figure = self.begin(self.settings), None, None
         self.history: dict[str, list[float]] = {name: [] for name in self.names}
-        self.looks: list[Look] = []
         self.picture.value, self.picture.layout.display = b"", "none"  # no broken link
-        self._ring()
         self._report("ready")
 
     def _take_over(self) -> None:
@@ -161,32 +163,21 @@ class LivePanel(LabelledBox):
         self.last, taken = step, max(map(len, self.history.values()))
         for name in {*self.history, *step.terms}:
             self.history.setdefault(name, [nan] * taken).append(float(step.terms.get(name, nan)))
-        if step.index % LOOK_EVERY == 0:
-            self.looks.append(look(self.teachers, step))
         self._report("step")
         return True
 
     def _redraw(self) -> None:
-        """Draw the last step, if there was one, and ring the alarms."""
-        if self.last:
-            if self.looks[-1].index != self.last.index:
-                self.looks.append(look(self.teachers, self.last))
-            classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)
-            images = {"photo": samples.photos, "sketch": samples.sketches}
-            pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
-            off = [name for name, x in self.settings.weights.snapshot().items() if not x]
-            self.figure = plots.live(pairs, self.looks[-1].counts, classes, self.history, off)
-            self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
-            self.picture.layout.display = None
-        self._ring()
-
-    def _ring(self) -> None:
-        """Show what is wrong, for as long as it is."""
-        self.alarms = alarms(self.looks, self.teachers.classes)
-        if isinstance(self.error, FloatingPointError):
-            self.alarms.insert(0, f"Divergence: {self.error}. Lower its weight and press Start.")
-        lines = "".join(f"<div>⚠ <b>Alarm</b> {escape(alarm)}</div>" for alarm in self.alarms)
-        self.bell.value = f'<div role="status">{lines or "✓ no alarm"}</div>'
+        """Draw the last step, if there was one."""
+        if not self.last:
+            return
+        classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)
+        images = {"photo": samples.photos, "sketch": samples.sketches}
+        pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
+        counts = {m: counted(getattr(self.teachers, m), x) for m, x in images.items()}
+        off = [name for name, x in self.settings.weights.snapshot().items() if not x]
+        self.figure = plots.live(pairs, counts, classes, self.history, off)
+        self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
+        self.picture.layout.display = None
 
     def _report(self, state: str) -> None:
         self.status.value = state if self.last is None else f"{state} {self.last.index}"
@@ -224,52 +215,13 @@ def _weight(value: float) -> float:
     return 0.0 if value <= 1.001 * 10**LOWEST else float(f"{value:.2g}")
 
 
-class Look(NamedTuple):
-    """What the teachers see in the samples of step `index`.
-
-    counts: modality → (C,), how many of its images its teacher takes for each class.
-    spread: modality → mean pixel distance between neighbours in the batch, in [0, 1].
-    """
-
-    index: int
-    counts: dict[str, Tensor]
-    spread: dict[str, float]
-
-
-@torch.no_grad()
-def look(teachers: Teachers, step: SynthesisStep | DistillStep) -> Look:
-    """Read the samples of `step`, which is a synthesis step or holds one, with the two teachers."""
-    samples, counts, spread = getattr(step, "made", step), {}, {}
-    for name, images in (("photo", samples.photos), ("sketch", samples.sketches)):
-        answers = getattr(teachers, name)(images).logits.argmax(1)
-        counts[name] = answers.bincount(minlength=len(teachers.classes)).cpu()
-        spread[name] = -float(losses.diversity(images))
-    return Look(step.index, counts, spread)
+def counted(teacher: Teacher, images: Tensor) -> Tensor:
+    """Return how many of the images (N, 3, H, W) the teacher takes for each class, (C,)."""
+    guesses = teacher.posteriors(images).argmax(1)
+    return guesses.bincount(minlength=len(teacher.classes)).cpu()
 
 
 def one_of_each(images: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return the first image (N, 3, H, W) with each label below `classes`; white if none."""
     found = [images[labels == c][:1] for c in range(classes)]
     return torch.cat([x if len(x) else torch.ones_like(images[:1]) for x in found])
-
-
-def alarms(looks: list[Look], classes: Sequence[str]) -> list[str]:
-    """Return how a run has collapsed, a sentence each, and what may help; empty if all is well.
-
-    Args:
-        looks: one every few steps, oldest first. classes: the names of the classes.
-    """
-    found, grown = [], [each for each in looks if each.index >= YOUNG][-WINDOW:]
-    for modality, floor in ALIKE.items() if len(grown) == WINDOW else ():
-        counts = sum(each.counts[modality] for each in grown)
-        if missing := [name for name, n in zip(classes, counts, strict=True) if n == 0]:
-            found.append(
-                f"Collapse, classes missing: lately no {modality} was taken for: "
-                f"{', '.join(missing)}. More one_hot or entropy may help."
-            )
-        if (apart := np.mean([each.spread[modality] for each in grown])) < floor:
-            found.append(
-                f"Collapse, samples alike: neighbours of modality {modality} differ by {apart:.2f} "
-                "a pixel. More diversity or bn may help."
-            )
-    return found

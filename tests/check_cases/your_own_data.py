@@ -65,30 +65,5 @@ def split() -> Cases:
     )
 
 
-def plan() -> Cases:
-    good = {
-        "seen": ["mug", "car", "tree", "fish"],
-        "unseen": ["house", "boat", "key"],
-        "train": 100,
-        "test": 40,
-        "profile": "laptop",
-        "teachers": "train",
-    }
-
-    def but(**changes):
-        return ({**good, **changes},)
-
-    return Cases(
-        right=[but(), but(profile="laptop-64", teachers="adopt", train=0)],
-        wrong=[
-            (but(unseen=["Tree", "boat", "key"]), "cannot be unseen"),
-            (but(unseen=["house"]), "three unseen"),
-            (but(seen=["mug"]), "two seen classes"),
-            (but(test=10), "30 test sketches"),
-            (but(profile="phone"), "UserError"),
-        ],
-    )
-
-
 def cases() -> dict[str, Cases]:
-    return {function.__name__: function() for function in (shared_names, split, plan)}
+    return {function.__name__: function() for function in (shared_names, split)}

@@ -4,8 +4,7 @@ import random
 from collections import Counter
 
 from dfsbir_lite.data import class_key
-from dfsbir_lite.lessons.checks import Unanswered, Wrong, ask, exercise
-from dfsbir_lite.runtime import approx, profile
+from dfsbir_lite.lessons.checks import Wrong, ask, exercise
 
 
 @exercise
@@ -59,28 +58,3 @@ def split(divide) -> str:
     if set(ask(divide, files[::-1])[1]) != set(test):
         raise Wrong("The same files in another order give another split: sort, and set a seed.")
     return "(The order of a set and Python's `hash` change whenever Python starts: avoid both.)"
-
-
-@exercise
-def plan(planned: dict) -> str:
-    """Check a plan for data of one's own.
-
-    Its entries: "seen", "unseen": lists of class names. "train", "test": pictures a class and
-    modality. "profile": a name that `runtime.profile` knows. "teachers": "train" or "adopt".
-    """
-    if ... in planned.values():
-        raise Unanswered
-    seen, unseen = ([class_key(name) for name in planned[part]] for part in ("seen", "unseen"))
-    if both := set(seen) & set(unseen):
-        raise Wrong(f"{both.pop()!r} is in both lists. What is seen cannot be unseen.")
-    if len(seen) < 2 or len(unseen) < 3:
-        raise Wrong("Plan for two seen classes at least, and for three unseen: chance is high.")
-    sizes, few = profile(planned["profile"]), min(len(seen), len(unseen)) * planned["test"]
-    spread = 1 / max(1, few) ** 0.5  # two standard errors of a share of one half
-    if spread > 0.1:
-        raise Wrong(f"A share of {few} test sketches may be off by {spread:.2f}. Plan for more.")
-    return (
-        f"Chance is {approx(1 / len(seen))} on seen classes and {approx(1 / len(unseen))} on "
-        f"unseen ones, and a share measured on {few} sketches is known to about {spread:.2f}. "
-        f"Networks see {sizes.size} px: can you tell the classes at that size?"
-    )
