@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -363,13 +364,13 @@ def run(
     minutes: float | None = None,
     device="cpu",
     seed: int = 0,
-    sketches: nn.Module | None = None,
+    sketches: Callable[[], nn.Module] | None = None,
 ) -> dict[str, dict]:
     """Score teacher read-outs, the data-free student and, given images, the one trained on them.
 
     Everything is kept in `folder` as it is finished, and the same call goes on from there. With
-    `minutes` the data-free student learns so long, instead of for a number of `steps`. `sketches`:
-    see `Synthesis`.
+    `minutes` the data-free student learns so long, instead of for a number of `steps`. `sketches`
+    makes what `Synthesis` calls so.
 
     Returns: {row: {"seen": scores, "unseen": scores}}.
     """
@@ -377,15 +378,15 @@ def run(
     facts = {"source": benchmark.source, "profile": sizes.name, "start": start}
     facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
     facts |= {"classes": teachers.classes, "teachers": fingerprint(teachers)}
-    facts["sketches"] = sketches and type(sketches).__name__
+    facts["sketches"] = bool(sketches) or None  # as in runs that know no such thing
     rows = open_run(folder, facts)
 
     def score(row: str, readout: Callable, **more: float) -> None:
         rows[row] = more | benchmark.scores(readout, device)
         write_json(folder / "scores.json", rows)
 
-    def learn(row: str, file: str, data: str, loop: Distillation | RealDataStudent) -> None:
-        began, state = time.monotonic(), folder / f"{file}_state.pt"
+    def learn(row: str, file: str, data: str, begin: Callable) -> None:
+        began, loop, state = time.monotonic(), begin(), folder / f"{file}_state.pt"
         student = run_to_end(loop, state, desc=row)
         card = {"data": data, **facts, "steps": loop.index}
         students.save_encoders(folder / f"{file}.safetensors", student, card)
@@ -404,14 +405,19 @@ def run(
         # what begins as teachers has next to nothing left to learn: full speed would forget first
         slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
         suited = slow if start == "teachers" else settings
-        loop = distill(teachers, suited, encoders, **length, **shape, sketches=sketches)
-        learn("data-free student", "student", "none", loop)
+
+        def begin() -> Distillation:
+            drawer = sketches and sketches()
+            return distill(teachers, suited, encoders, **length, **shape, sketches=drawer)
+
+        learn("data-free student", "student", "none", begin)
     if benchmark.train and "real-data student" not in rows:
         known = in_order(teachers, benchmark.classes)
         encoders = start_encoders(start, known, sizes, seed, settings.temperature)
-        steps = read_json(folder / "student.json", "a card")["steps"] * settings.encoder_steps
-        loop = RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
-        learn("real-data student", "real_student", benchmark.source, loop)
+        learnt = read_json(folder / "student.json", "a card")["steps"]
+        options["steps"] = learnt * settings.encoder_steps
+        real = partial(RealDataStudent, *benchmark.train, settings, encoders, **options)
+        learn("real-data student", "real_student", benchmark.source, real)
     return rows
 
 

@@ -43,6 +43,7 @@ class Halves(nn.Module):
 @pytest.fixture
 def scribbler(monkeypatch):
     monkeypatch.setattr(scribbles, "START", 64)
+    monkeypatch.setattr(scribbles, "FIRST", 2)
     teacher = Teacher(Halves(), ("left", "right", "both"), 16)
     return Scribbler(teacher, ("left", "right"), LOOK, each=16)
 
@@ -131,6 +132,7 @@ def test_bench_student_on_a_few_pictures(monkeypatch, tmp_path, tiny):
     (tmp_path / "doodlenet/classes.txt").write_text("\n".join(classes))
     monkeypatch.setenv("DFSBIR_DATA_ROOT", str(tmp_path))
     monkeypatch.setattr(scribbles, "START", 256)
+    monkeypatch.setattr(scribbles, "FIRST", 1)
     monkeypatch.setattr(student, "CHANGES", student.CHANGES | {"batch": 16, "replay": 2})
     table = student.measure(tiny, tmp_path / "out", 1, range(2))
     assert list(table["read by"]) == ["posteriors", "student 0", "student 1"]

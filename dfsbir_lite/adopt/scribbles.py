@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dfsbir_lite.runtime import progress
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.teachers import Teacher
 
 STROKES, POINTS = 14, 24  # of a drawing at most, and of a stroke
-START = 12288  # scribbles from which the first generation is chosen
+START = 12288  # scribbles from which the first drawings are chosen
+FIRST = 40  # rounds in which these compete before anything is shown
 FINE, DOTS = 4, 6  # sub-pixels a pixel, and dots from point to point
 
 
@@ -32,7 +34,7 @@ class Scribbler(nn.Module):
         classes: those of the teacher's that are wanted, in the order in which noise asks for them.
         look: how the teacher knows drawings: their size, how much they fill, how thick lines are.
         each: drawings kept of a class, at least as many as a batch has images.
-        rounds: how often a batch of children competes before one is shown.
+        rounds: how often a batch of children competes before one is shown; more at first.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Scribbler(nn.Module):
         classes: Sequence[str],
         look: Rendering,
         each: int = 128,
-        rounds: int = 3,
+        rounds: int = 1,
         seed: int = 0,
     ):
         super().__init__()
@@ -59,6 +61,9 @@ class Scribbler(nn.Module):
         self.register_buffer("used", used[first])  # (C * each, STROKES)
         wanted = torch.arange(len(places)).repeat_interleave(each)
         self.register_buffer("score", scores[first, wanted])
+        for _ in progress(range(FIRST), desc="scribbles"):
+            for each_class in wanted.view(len(places), each):
+                self._round(each_class, torch.zeros(each, dtype=torch.bool), draw)
 
     def _judged(self, images: Tensor) -> Tensor:
         with torch.no_grad():
@@ -74,6 +79,7 @@ class Scribbler(nn.Module):
         images = self._round(wanted, torch.arange(len(wanted)) % 2 == 0, draw)
         return images.to(noise).expand(-1, 3, -1, -1)
 
+    @torch.no_grad()
     def _round(self, wanted: Tensor, new: Tensor, draw: torch.Generator) -> Tensor:
         """Draw a scribble where `new` (N,), else a child; let them compete; return their images."""
         n = len(wanted)

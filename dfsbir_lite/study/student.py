@@ -9,6 +9,7 @@ doodlenet/.
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -58,7 +59,7 @@ def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu"
     benchmark = pipeline.Benchmark("CIFAR-10 with Quick, Draw!", None, pair, None)
     for seed in seeds:
         where = folder / f"seed{seed}-{steps}"
-        scribbler = Scribbler(known.to(device), train.classes, look, seed=seed)
+        scribbler = partial(Scribbler, known.to(device), train.classes, look, seed=seed)
         job = {"steps": steps, "device": device, "seed": seed, "sketches": scribbler}
         rows = pipeline.run(benchmark, teachers, sizes, settings, where, **job)
         spent = {"minutes": rows["data-free student"]["seconds"] / 60}
