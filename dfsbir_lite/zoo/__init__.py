@@ -13,10 +13,17 @@ from torch import Tensor
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.files import load_network, read_card, save_weights
 from dfsbir_lite.models import Encoders, SceneEstimator
-from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
+from dfsbir_lite.pipeline import (
+    RealDataStudent,
+    load_encoders,
+    run_to_end,
+    save_encoders,
+    toybox_benchmark,
+    train_teacher,
+)
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
-from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
+from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 
