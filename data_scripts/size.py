@@ -10,6 +10,7 @@ import grimp
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dfsbir_lite"
 METHOD = ["models", "views", "losses", "recipes", "teachers", "synthesis", "students", "retrieval"]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT))  # or the graph is that of another copy
 GRAPH = grimp.build_graph(PACKAGE.name, cache_dir=None)
 
@@ -19,13 +20,17 @@ def lines(*paths: Path) -> int:
     return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
 
 
+def cells(path: Path, kind: str) -> list[str]:
+    """Return the text of a notebook's cells of that kind."""
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == kind]
+
+
 def words(*paths: Path) -> int:
     """Return how many words the files have together; of notebooks those of the text cells."""
-    texts = [path.read_text(encoding="utf-8") for path in paths]
-    if paths[0].suffix == ".ipynb":
-        cells = [cell for text in texts for cell in json.loads(text)["cells"]]
-        texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-    return len(" ".join(texts).split())
+    notebooks = [" ".join(cells(path, "markdown")) for path in paths if path.suffix == ".ipynb"]
+    others = [path.read_text(encoding="utf-8") for path in paths if path.suffix != ".ipynb"]
+    return len(" ".join(notebooks + others).split())
 
 
 @cache
@@ -37,6 +42,7 @@ def floor(module: str) -> int:
 
 def table() -> dict[str, tuple[int, int]]:
     """Return how much there is of each thing, and how much there may be."""
+    texts, codes = (sum((cells(p, k) for p in LESSONS), []) for k in ("markdown", "code"))
     return {
         "method, eight files, lines": (lines(*(PACKAGE / f"{name}.py" for name in METHOD)), 1800),
         "package, Python, lines": (lines(*PACKAGE.rglob("*.py")), 10000),
@@ -47,7 +53,10 @@ def table() -> dict[str, tuple[int, int]]:
         "floors, longest chain of imports": (max(map(floor, GRAPH.modules)), 11),
         "README, words": (words(ROOT / "README.md"), 1200),
         "notebooks/*.md, words": (words(*(ROOT / "notebooks").glob("*.md")), 4000),
-        "notebooks, words": (words(*(ROOT / "notebooks").rglob("*.ipynb")), 38000),  # later 20,000
+        "lessons, words": (words(*LESSONS), 20000),
+        "longest lesson, words": (max(map(words, LESSONS)), 2500),
+        "longest text cell, words": (max(len(c.split()) for c in texts), 60),
+        "longest code cell, lines": (max(len(c.splitlines()) for c in codes), 15),
     }
 
 

@@ -18,7 +18,6 @@ from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import PROFILES, Profile, UserError, profile
 from dfsbir_lite.strokes import EXAMPLES, redraw
-from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study import bench
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.widgets.page import write_page
@@ -145,7 +144,7 @@ def _export_classifiers(options: Namespace) -> gallery.folder.Summary:
 def _export_student(options: Namespace) -> gallery.folder.Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
-    encoders = load_encoders(student)
+    encoders = pipeline.load_encoders(student)
     if encoders.photo.geometry != geometry(vars(sizes)):
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)

@@ -18,7 +18,15 @@ from torch.nn import functional as F
 
 from dfsbir_lite import students, toybox
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, lone, spelt, together, toybox_set
-from dfsbir_lite.files import load_state, read_card, read_json, save_state, write_json
+from dfsbir_lite.files import (
+    load_network,
+    load_state,
+    read_card,
+    read_json,
+    save_state,
+    save_weights,
+    write_json,
+)
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
@@ -389,7 +397,7 @@ def run(
         began, loop, state = time.monotonic(), begin(), folder / f"{file}_state.pt"
         student = run_to_end(loop, state, desc=row)
         card = {"data": data, **facts, "steps": loop.index}
-        students.save_encoders(folder / f"{file}.safetensors", student, card)
+        save_encoders(folder / f"{file}.safetensors", student, card)
         score(row, student.embed, seconds=round(time.monotonic() - began, 1))
         state.unlink(missing_ok=True)
 
@@ -419,6 +427,20 @@ def run(
         real = partial(RealDataStudent, *benchmark.train, settings, encoders, **options)
         learn("real-data student", "real_student", benchmark.source, real)
     return rows
+
+
+def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
+    """Save encoders, with their model card beside them; return the card."""
+    classes, dim = encoders.proxies.shape
+    facts = {"architecture": "Encoders", **encoders.photo.geometry, "embed_dim": dim}
+    facts |= {"outputs": classes, "temperature": encoders.temperature}
+    return save_weights(path, encoders.state_dict(), {**facts, **card})
+
+
+def load_encoders(path: str | Path) -> Encoders:
+    """Load what `save_encoders` saved, frozen. Raises UserError, naming the file."""
+    encoders, _ = load_network(path, Encoders.of_card)
+    return encoders.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def open_run(folder: Path, facts: dict) -> dict:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfsbir_lite import losses
-from dfsbir_lite.files import load_network, load_state, save_state, save_weights
+from dfsbir_lite.files import load_state, save_state
 from dfsbir_lite.models import Encoded, Encoders, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, Threads, autocast
@@ -328,17 +328,3 @@ class Distillation(Iterator[DistillStep]):
 
 
 distill = Distillation  # the name to call: `for step in distill(...)`
-
-
-def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
-    """Save encoders, with their model card beside them; return the card."""
-    classes, dim = encoders.proxies.shape
-    facts = {"architecture": "Encoders", **encoders.photo.geometry, "embed_dim": dim}
-    facts |= {"outputs": classes, "temperature": encoders.temperature}
-    return save_weights(path, encoders.state_dict(), {**facts, **card})
-
-
-def load_encoders(path: str | Path) -> Encoders:
-    """Load what `save_encoders` saved, frozen. Raises UserError, naming the file."""
-    encoders, _ = load_network(path, Encoders.of_card)
-    return encoders.to(memory_format=torch.channels_last).eval().requires_grad_(False)

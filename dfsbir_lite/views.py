@@ -48,19 +48,12 @@ def mix(images: Tensor, draw: torch.Generator) -> Tensor:
 # --- textures ---------------------------------------------------------------------------------
 
 
-def _blobs(n: int, channels: int, cells: int, size: int, draw: torch.Generator) -> Tensor:
+def blobs(n: int, channels: int, cells: int, size: int, draw: torch.Generator) -> Tensor:
     """Draw smooth noise (n, channels, size, size): random values on a grid of `cells`, enlarged."""
     noise = torch.rand(n, channels, cells, cells, generator=draw, device=draw.device)
     return F.interpolate(noise, size=(size, size), mode="bicubic")
 
 
-def clouds(n: int, size: int, draw: torch.Generator) -> Tensor:
-    """Draw coloured noise of several scales, (n, 3, size, size) from 0 to 1 in each image."""
-    images = sum(_blobs(n, 3, cells, size, draw) / cells**0.5 for cells in (2, 4, 8, 16, size))
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-    return (images - low) / (high - low)
-
-
 def contours(n: int, size: int, draw: torch.Generator) -> Tensor:
     """Draw winding lines, (n, 1, size, size) in [0, 1]: where smooth noise crosses its mean."""
-    return (12 * (_blobs(n, 1, 6, size, draw) - 0.5).abs()).clamp(0, 1)
+    return (12 * (blobs(n, 1, 6, size, draw) - 0.5).abs()).clamp(0, 1)

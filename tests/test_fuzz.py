@@ -22,8 +22,9 @@ from dfsbir_lite.data import read_image
 from dfsbir_lite.files import load_state, read_card, save_state, sha256_of, write_json
 from dfsbir_lite.gallery import export_gallery, open_gallery, photos_of_set
 from dfsbir_lite.models import SceneEstimator
+from dfsbir_lite.pipeline import load_encoders, save_encoders
 from dfsbir_lite.runtime import UserError
-from dfsbir_lite.students import load_encoders, new_encoders, save_encoders
+from dfsbir_lite.students import new_encoders
 from dfsbir_lite.teachers import load_teacher, save_teacher
 from dfsbir_lite.zoo import load_scenes, save_scenes
 from quickdraw import drawings

@@ -70,3 +70,12 @@ def faults(notebook) -> list[str]:
 def test_a_notebook_can_be_read_and_compared(path):
     assert faults(nbformat.read(path, as_version=4)) == []
     assert path.stat().st_size < LARGEST_FILE
+
+
+def test_the_method_in_one_notebook_is_short_and_uses_none_of_it():
+    notebook = nbformat.read(FOLDER / "10_build_it_yourself.ipynb", as_version=4)
+    code = "\n".join(c.source for c in code_cells(notebook))
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 150
+    by_hand = code.partition("\nsame = recipes")[0]
+    used = set(re.findall(r"\b(\w+)\.", by_hand))
+    assert not used & {"models", "views", "losses", "recipes", "synthesis", "students", "retrieval"}

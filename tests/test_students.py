@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from dfsbir_lite import losses, students
 from dfsbir_lite.losses import ENCODER_TERMS
 from dfsbir_lite.models import Encoders
-from dfsbir_lite.pipeline import encoders_from_teachers
+from dfsbir_lite.pipeline import encoders_from_teachers, load_encoders, save_encoders
 from dfsbir_lite.runtime import Profile, UserError
-from dfsbir_lite.students import Learner, distill, load_encoders, new_encoders, save_encoders
+from dfsbir_lite.students import Learner, distill, new_encoders
 from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.views import contours, jitter, mix
 from dfsbir_lite.widgets.panel import HIGHEST

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dfsbir_lite.views import clouds, contours, jitter, mix
+from dfsbir_lite.study.baselines import clouds
+from dfsbir_lite.views import contours, jitter, mix
 
 ALL = [jitter, mix]
 

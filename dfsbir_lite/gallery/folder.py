@@ -45,9 +45,9 @@ from dfsbir_lite.files import (
 )
 from dfsbir_lite.gallery.photos import Photos
 from dfsbir_lite.models import Encoders
+from dfsbir_lite.pipeline import load_encoders, save_encoders
 from dfsbir_lite.runtime import UserError, progress
 from dfsbir_lite.strokes import TOYBOX, Rendering
-from dfsbir_lite.students import load_encoders, save_encoders
 from dfsbir_lite.teachers import Teacher
 
 FORMAT, VERSION = "dfsbir_lite gallery", 1

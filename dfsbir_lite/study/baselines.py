@@ -16,7 +16,7 @@ from dfsbir_lite.retrieval import ReadOut
 from dfsbir_lite.runtime import UserError, autocast, progress
 from dfsbir_lite.students import Learner, teach
 from dfsbir_lite.teachers import Teacher, Teachers
-from dfsbir_lite.views import clouds, contours, jitter
+from dfsbir_lite.views import blobs, contours, jitter
 
 # (n, size, draw) -> photos and sketches, each (n, 3, size, size) in [0, 1]; all randomness comes
 # from the generator `draw`.
@@ -82,6 +82,13 @@ def gaussian(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     options = {"generator": draw, "device": draw.device}
     noise = [torch.randn(n, channels, size, size, **options) for channels in (3, 1)]
     return tuple((x / 4 + 0.5).clamp(0, 1).expand(-1, 3, -1, -1) for x in noise)
+
+
+def clouds(n: int, size: int, draw: torch.Generator) -> Tensor:
+    """Draw coloured noise of several scales, (n, 3, size, size) from 0 to 1 in each image."""
+    images = sum(blobs(n, 3, cells, size, draw) / cells**0.5 for cells in (2, 4, 8, 16, size))
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return (images - low) / (high - low)
 
 
 def textures(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:

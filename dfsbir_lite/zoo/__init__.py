@@ -13,17 +13,24 @@ from torch import Tensor
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.files import load_network, read_card, save_weights
 from dfsbir_lite.models import Encoders, SceneEstimator
-from dfsbir_lite.pipeline import RealDataStudent, run_to_end, toybox_benchmark, train_teacher
+from dfsbir_lite.pipeline import (
+    RealDataStudent,
+    load_encoders,
+    run_to_end,
+    save_encoders,
+    toybox_benchmark,
+    train_teacher,
+)
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
-from dfsbir_lite.students import distill, load_encoders, new_encoders, save_encoders
+from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.synthesis import synthesize
 from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 
 ASSETS = Path(__file__).parent
 SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
 TEACHERS = ("photo", "sketch", "modality", "unified")
-STUDENTS = ("student", "real_student")
+STUDENTS = ("student", "paper_student", "real_student")
 SCENES = "scenes"  # an estimator, for people to look at what it paints
 
 
@@ -46,6 +53,7 @@ FORMATS = {
     SCENES: (save_scenes, load_scenes),
 }
 STEPS = 600  # iterations of the shipped student
+PAPER_STEPS = 1500  # of the one that learns as the paper's do, and takes longer
 SCENE_STEPS = 1500  # of the shipped estimator of scenes
 NO_DATA = "none: learnt from the photo, sketch and modality teachers alone"
 
@@ -109,7 +117,9 @@ def build(
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path.parent}: cannot be written to; DFSBIR_CACHE names another folder")
-    makers = {"student": partial(_student, watch), "real_student": _real_student, SCENES: _scenes}
+    makers = {"student": partial(_student, "kit", STEPS, watch), SCENES: _scenes}
+    makers |= {"paper_student": partial(_student, "paper-proxies+bn", PAPER_STEPS, watch)}
+    makers |= {"real_student": _real_student}
     make, state = makers.get(name, partial(_teacher, name)), path.with_suffix(".pt")
     network, facts, score = make(sizes, state, device, seed)
     save, load = FORMATS[name]
@@ -154,14 +164,17 @@ def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built
     return teacher, facts, lambda saved: {"test_accuracy": accuracy(saved, test, device)}
 
 
-def _student(watch: Callable, sizes: Profile, state: Path, device, seed: int) -> Built:
+def _student(
+    regime: str, steps: int, watch: Callable, sizes: Profile, state: Path, device, seed: int
+) -> Built:
     benchmark = toybox_benchmark(sizes, with_train=False)
     teachers = load_teachers(sizes.name, device)
-    encoders = new_encoders(sizes, len(teachers.classes), seed)
+    settings = recipe(regime)
+    encoders = new_encoders(sizes, len(teachers.classes), seed, settings.temperature)
     options = {"width": sizes.estimator_width, "device": device, "seed": seed}
-    loop = distill(teachers, recipe("kit"), encoders, steps=STEPS, **options)
+    loop = distill(teachers, settings, encoders, steps=steps, **options)
     encoders = run_to_end(loop, state, watch=watch)
-    facts = {"data": NO_DATA, "recipe": "kit", "steps": STEPS}
+    facts = {"data": NO_DATA, "recipe": regime, "steps": steps}
     return encoders, facts, lambda saved: benchmark.scores(saved.embed, device)
 
 

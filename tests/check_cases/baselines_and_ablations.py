@@ -5,9 +5,8 @@ import torch
 from check_cases import Cases
 from dfsbir_lite import zoo
 from dfsbir_lite.study import claims
-from dfsbir_lite.study.baselines import textures
+from dfsbir_lite.study.baselines import clouds, textures
 from dfsbir_lite.study.rows import OURS
-from dfsbir_lite.views import clouds
 
 
 def by_intervals(ours, other):
