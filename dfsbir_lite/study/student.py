@@ -25,7 +25,6 @@ from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import ReadOut, evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
 from dfsbir_lite.strokes import Rendering
-from dfsbir_lite.students import load_encoders
 from dfsbir_lite.study.costs import cost
 from dfsbir_lite.study.real import data_root, drawn
 from dfsbir_lite.teachers import Teacher, Teachers
@@ -63,7 +62,7 @@ def measure(sizes: Profile, folder: Path, steps: int, seeds: range, device="cpu"
         job = {"steps": steps, "device": device, "seed": seed, "sketches": scribbler}
         rows = pipeline.run(benchmark, teachers, sizes, settings, where, **job)
         spent = {"minutes": rows["data-free student"]["seconds"] / 60}
-        student = load_encoders(where / "student.safetensors")
+        student = pipeline.load_encoders(where / "student.safetensors")
         lines.append(_line(f"student {seed}", student.embed, pair, (student,)) | spent)
     table = pd.DataFrame(lines)
     table.insert(2, "of posteriors", table["mAP@all"] / table["mAP@all"][0])
