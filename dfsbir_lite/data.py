@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 import sys
 import unicodedata
@@ -156,6 +157,14 @@ def folder_pair(
         raise UserError(f"the classes of photos and sketches differ: {', '.join(sides)}")
     photo_set = folder_set(roots[0], size, "photo")
     return photo_set, folder_set(roots[1], size, "sketch").only(photo_set.classes)
+
+
+def data_root(bench: str, needed: str) -> Path:
+    """Return the folder of real data. Raises UserError if nothing is called `needed` there."""
+    root = Path(os.environ.get("DFSBIR_DATA_ROOT") or os.devnull)
+    if not (root / needed).is_dir():
+        raise UserError(f"bench {bench}: DFSBIR_DATA_ROOT names no folder with {needed}")
+    return root
 
 
 def folder_set(root: str | Path, size: int, modality: str) -> ImageSet:

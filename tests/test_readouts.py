@@ -7,7 +7,7 @@ from scipy.stats import ortho_group
 
 from dfsbir_lite.models import SceneEstimator
 from dfsbir_lite.retrieval import teacher_readouts
-from dfsbir_lite.study import costs, rows
+from dfsbir_lite.study import rows
 from dfsbir_lite.study.readouts import canonical, over_views, turned
 from dfsbir_lite.teachers import Teachers
 
@@ -54,7 +54,7 @@ def test_canonical_directions_agree_on_pairs(teachers):
 def test_costs_are_counted(teachers, tiny, tmp_path):
     """A teacher of widths 8, 16: stem, two blocks, head; read once, or over eight views."""
     setting = rows.Setting(None, teachers, tiny, 1, tmp_path)
-    table = costs.table(setting, ["teacher logits", "teacher logits: 8 views", rows.OURS])
+    table = rows.costs(setting, ["teacher logits", "teacher logits: 8 views", rows.OURS])
     stem, first = 3 * 8 * 9 * 64, 2 * 8 * 8 * 9 * 64
     second = (8 * 16 * 9 + 16 * 16 * 9 + 8 * 16) * 16
     once = stem + first + second + 16 * 3

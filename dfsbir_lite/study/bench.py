@@ -8,10 +8,10 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims, costs, real, rows, student
+from dfsbir_lite.study import claims, real, rows, student
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400, "real-student": 800}
+STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400, "real-student": 300}
 ROWS = {
     "quality": [*rows.RIVALS],
     "claims": [*rows.RIVALS, *rows.ABLATIONS, *rows.OVERLAP],
@@ -71,7 +71,7 @@ def _scores(sizes: Profile, options) -> dict:
     print(f"{verdicts.round(3).to_string(index=False)}\n")
     result = {"runs": runs, "claims": _records(verdicts)}
     if options.name == "students":
-        table = costs.table(setting, chosen)
+        table = rows.costs(setting, chosen)
         print(table.to_string(float_format="{:.3g}".format))
         write_atomically(folder / "costs.csv", table.to_csv(index_label="row").encode())
         result["costs"] = _records(table.reset_index(names="row"))

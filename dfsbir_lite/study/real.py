@@ -5,7 +5,6 @@ quickdraw_345/<class>.ndjson, pacs/{photo,sketch}/test/<class>/ and doodlenet/.
 """
 
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dfsbir_lite import strokes, zoo
+from dfsbir_lite import zoo
 from dfsbir_lite.adopt.checkpoints import adopt, load
-from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
+from dfsbir_lite.adopt.doodlenet import LOOK, drawn, load_doodlenet
 from dfsbir_lite.adopt.groups import SHIPPED, equal_names, read_groups
 from dfsbir_lite.adopt.matching import Matching
 from dfsbir_lite.adopt.shelf import LITE, facts, weights_file
-from dfsbir_lite.data import open_image, read_image
+from dfsbir_lite.data import data_root, read_image
 from dfsbir_lite.files import read_card
 from dfsbir_lite.retrieval import average_precision, embed, similarities
-from dfsbir_lite.runtime import UserError, progress
+from dfsbir_lite.runtime import progress
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.teachers import Teacher
 
@@ -48,21 +47,13 @@ def measure(folder: Path) -> pd.DataFrame:
     }
     sketches = {"ImageNet": _drawings(root), "PACS": _pacs(root, "sketch")}
     for name, (sketch, look) in _sketch_teachers(root).items():
-        drawn = partial(drawn, look=look)
-        asked = {name: _read(sketch, each, drawn) for name, each in sketches.items()}
+        as_wanted = partial(drawn, look=look)
+        asked = {name: _read(sketch, each, as_wanted) for name, each in sketches.items()}
         for way, matching in _ways(photo, sketch).items():
             for benchmark, gallery in kept.items():
                 found = score(matching, asked[benchmark], gallery, _wanted(benchmark))
                 lines.append({"sketches read by": name, "way": way, "photos": benchmark, **found})
     return pd.DataFrame(lines)
-
-
-def data_root(bench: str, needed: str) -> Path:
-    """Return the folder of real data. Raises UserError if nothing is called `needed` there."""
-    root = Path(os.environ.get("DFSBIR_DATA_ROOT") or os.devnull)
-    if not (root / needed).is_dir():
-        raise UserError(f"bench {bench}: DFSBIR_DATA_ROOT names no folder with {needed}")
-    return root
 
 
 def score(matching: Matching, queries: Read, photos: Read, wanted: Callable) -> dict:
@@ -136,14 +127,6 @@ def _drawings(root: Path) -> Named:
 
 def _seen(path: Path, size: int) -> Tensor:
     return torch.tensor(read_image(path, size))
-
-
-def drawn(sketch: Path | list, look: Rendering) -> Tensor:
-    """Return line art, or Quick, Draw!'s [[x, ...], [y, ...]] a stroke, as a teacher wants it."""
-    if isinstance(sketch, Path):
-        return strokes.redraw(open_image(sketch), look)
-    points = ([[x / 255, y / 255] for x, y in zip(*each)] for each in sketch)
-    return strokes.render(strokes.lines(*points), look)
 
 
 def _read(teacher: Teacher, named: Named, picture: Callable) -> Read:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 
@@ -25,6 +26,7 @@ from dfsbir_lite.runtime import Profile, UserError, progress
 from dfsbir_lite.students import Distillation, distill
 from dfsbir_lite.study import baselines
 from dfsbir_lite.study.baselines import FedStudent, averaged_weights, metadata
+from dfsbir_lite.study.costs import cost
 from dfsbir_lite.study.readouts import canonical, over_views, turned
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.zoo import ASSETS, load_or_train
@@ -312,6 +314,19 @@ def compare(
         known[seed][row] = scores
         write_json(setting.folder / f"seed{seed}" / "scores.json", known[seed])
     return [{row: known[seed][row] for row in rows} for seed in seeds]
+
+
+def costs(setting: Setting, rows: Sequence[str]) -> pd.DataFrame:
+    """Return what it costs to read a photo, a line for each of `rows`, see `study.costs`."""
+    return pd.DataFrame({row: _cost(setting, ROWS[row]) for row in rows}).T
+
+
+def _cost(setting: Setting, row: Row) -> dict[str, float]:
+    made, networks = row.make(setting), (setting.teachers.photo, setting.teachers.sketch)
+    if isinstance(made, Iterator):  # a student, which is not trained here
+        networks, made = [made.encoders], row.read(made.encoders)
+    photo = torch.rand(1, 3, setting.sizes.size, setting.sizes.size, device=setting.device)
+    return cost(made, networks, photo)
 
 
 def _known(setting: Setting) -> dict:

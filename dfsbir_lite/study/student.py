@@ -17,16 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from dfsbir_lite import pipeline
-from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
+from dfsbir_lite.adopt.doodlenet import LOOK, drawn, load_doodlenet
 from dfsbir_lite.adopt.matching import shipped_guidance
 from dfsbir_lite.adopt.scribbles import Scribbler
-from dfsbir_lite.data import ImageSet, folder_set
+from dfsbir_lite.data import ImageSet, data_root, folder_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import ReadOut, evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.study.costs import cost
-from dfsbir_lite.study.real import data_root, drawn
 from dfsbir_lite.teachers import Teacher, Teachers
 
 # what CIFAR-10 and Quick, Draw! call the classes that both have
