@@ -104,18 +104,15 @@ def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Te
     return torch.stack(distances).sum()
 
 
-def class_alignment(photo_logits: Tensor, sketch_logits: Tensor, one_way: bool = False) -> Tensor:
+def class_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
     """Return L_align of the paper: the KL divergence of two teachers' posteriors for a pair.
 
-    Symmetric, mean of both directions; `one_way` is KL(photo ‖ sketch) alone, as in the authors'
-    code: where sure teachers disagree, it leaves the photo estimator nearly alone.
+    The mean of both directions. The authors' code has one, from photo to sketch, which leaves the
+    photo estimator nearly alone where sure teachers disagree.
     """
     photo, sketch = F.log_softmax(photo_logits, 1), F.log_softmax(sketch_logits, 1)
-    forth = F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
-    if one_way:
-        return forth
-    back = F.kl_div(photo, sketch, reduction="batchmean", log_target=True)
-    return (forth + back) / 2
+    ways = (sketch, photo), (photo, sketch)
+    return sum(F.kl_div(*way, reduction="batchmean", log_target=True) for way in ways) / 2
 
 
 def modality_guidance(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
@@ -169,9 +166,8 @@ def matching(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
 def hints(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Measure how far the stages' maps (N, channels, H, W) are from the teacher's: FitNets.
 
-    Each stage's mean squared distance, in units of the variance of the teacher's map; summed over
-    stages. Every position is a target, where class scores give one per image; of maps of different
-    sizes the larger one is averaged.
+    The sum over stages of the mean squared distance, in units of the variance of the teacher's map.
+    Of maps of different sizes the larger one is averaged.
     """
     distances = []
     for mine, theirs in zip(student_maps, teacher_maps, strict=True):
@@ -229,8 +225,7 @@ def pairs(
     """Return InfoNCE, the loss of the authors' encoders (van den Oord et al., 2018).
 
     Each of the unit-length `queries` (N, E) should be closest to the key (M, E) in its own place,
-    the other modality's image of the same noise; all other keys repel it. With posteriors, those
-    that rather show the same class than another do not.
+    of the same noise; the others repel it. With posteriors, those of the same class do not.
     """
     cosines, own = queries @ keys.T / temperature, torch.arange(len(queries), device=keys.device)
     if query_posteriors is not None:

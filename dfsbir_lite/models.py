@@ -61,8 +61,7 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
 def geometry(facts: dict) -> dict:
     """Return the arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` means the smallest network. Raises ValueError for anything
-    else, and for networks so deep that nobody would want to wait for them.
+    A card without `blocks` and `stride` means the smallest network. Raises ValueError for no shape.
     """
     shape = {"widths": list(facts["widths"]), "blocks": 1, "stride": 2}
     shape |= {k: facts[k] for k in ("blocks", "stride") if k in facts}
@@ -159,13 +158,12 @@ class Encoders(nn.Module):
 
     Each encoder is a SmallResNet whose last layer gives a point; its inner products with the
     proxies, one direction per class, are its class scores. The embedding is read out of them, as
-    the expected proxy: all proxies, weighted by how much likelier than 1 / C each class is.
-    `temperature` says how much the unlikely classes count: near 0 only the likeliest, so that
-    unseen classes look alike; if large, scores count as they are, as in retrieval by logits.
+    the expected proxy: all proxies, weighted by how much likelier than 1 / C each class is. Of a
+    small `temperature` only the likeliest counts; of a large one scores count as they are.
 
-    Without a temperature the embedding is free, as in the paper: a small head puts a point anywhere
-    on the sphere, its cosines with the proxies are the scores, and the last layer only answers as
-    a teacher does. `shape` goes to `SmallResNet`; `modality` is "photo" or "sketch" everywhere.
+    Without a temperature the embedding is free, as in the paper: a head of its own puts a point on
+    the sphere, whose cosines with the proxies are the scores; the last layer answers as a teacher
+    does. `shape` goes to `SmallResNet`; `modality` is "photo" or "sketch" everywhere.
     """
 
     def __init__(
@@ -206,10 +204,6 @@ class Encoders(nn.Module):
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return class scores (N, C) of `images`."""
         return self(images, modality).scores
-
-    def features(self, images: torch.Tensor, modality: str) -> torch.Tensor:
-        """Return the input of an encoder's last layer, (N, widths[-1])."""
-        return self(images, modality).maps[-1].float().mean((2, 3))
 
     def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
         """Return what is read out of class scores (N, C): points (N, E) of unit length."""
@@ -299,8 +293,7 @@ class SceneEstimator(_Painter):
 
     Not in the paper, whose two estimators share nothing but the noise. Photo and sketch have the
     same `objects` soft masks: the photo shows what is behind each, in colour, the sketch its
-    outline, so that a shape has to please both teachers. Each object has its own darkness: not all
-    that shows in a photo is worth a line.
+    outline, darker or fainter, so that a shape has to please both teachers.
     """
 
     def __init__(self, size: int, noise_dim: int, width: int, objects: int = 5):

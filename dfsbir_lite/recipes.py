@@ -18,7 +18,6 @@ class Recipe:
     estimator_lr: float = 3e-3  # Adam
     encoder_lr: float = 3e-3  # AdamW, cosine schedule
     labels: str = "noise"  # the wanted class: from the noise, or the "teacher"'s arg-max (paper)
-    one_way: bool = False  # alignment, see `losses.class_alignment`
     scene: bool = False  # one estimator for both images of a pair, see `models.SceneEstimator`
     views: bool = False  # in estimator steps, show all networks random views of the images
     adv_after: int = 0  # estimator steps before the adversarial term counts
@@ -85,7 +84,7 @@ def kit() -> Recipe:
 
 
 def kit_without_hints() -> Recipe:
-    """Return the kit for encoders that know no more of a teacher than its answers, embedded freely."""
+    """Return the kit for encoders with a free embedding, to whom teachers give answers alone."""
     terms = {"hint": 0, "adv": 0, "proxy": 1, "contrastive": 1}
     settings = {"scene": True, "views": True, "contours": 0, "queue": 512, "sharpness": 2}
     return recipe("kit", **terms, **settings, temperature=None)

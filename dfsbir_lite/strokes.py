@@ -67,6 +67,11 @@ def render(
     return torch.from_numpy(small).expand(3, -1, -1).clone()
 
 
+def quickdraw(drawing: list, look: Rendering) -> Tensor:
+    """Draw what Quick, Draw! stores, [[x, ...], [y, ...]] from 0 to 255 a stroke, see `render`."""
+    return render(lines(*([[x / 255, y / 255] for x, y in zip(*each)] for each in drawing)), look)
+
+
 def fitted(strokes: list[Stroke], look: Rendering = TOYBOX) -> list[Stroke]:
     """Move the drawing to the middle, as large and its lines as wide as `look` wants them."""
     if not strokes:

@@ -7,7 +7,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -184,14 +183,13 @@ class Synthesis(Iterator[SynthesisStep]):
             photo_labels, sketch_labels = p.logits.argmax(1), s.logits.argmax(1)
         p_taught = self.teachers.photo.taught[photo_labels]
         s_taught = self.teachers.sketch.taught[sketch_labels]
-        align = partial(losses.class_alignment, one_way=self.recipe.one_way)
         terms = {
             "one_hot": self._where(p_taught, losses.one_hot, p.logits, photo_labels)
             + self._where(s_taught, losses.one_hot, s.logits, sketch_labels),
             "entropy": losses.entropy(p.logits) + losses.entropy(s.logits),
             "activation": losses.activation(p.features) + losses.activation(s.features),
             "bn": losses.batch_statistics(p.moments) + losses.batch_statistics(s.moments),
-            "align": self._where(p_taught & s_taught, align, p.logits, s.logits),
+            "align": self._where(p_taught & s_taught, losses.class_alignment, p.logits, s.logits),
             "diversity": spread,
         }
         if weights["modal"]:

@@ -24,7 +24,7 @@ def test_each_call_gives_a_fresh_copy():
 
 
 def test_unknown_names_and_bad_weights():
-    with pytest.raises(UserError, match="no recipe 'cake': choose one of kit, kit-without-hints, paper-pairs"):
+    with pytest.raises(UserError, match="no recipe 'cake': choose one of kit, kit-without-hints"):
         recipe("cake")
     with pytest.raises(UserError, match=r"a recipe has no 'sugar'; it has .*batch"):
         recipe("kit", sugar=1)

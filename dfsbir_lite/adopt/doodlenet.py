@@ -12,8 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfsbir_lite import strokes
-from dfsbir_lite.data import open_image
 from dfsbir_lite.files import fill
 from dfsbir_lite.strokes import Rendering
 from dfsbir_lite.teachers import Teacher
@@ -51,11 +49,3 @@ def load_doodlenet(path: Path) -> Teacher:
     classes = path.with_name("classes.txt").read_text(encoding="utf-8").split("\n")
     fill(network := DoodleNet(), load_file(path), path)
     return Teacher(network, tuple(filter(None, classes)), SIZE)
-
-
-def drawn(sketch: Path | list, look: Rendering) -> Tensor:
-    """Return line art, or Quick, Draw!'s [[x, ...], [y, ...]] a stroke, as a teacher wants it."""
-    if isinstance(sketch, Path):
-        return strokes.redraw(open_image(sketch), look)
-    points = ([[x / 255, y / 255] for x, y in zip(*each)] for each in sketch)
-    return strokes.render(strokes.lines(*points), look)

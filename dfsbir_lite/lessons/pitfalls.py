@@ -137,7 +137,10 @@ def polluted(encoders: Encoders, batches: list[tuple[Tensor, Tensor]]) -> Encode
 
 
 # --- trap 6: terms that run away or are not a number ------------------------------------------
-# The one-way alignment, which stands still, is `losses.class_alignment(..., one_way=True)`.
+def one_way_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
+    """Return KL(photo ‖ sketch) alone, as the released code has it: photos stand still."""
+    photo, sketch = photo_logits.log_softmax(1), sketch_logits.log_softmax(1)
+    return F.kl_div(sketch, photo, reduction="batchmean", log_target=True)
 
 
 def unbounded_adversary(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:

@@ -15,15 +15,15 @@ from torch import Tensor
 
 from dfsbir_lite import zoo
 from dfsbir_lite.adopt.checkpoints import adopt, load
-from dfsbir_lite.adopt.doodlenet import LOOK, drawn, load_doodlenet
+from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
 from dfsbir_lite.adopt.groups import SHIPPED, equal_names, read_groups
 from dfsbir_lite.adopt.matching import Matching
 from dfsbir_lite.adopt.shelf import LITE, facts, weights_file
-from dfsbir_lite.data import data_root, read_image
+from dfsbir_lite.data import data_root, open_image, read_image
 from dfsbir_lite.files import read_card
 from dfsbir_lite.retrieval import average_precision, embed, similarities
 from dfsbir_lite.runtime import progress
-from dfsbir_lite.strokes import Rendering
+from dfsbir_lite.strokes import Rendering, quickdraw, redraw
 from dfsbir_lite.teachers import Teacher
 
 # names that ImageNet has twice, as torchvision tells them apart
@@ -47,7 +47,7 @@ def measure(folder: Path) -> pd.DataFrame:
     }
     sketches = {"ImageNet": _drawings(root), "PACS": _pacs(root, "sketch")}
     for name, (sketch, look) in _sketch_teachers(root).items():
-        as_wanted = partial(drawn, look=look)
+        as_wanted = partial(_drawn, look=look)
         asked = {name: _read(sketch, each, as_wanted) for name, each in sketches.items()}
         for way, matching in _ways(photo, sketch).items():
             for benchmark, gallery in kept.items():
@@ -127,6 +127,11 @@ def _drawings(root: Path) -> Named:
 
 def _seen(path: Path, size: int) -> Tensor:
     return torch.tensor(read_image(path, size))
+
+
+def _drawn(sketch: Path | list, look: Rendering) -> Tensor:
+    """Return line art, or a drawing of Quick, Draw!'s, as a teacher wants it."""
+    return redraw(open_image(sketch), look) if isinstance(sketch, Path) else quickdraw(sketch, look)
 
 
 def _read(teacher: Teacher, named: Named, picture: Callable) -> Read:

@@ -119,7 +119,7 @@ def _named(*rows: Row) -> dict[str, Row]:
 
 
 def _features(encoders: Encoders) -> ReadOut:
-    return encoders.features
+    return lambda *given: encoders(*given).maps[-1].float().mean((2, 3))
 
 
 def _unified(setting: Setting) -> Setting:

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from dfsbir_lite import pipeline
-from dfsbir_lite.adopt.doodlenet import LOOK, drawn, load_doodlenet
+from dfsbir_lite.adopt.doodlenet import LOOK, load_doodlenet
 from dfsbir_lite.adopt.matching import shipped_guidance
 from dfsbir_lite.adopt.scribbles import Scribbler
 from dfsbir_lite.data import ImageSet, data_root, folder_set
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.retrieval import ReadOut, evaluate, teacher_readouts
 from dfsbir_lite.runtime import Profile
-from dfsbir_lite.strokes import Rendering
+from dfsbir_lite.strokes import Rendering, quickdraw
 from dfsbir_lite.study.costs import cost
 from dfsbir_lite.teachers import Teacher, Teachers
 
@@ -80,7 +80,7 @@ def _drawings(root: Path, late: bool, look: Rendering) -> ImageSet:
         lines = (root / f"quickdraw_345/{name}.ndjson").read_text(encoding="utf-8").splitlines()
         half = (len(lines) + 1) // 2
         for line in lines[half:] if late else lines[:half]:
-            images.append(drawn(json.loads(line)["drawing"], look))
+            images.append(quickdraw(json.loads(line)["drawing"], look))
             labels.append(label)
     return ImageSet(torch.stack(images), torch.tensor(labels), tuple(CLASSES.values()), "sketch")
 
