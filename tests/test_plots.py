@@ -42,7 +42,6 @@ def draw_all() -> dict[str, Figure]:
     marks = (LABELS.repeat(2), torch.arange(16) >= 8, CLASSES)
     return {
         "image_rows": plots.image_rows({"photo": IMAGES[:4], "sketch": IMAGES[4:]}, CLASSES),
-        "class_sheet": plots.class_sheet(IMAGES, LABELS, CLASSES, per_class=2),
         "curves": plots.curves({"bn": [3.0, 2.0], "align": [1.0, 0.5]}),
         "hit_maps": plots.hit_maps({"a": LABELS[:, None] == LABELS}, {"a": CLASSES}),
         "lines": plots.lines({"seen": pd.Series([0.1, 0.5], index=[10, 20])}, "steps", "mAP@all"),
@@ -74,7 +73,6 @@ def draw_all() -> dict[str, Figure]:
 FIGURES = draw_all()
 ALT = {
     "image_rows": "photo 4, sketch 4. Columns: ant, bee, cat, dog",
-    "class_sheet": "Up to 2 pictures of each of 4 classes: ant, bee, cat, dog",
     "curves": "over step: bn from 3 to 2; align from 1 to 0.5",
     "lines": "Lines of mAP@all over steps: seen from 0.1 to 0.5",
     "bars": "Bars of mAP@all: chance 0.10, student 0.60; dashed line at 0.10",

@@ -7,7 +7,6 @@ from dfsbir_lite.plots.base import BAD, GOOD, GREY, MARKS, PHOTO, SERIES, SKETCH
 from dfsbir_lite.plots.embeddings import class_colours, class_places, embedding_map
 from dfsbir_lite.plots.pictures import (
     class_scores,
-    class_sheet,
     found,
     hit_maps,
     image_rows,

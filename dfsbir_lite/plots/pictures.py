@@ -32,23 +32,6 @@ def image_rows(rows: dict[str, Tensor], titles: Sequence = (), size: float = 0.9
     return figure
 
 
-def class_sheet(images, labels, classes, per_class: int = 6, size: float = 0.8) -> Figure:
-    """Draw `per_class` images of each class, a row a class, in two columns of rows."""
-    pixels, labels = base.as_pixels(images), base.as_array(labels)
-    half = -(-len(classes) // 2)
-    second = per_class + 1.4  # where the right-hand rows begin: their names need room
-    figure, axis = base.new_figure(half, second + per_class, size, classes[:half])
-    for i, name in enumerate(classes):
-        row, start = i % half, second * (i // half)
-        if start:
-            axis.text(start - 0.06, row + 0.5, name, ha="right", va="center", fontsize=9)
-        for n, picture in enumerate(pixels[labels == i][:per_class]):
-            base.put(axis, picture, row, start + n)
-    figure.words = f"Up to {per_class} pictures of each of {len(classes)} classes: "
-    figure.words += f"{', '.join(classes)}."
-    return figure
-
-
 def retrievals(
     queries, gallery, ranked, relevant, titles: Sequence[str] = (), size: float = 0.9
 ) -> Figure:

@@ -15,13 +15,13 @@ def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "ste
     """Draw a small line plot for each entry of `history`."""
     columns = min(columns, len(history))
     rows = -(-len(history) // columns)
-    figure = Figure(figsize=(2.6 * columns, 1.8 * rows), layout="constrained")
+    figure = Figure(figsize=(2.8 * columns, 2.1 * rows), layout="constrained")
     for n, (name, values) in enumerate(history.items(), 1):
         axis = figure.add_subplot(rows, columns, n)
         axis.plot(base.as_array(values), color=base.SKETCH, linewidth=1.2)
-        axis.set_title(name, fontsize=9)
-        axis.tick_params(labelsize=7)
-        axis.set_xlabel(xlabel, fontsize=7)
+        axis.set_title(name, fontsize=10)
+        axis.tick_params(labelsize=9)
+        axis.set_xlabel(xlabel, fontsize=9)
         sns.despine(ax=axis)
     figure.words = f"Curves over {xlabel}: "
     figure.words += base.from_to({name: base.as_array(values) for name, values in history.items()})

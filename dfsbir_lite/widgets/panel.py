@@ -46,7 +46,7 @@ class LivePanel(LabelledBox):
             `distill` with a fixed seed.
         settings: the recipe; the sliders write into `settings.weights`.
         teachers: those of the loop: they say what the samples show.
-        names: the weights to show; by default all.
+        names: the terms to show, with slider and curve; by default all.
 
     Attributes:
         loop: the running one, as `begin` returned it. last: its last step.
@@ -175,7 +175,8 @@ class LivePanel(LabelledBox):
         pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
         counts = {m: counted(getattr(self.teachers, m), x) for m, x in images.items()}
         off = [name for name, x in self.settings.weights.snapshot().items() if not x]
-        self.figure = plots.live(pairs, counts, classes, self.history, off)
+        curves = {name: self.history[name] for name in self.names}
+        self.figure = plots.live(pairs, counts, classes, curves, off)
         self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
         self.picture.layout.display = None
 

@@ -22,9 +22,6 @@ class Stub:
         return SimpleNamespace(logits=images[:, 0, 0, :3], moments=[(*seen, *stored)])
 
 
-TEACHERS = SimpleNamespace(photo=Stub(), sketch=Stub())
-
-
 def images(right: float, level: float):
     """A share `right` of images that show the wanted class, on paper of a grey level."""
     pictures = torch.full((len(WANTED), 3, SIZE, SIZE), level)
@@ -34,8 +31,6 @@ def images(right: float, level: float):
 
 
 def cases() -> dict[str, Cases]:
-    good, base, far = images(0.8, 0.3), images(0.5, 0.3), images(1, 0.9)
-    others = ((base, base), TEACHERS, WANTED)
     return {
         "lowest_entropy": Cases(
             right=[(-log(3), CLASSES), (torch.tensor(-1.1), CLASSES), (-2.48, range(12))],
@@ -57,15 +52,7 @@ def cases() -> dict[str, Cases]:
                 ((images(1, 0.2) - 1, WANTED, Stub()), "sigmoid"),
                 ((images(1, 0.2) / 0 * 0, WANTED, Stub()), "sigmoid"),
                 ((images(0.3, 0.2), WANTED, Stub()), "`one_hot`"),
-                ((far, WANTED, Stub()), "Which term is missing"),
-            ],
-        ),
-        "own_weights": Cases(
-            right=[((good, good), *others), ((images(1, 0.35), base), *others)],
-            wrong=[
-                (((good[:5], good[:5]), *others), "keep them all"),
-                (((base, base), *others), "in the baseline"),
-                (((far, far), *others), "Are those still pictures"),
+                ((images(1, 0.9), WANTED, Stub()), "Which term is missing"),
             ],
         ),
     }

@@ -1,13 +1,11 @@
-"""Checks of notebook 03: an expected proxy, a contrastive loss, a read-out of class scores."""
+"""Checks of notebook 03: an expected proxy, a contrastive loss."""
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite import losses
 from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
 from dfsbir_lite.models import expected_proxy
-from dfsbir_lite.runtime import approx
 
 
 @exercise
@@ -54,31 +52,3 @@ def supervised_contrastive(loss) -> str:
     }
     explain(mine, mistakes, 0, 1e-3)
     raise Wrong("Cosines / temperature, log-softmax over keys, mean over those of the class.")
-
-
-@exercise
-def between_both_ends(rows, student, benchmark) -> str:
-    """Judge `rows(scores (N, C), proxies (C, E))`, rows (N, any) to be compared by cosine.
-
-    On seen classes they must beat the scores themselves by .01 mAP@all, on unseen ones the
-    posteriors.
-    """
-
-    def scores(function) -> dict:
-        def readout(images: Tensor, modality: str) -> Tensor:
-            return ask(function, student.class_logits(images, modality), student.proxies)
-
-        return benchmark.scores(readout)
-
-    mine = scores(rows)
-    rivals = {"seen": scores(lambda z, _: z), "unseen": scores(lambda z, _: z.softmax(1))}
-    why = {"seen": "Do the unlikely classes weigh too much?", "unseen": "Do they say too little?"}
-    for part, rival in rivals.items():
-        value, least = mine[part]["map_all"], rival[part]["map_all"] + 0.01
-        if value < least:
-            missed = f"mAP@all on {part} classes is {approx(value)}, not {approx(least)}."
-            raise Wrong(f"{missed} {why[part]}")
-    return (
-        "It beats each end where that end is weak. Test images have judged it: to call it better "
-        "than the expected proxy, choose on validation images, and look at these once."
-    )
