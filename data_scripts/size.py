@@ -8,14 +8,13 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "dfsbir_lite"
+PACKAGE, LESSONS = ROOT / "dfsbir_lite", sorted((ROOT / "notebooks").glob("*.ipynb"))
 METHOD = ["models", "views", "losses", "recipes", "teachers", "synthesis", "students", "retrieval"]
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT))  # or the graph is that of another copy
 GRAPH = grimp.build_graph(PACKAGE.name, cache_dir=None)
 
 
-def lines(*paths: Path) -> int:
+def lines(paths) -> int:
     """Return how many lines the files have together."""
     return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
 
@@ -26,11 +25,10 @@ def cells(path: Path, kind: str) -> list[str]:
     return ["".join(cell["source"]) for cell in found if cell["cell_type"] == kind]
 
 
-def words(*paths: Path) -> int:
-    """Return how many words the files have together; of notebooks those of the text cells."""
-    notebooks = [" ".join(cells(path, "markdown")) for path in paths if path.suffix == ".ipynb"]
-    others = [path.read_text(encoding="utf-8") for path in paths if path.suffix != ".ipynb"]
-    return len(" ".join(notebooks + others).split())
+def words(path: Path) -> int:
+    """Return how many words a page has; a notebook in its text cells."""
+    texts = cells(path, "markdown") if path in LESSONS else [path.read_text(encoding="utf-8")]
+    return len(" ".join(texts).split())
 
 
 @cache
@@ -43,20 +41,21 @@ def floor(module: str) -> int:
 def table() -> dict[str, tuple[int, int]]:
     """Return how much there is of each thing, and how much there may be."""
     texts, codes = (sum((cells(p, k) for p in LESSONS), []) for k in ("markdown", "code"))
+    scripts = [*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")]
     return {
-        "method, eight files, lines": (lines(*(PACKAGE / f"{name}.py" for name in METHOD)), 1800),
-        "package, Python, lines": (lines(*PACKAGE.rglob("*.py")), 10000),
-        "JavaScript and CSS, lines": (lines(*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")), 600),
-        "data_scripts, lines": (lines(*(ROOT / "data_scripts").rglob("*.py")), 1200),
-        "tests, lines": (lines(*(ROOT / "tests").rglob("*.py")), 9500),
+        "method, eight files, lines": (lines(PACKAGE / f"{name}.py" for name in METHOD), 1800),
+        "package, Python, lines": (lines(PACKAGE.rglob("*.py")), 10000),
+        "JavaScript and CSS, lines": (lines(scripts), 600),
+        "data_scripts, lines": (lines((ROOT / "data_scripts").rglob("*.py")), 1200),
+        "tests, lines": (lines((ROOT / "tests").rglob("*.py")), 9500),
         "names at the top": (len(GRAPH.find_children(PACKAGE.name)), 22),
         "floors, longest chain of imports": (max(map(floor, GRAPH.modules)), 11),
         "README, words": (words(ROOT / "README.md"), 1200),
-        "notebooks/*.md, words": (words(*(ROOT / "notebooks").glob("*.md")), 4000),
-        "lessons, words": (words(*LESSONS), 20000),
+        "notebooks/*.md, words": (sum(map(words, (ROOT / "notebooks").glob("*.md"))), 4000),
+        "lessons, words": (sum(map(words, LESSONS)), 20000),
         "longest lesson, words": (max(map(words, LESSONS)), 2500),
-        "longest text cell, words": (max(len(c.split()) for c in texts), 60),
-        "longest code cell, lines": (max(len(c.splitlines()) for c in codes), 15),
+        "longest text cell, words": (max(len(text.split()) for text in texts), 60),
+        "longest code cell, lines": (max(len(code.splitlines()) for code in codes), 15),
     }
 
 
