@@ -6,7 +6,7 @@ import pytest
 
 from dfsbir_lite.study import claims
 from dfsbir_lite.study.claims import Claim
-from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS
+from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, ROWS
 
 
 def table(**rows) -> pd.DataFrame:
@@ -97,3 +97,9 @@ def test_effects_are_what_an_ingredient_adds_whichever_row_has_it():
     assert plain.loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
     assert tables["paper-proxies+bn"].round(6).loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
     assert plain.loc["guidance"].isna().all()
+
+
+def test_the_stored_regimes_are_rows_with_three_seeds_each():
+    scores = claims.by_seed(claims.stored("regimes"))
+    assert set(scores.index) <= set(ROWS) and list(scores.columns) == [0, 1, 2]
+    assert not scores.isna().any(axis=None)

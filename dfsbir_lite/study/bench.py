@@ -11,7 +11,7 @@ from dfsbir_lite.runtime import Profile, UserError, profile
 from dfsbir_lite.study import claims, real, rows, student
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
-STEPS = {"quality": 600, "claims": 100, "regimes": 300, "students": 400, "real-student": 300}
+STEPS = {"quality": 600, "claims": 100, "regimes": 600, "students": 400, "real-student": 300}
 ROWS = {
     "quality": [*rows.RIVALS],
     "claims": [*rows.RIVALS, *rows.ABLATIONS, *rows.OVERLAP],
