@@ -40,7 +40,7 @@ def floor(module: str) -> int:
 
 def table() -> dict[str, tuple[int, int]]:
     """Return how much there is of each thing, and how much there may be."""
-    texts, codes = (sum((cells(p, k) for p in LESSONS), []) for k in ("markdown", "code"))
+    texts, codes = ([c for p in LESSONS for c in cells(p, k)] for k in ("markdown", "code"))
     scripts = [*PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")]
     return {
         "method, eight files, lines": (lines(PACKAGE / f"{name}.py" for name in METHOD), 1800),

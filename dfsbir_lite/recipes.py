@@ -99,6 +99,7 @@ RECIPES = {
     "paper-proxies+bn": lambda: recipe("paper-proxies", bn=1),
 }
 
+
 def recipe(name: str = "kit", **changes) -> Recipe:
     """Return a fresh copy of the recipe `name` with `changes` to its settings or its weights.
 

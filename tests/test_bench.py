@@ -10,7 +10,7 @@ import torch
 
 from dfsbir_lite import pipeline
 from dfsbir_lite.data import ImageSet
-from dfsbir_lite.runtime import PROFILES, UserError
+from dfsbir_lite.runtime import PROFILES
 from dfsbir_lite.study import bench, claims, rows
 from dfsbir_lite.study.rows import OURS, REAL, RIVALS
 
@@ -73,5 +73,3 @@ def test_claims_judges_rows_and_writes_them_as_a_tidy_table(tmp_path, capsys):
     assert set(verdicts) == {
         "better than teacher features", "better than the teachers' logits", "hints matter",
     }  # fmt: skip
-
-
