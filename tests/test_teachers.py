@@ -167,7 +167,7 @@ SPOILT = {
     lambda path: path.unlink(): r"photo\.safetensors: no such file",
     lambda path: path.with_suffix(".json").unlink(): r"photo\.json: no such file",
     other_widths: r"photo\.safetensors: ",
-    lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.json: lacks",
+    lambda path: save_weights(path, {"x": torch.zeros(1)}, {}): r"photo\.json: no network",
 }
 
 
