@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfsbir_lite.retrieval import ReadOut
@@ -17,6 +16,8 @@ def cost(read: ReadOut, networks: Iterable[nn.Module], image: Tensor, modality="
     Bytes are those of the weights in single precision, the rest is for one image on one core. What
     the weights are does not matter.
     """
+    from torch.utils.benchmark import Timer  # warns on stderr of a half-installed CUDA
+
     with FlopCounterMode(display=False) as counter:
         length = read(image, modality).shape[1]
     given = {"read": read, "image": image, "modality": modality}
