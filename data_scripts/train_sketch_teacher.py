@@ -119,12 +119,6 @@ def score(network: torch.nn.Module, part: str) -> dict[str, float]:
     return {f"{part}_accuracy{s}": round(float(x), 4) for s, x in zip(("", "_shared"), scores)}
 
 
-def loss(logits: Tensor, said: Tensor, labels: Tensor) -> Tensor:
-    """Return how far a network is from doodleNet's logits, softened, and from the classes."""
-    soft = F.kl_div((logits / 2).log_softmax(1), (said / 2).softmax(1), reduction="batchmean")
-    return soft + 0.3 * F.cross_entropy(logits, labels, label_smoothing=0.1)
-
-
 def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
     """Return the average of the weights of late steps; `state` is where a stopped run goes on."""
     classes, doodlenet = drawings("train"), load_doodlenet(ROOT / "doodlenet/doodlenet.safetensors")
@@ -145,11 +139,12 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
     lessons = DataLoader(Lesson(classes), batch, sampler=numbers, num_workers=1, prefetch_factor=8)
     for ours, doodles, labels in progress(lessons, desc="steps", initial=done, total=steps):
         with torch.no_grad():
-            said = doodlenet(images(doodles)).logits
+            said = (doodlenet(images(doodles)).logits / 2).softmax(1)
         with autocast("cpu"):
             logits = network(images(ours)).float()
+        soft = F.kl_div((logits / 2).log_softmax(1), said, reduction="batchmean")
         optimiser.zero_grad()
-        loss(logits, said, labels).backward()
+        (soft + 0.3 * F.cross_entropy(logits, labels, label_smoothing=0.1)).backward()
         optimiser.step()
         rate.step()
         average.update_parameters(network)
@@ -160,12 +155,8 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
     return average.module.eval()
 
 
-def main() -> None:
+if __name__ == "__main__":
     network = train(Path("runs/sketch_teacher.pt"), STEPS)
     teacher = Teacher(network, tuple(drawings("train")), OURS.size)
     scores = score(network, "validation") | score(network, "test")
     save_teacher(OUT, teacher, {"rendering": asdict(OURS), **FACTS, "steps": STEPS, **scores})
-
-
-if __name__ == "__main__":
-    main()
