@@ -84,7 +84,7 @@ def kit() -> Recipe:
 
 
 def kit_without_hints() -> Recipe:
-    """Return the kit for encoders with a free embedding, to whom teachers give answers alone."""
+    """Return the kit without hints: teachers give answers only, and the embedding is free."""
     terms = {"hint": 0, "adv": 0, "proxy": 1, "contrastive": 1}
     settings = {"scene": True, "views": True, "contours": 0, "queue": 512, "sharpness": 2}
     return recipe("kit", **terms, **settings, temperature=None)

@@ -1,4 +1,4 @@
-"""Drawings without data, for a sketch teacher that stores no statistics: scribbles, and selection.
+"""Drawings without data, for a sketch teacher without batch norm: scribbles that evolve.
 
 A scribble is a few strokes of a random hand: blobs, arcs, polygons, lines, zigzags; each hangs on
 an earlier one, lies in it, mirrors or repeats it. Nothing in it comes from a drawing of a class.
@@ -25,10 +25,10 @@ class Scribbler(nn.Module):
     """An estimator of sketches that evolves: noise (N, noise_dim) to images (N, 3, size, size).
 
     Every second image is a new scribble. The others are children of drawings that `teacher` takes
-    for the wanted class, rather than for any other that it knows: strokes moved, added, left out,
-    or taken from another drawing of that class. Who is more like it than its parent takes the
-    parent's place. It needs no gradients, and what it draws follows from the noise and from what
-    it has kept, alone.
+    for the wanted class, rather than for any other that it knows: strokes are moved, added, left
+    out, or taken from another drawing of that class. A child that the teacher finds likelier than
+    its parent replaces it. No gradients are needed. What it draws depends only on the noise and on
+    the drawings that it has kept.
 
     Args:
         classes: those of the teacher's that are wanted, in the order in which noise asks for them.
