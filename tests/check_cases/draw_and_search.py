@@ -9,17 +9,6 @@ KNOWN = torch.tensor([[0.99], [0.98], [0.97]])
 HOUSE = lines([[0.2, 0.9], [0.2, 0.5], [0.5, 0.1], [0.8, 0.5], [0.8, 0.9], [0.2, 0.9]])
 
 
-def placed(place):
-    """Return a function that makes new strokes, each point (x, y) at place(x, y)."""
-    return lambda strokes: [{**s, "points": [place(*p) for p in s["points"]]} for s in strokes]
-
-
-def in_place(strokes):
-    for stroke in strokes:
-        stroke["points"] = [[1 - x, y] for x, y in stroke["points"]]
-    return strokes
-
-
 def houses(strokes):
     """A search that knows houses by their one stroke."""
     return [("house", 9), ("tree", 1)] if len(strokes) == 1 else [("tree", 6), ("house", 4)]
@@ -27,18 +16,6 @@ def houses(strokes):
 
 def cases() -> dict[str, Cases]:
     return {
-        "mirrored": Cases(
-            right=[
-                (placed(lambda x, y: [1 - x, y]), EXAMPLES),
-                (placed(lambda x, y: (-x, y)), EXAMPLES),  # `render` brings it back into the frame
-            ],
-            wrong=[
-                ((placed(lambda x, y: [x, y]), EXAMPLES), "stayed"),
-                ((placed(lambda x, y: [x, 1 - y]), EXAMPLES), "on its head"),
-                ((placed(lambda x, y: [y, x]), EXAMPLES), "Draw both"),
-                ((in_place, EXAMPLES), "changes the drawing"),
-            ],
-        ),
         "refuses": Cases(
             right=[(0.97, KNOWN, 0.88), (torch.tensor(0.9), KNOWN, torch.tensor(0.88))],
             wrong=[((0.88, KNOWN, 0.88), "The star gets"), ((0.985, KNOWN, 0.88), "2 of the 3")],

@@ -5,7 +5,6 @@ import torch
 from check_cases import Cases
 
 HITS = [False, True, True, False, True]
-SIZES = [20, 40, 60, 80]
 LABELS = torch.arange(16).repeat_interleave(3)
 
 
@@ -28,15 +27,6 @@ def cases() -> dict[str, Cases]:
                 ((0.6, HITS), "whole ranking"),
                 (((1 / 2 + 1 / 3 + 1 / 5) / 3, HITS), "1 / rank"),
                 ((0.9, HITS), "At each right photo"),
-            ],
-        ),
-        "chance": Cases(
-            # .1² + .2² + .3² + .4² = .3; the second is what shuffled rankings have in the mean
-            right=[(0.3, SIZES), (0.32, SIZES), (0.25, [50] * 4)],
-            wrong=[
-                ((0.25, SIZES), "equally often"),
-                ((0.4, SIZES), "largest class"),
-                ((0.7, SIZES), "mean over all sketches"),
             ],
         ),
         "failures": Cases(

@@ -25,29 +25,6 @@ def posteriors() -> Cases:
     )
 
 
-def layer_distance() -> Cases:
-    def numpy(x, mean, variance):
-        x = x.numpy()
-        m, v = x.mean((0, 2, 3)) - mean.numpy(), x.var((0, 2, 3)) - variance.numpy()
-        return (m**2).sum() ** 0.5 + (v**2).sum() ** 0.5
-
-    def unbiased(x, mean, variance):
-        rows = x.transpose(0, 1).flatten(1)
-        return (rows.mean(1) - mean).norm() + (rows.var(1) - variance).norm()
-
-    def means(x, mean, variance):
-        return (x.mean((0, 2, 3)) - mean).norm()
-
-    return Cases(
-        right=[(numpy,), (unbiased,)],
-        wrong=[
-            ((means,), "means alone"),
-            ((lambda x, mean, variance: 1.0,), "One mean and one variance"),
-            ((lambda x, mean, variance: x.mean((0, 2, 3)) - mean,), "One number"),
-        ],
-    )
-
-
 def better_readout() -> Cases:
     """Pictures of six classes; seen ones show one of them, unseen ones a little of two.
 
@@ -77,6 +54,5 @@ def better_readout() -> Cases:
 def cases() -> dict[str, Cases]:
     return {
         "posteriors": posteriors(),
-        "layer_distance": layer_distance(),
         "better_readout": better_readout(),
     }

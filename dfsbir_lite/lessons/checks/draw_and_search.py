@@ -1,36 +1,10 @@
 """Checks of the exercises of notebook 05."""
 
-import copy
-
 import torch
 
-from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
-from dfsbir_lite.strokes import render
+from dfsbir_lite.lessons.checks import Wrong, exercise, number
 
 NOT_ON_PAPER = ("truck", "spoon", "house")  # classes of the teachers that have no example
-
-
-@exercise
-def mirrored(answer, drawings: dict) -> str:
-    """Check a function that maps strokes to those of the drawing mirrored left to right.
-
-    Args:
-        drawings: name → strokes to try it with. Only pictures are compared: strokes may move.
-    """
-    for name, strokes in drawings.items():
-        before = copy.deepcopy(strokes)
-        mirror, picture = render(ask(answer, before)).float(), render(strokes).float()
-        if before != strokes:
-            raise Wrong("It changes the drawing that it gets. Make new strokes instead.")
-        if (mirror - picture.flip(2)).abs().mean() < 2:  # lines may be smoothed in another way
-            continue
-        mistakes = {
-            f"The {name} has stayed as it was.": picture,
-            f"The {name} stands on its head: that was y. Left and right are x.": picture.flip(1),
-        }
-        explain(mirror, mistakes, tolerance=20)
-        raise Wrong(f"The {name} is not its mirror image. Draw both with `render` and look.")
-    return "An encoder copes with the changes that its teachers saw in training, and no others."
 
 
 @exercise

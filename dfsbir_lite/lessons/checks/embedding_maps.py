@@ -1,4 +1,4 @@
-"""Checks of notebook 04: a gap by hand, what a map keeps, and features in a common frame."""
+"""Checks of notebook 04: a gap by hand, and features in a common frame."""
 
 import torch
 from torch import Tensor
@@ -23,35 +23,6 @@ def gap_by_hand(answer, photos: Tensor, sketches: Tensor) -> str:
     }
     explain(mine, mistakes, 0.01)
     raise Wrong("Write down the unit vectors, the mean of each set, and the distance: two digits.")
-
-
-@exercise
-def kept(answer) -> str:
-    """Judge `answer(rows (N, E), points (N, 2), k)`, the share of neighbours that a map keeps.
-
-    Near is by cosine in the space, by distance on the map; no point is its own neighbour.
-    """
-    draw, k = torch.Generator().manual_seed(0), 5
-    rows = F.normalize(torch.randn(40, 3, generator=draw), dim=1)
-    points = rows[:, :2] + 0.1 * torch.randn(40, 2, generator=draw) + 1
-    mine = number(ask(answer, rows.clone(), points.clone(), k))
-    near, close = rows @ rows.T, -torch.cdist(points, points)
-    itself = -9 * torch.eye(40)
-    if abs(mine - (truth := _overlap(near + itself, close + itself, k))) < 1e-3:
-        return "A map that keeps every neighbour has 1, a random one about k / N."
-    mistakes = {
-        "A point is no neighbour of its own: leave it out on both sides.": _overlap(near, close, k),
-        "On the map you take the largest distances.": _overlap(near + itself, -close, k),
-        "That is a count for each point: divide by k.": k * truth,
-    }
-    explain(mine, mistakes, 1e-3)
-    raise Wrong("Another share is right: of k neighbours in the space, those also near on the map.")
-
-
-def _overlap(near: Tensor, close: Tensor, k: int) -> float:
-    """Return the share of the k largest in each row of `near` that are so in `close`."""
-    a, b = near.topk(k, 1).indices, close.topk(k, 1).indices
-    return float((a[:, :, None] == b[:, None]).any(2).float().mean())
 
 
 @exercise

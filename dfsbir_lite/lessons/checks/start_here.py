@@ -1,4 +1,4 @@
-"""Checks of notebook 00: average precision, what chance gives, and a look at failures."""
+"""Checks of notebook 00: average precision, and a look at failures."""
 
 import torch
 from torch import Tensor
@@ -25,27 +25,6 @@ def ap_by_hand(answer, hits: list[bool]) -> str:
     }
     explain(value, mistakes)
     raise Wrong("At each right photo: how many right so far, divided by its rank. Then the mean.")
-
-
-@exercise
-def chance(answer, counts: list[int]) -> str:
-    """Judge the mAP@all that blind luck gives, a share.
-
-    `counts` are the photos of each class; as many sketches ask for each class.
-    """
-    value, counts = number(answer), torch.tensor(counts).double()
-    shares = counts / counts.sum()
-    truth = float(shares @ shares)
-    # the mAP of random rankings of some hundred photos is .02 higher: both are right answers
-    if truth - 0.01 <= value <= truth + 0.03:
-        return "Large classes are asked more often, and have more photos to find."
-    mistakes = {
-        "This is right if every class is asked equally often. Here the large classes are asked "
-        "more often: weigh each share by the sketches that ask for it.": 1 / len(counts),
-        "This is chance for sketches of the largest class only.": shares.max(),
-    }
-    explain(value, mistakes)
-    raise Wrong("Chance for one sketch is its class's share. Take the mean over all sketches.")
 
 
 @exercise

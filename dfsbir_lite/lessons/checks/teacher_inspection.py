@@ -1,11 +1,11 @@
-"""Checks of notebook 01: posteriors, batch statistics, and a read-out of the logits."""
+"""Checks of notebook 01: posteriors, and a read-out of the logits."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfsbir_lite import losses, retrieval
-from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
+from dfsbir_lite import retrieval
+from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain
 from dfsbir_lite.runtime import approx
 
 
@@ -27,29 +27,6 @@ def posteriors(answer) -> str:
     }
     explain(mine, mistakes, 1e-4)
     raise Wrong("The shape is right, the numbers are not. Work out one entry on paper.")
-
-
-@exercise
-def layer_distance(answer) -> str:
-    """Judge `answer(x (N, C, H, W), mean (C,), variance (C,))`, one layer's part of L_bn."""
-    draw = torch.Generator().manual_seed(0)
-    x = torch.randn(12, 3, 8, 8, generator=draw)
-    x = x + torch.randn(12, 3, 1, 1, generator=draw)  # bright images and dark ones
-    mean, var = torch.randn(3, generator=draw), 0.3 + torch.rand(3, generator=draw)
-    mine = number(ask(answer, x.clone(), mean.clone(), var.clone()))
-    m, v = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-    if abs(mine - (truth := losses.batch_statistics([(m, v, mean, var)]))) < 0.01 * truth:
-        return "Summed over all layers, this is L_bn: its gradient is a reason to change images."
-    a, b, inside = m - mean, v - var, x.var((2, 3)).mean(0)
-    mistakes = {
-        "That is the part of the means alone.": a.norm(),
-        "That is the part of the variances alone.": b.norm(),
-        "Means and variances have a length each; you took one root.": torch.cat([a, b]).norm(),
-        "You compare a standard deviation with a variance.": a.norm() + (v.sqrt() - var).norm(),
-        "Variances inside each image miss what lies between.": a.norm() + (inside - var).norm(),
-    }
-    explain(mine, mistakes, 0, 0.01)
-    raise Wrong("One mean and one variance a channel; the length of each difference; their sum.")
 
 
 @exercise
