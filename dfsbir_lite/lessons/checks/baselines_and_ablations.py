@@ -35,11 +35,7 @@ def verdict(answer) -> str:
 
 @exercise
 def source(answer, teachers: Teachers) -> str:
-    """Check a source of pictures about which each teacher has differing opinions.
-
-    Args:
-        answer: a function (n, size, draw) -> photos, sketches, as in `study.baselines`.
-    """
+    """Check `answer(n, size, draw)`, a source of photos and sketches as in `study.baselines`."""
     size, draw = teachers.size, torch.Generator(teachers.photo.proxies.device).manual_seed(0)
     first, second = (ask(answer, 64, size, draw) for _ in range(2))
     if any(map(torch.equal, first, second)):
