@@ -1,39 +1,14 @@
 """Checks of the exercises of notebook 06."""
 
-import pandas as pd
 import torch
 from torch import Tensor
 
-from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
+from dfsbir_lite.lessons.checks import Wrong, ask, exercise
 from dfsbir_lite.runtime import approx
-from dfsbir_lite.study import claims
 from dfsbir_lite.study.baselines import gaussian
-from dfsbir_lite.study.rows import OURS
 from dfsbir_lite.teachers import Teachers
 
 MORE = 1.5  # times as much as for noise, a teacher's opinions should differ
-
-
-@exercise
-def lead(answer, ours: pd.DataFrame) -> str:
-    """Check by how much the student leads the best of the six baselines on seen classes.
-
-    Args:
-        answer: a number, right to two digits. ours: `claims.summary` of the stored table.
-    """
-    means, given = ours["mean"], number(answer)
-    rivals = means[list(claims.BASELINES.values())]
-    if abs(given - (means[OURS] - rivals.max())) < 0.006:
-        return f"The best of the six is *{rivals.idxmax()}*. With posteriors there is no lead."
-    mistakes = {
-        "The sign: ours minus theirs.": rivals.max() - means[OURS],
-        "That is the student's score. By how much is it above the best baseline's?": means[OURS],
-        "That is the lead over the mean of the six. Take the best.": means[OURS] - rivals.mean(),
-        "Posteriors are not among the six.": means[OURS] - means["teacher posteriors"],
-    }
-    explain(given, mistakes)
-    raise Wrong("Take the means over the seeds, on seen classes, and the largest of six rivals.")
-
 
 # scores of three seeds, ours and the other row's
 CLEAR = (0.70, 0.52, 0.61), (0.66, 0.49, 0.56)
@@ -60,11 +35,7 @@ def verdict(answer) -> str:
 
 @exercise
 def source(answer, teachers: Teachers) -> str:
-    """Check a source of pictures about which each teacher has differing opinions.
-
-    Args:
-        answer: a function (n, size, draw) -> photos, sketches, as in `study.baselines`.
-    """
+    """Check `answer(n, size, draw)`, a source of photos and sketches as in `study.baselines`."""
     size, draw = teachers.size, torch.Generator(teachers.photo.proxies.device).manual_seed(0)
     first, second = (ask(answer, 64, size, draw) for _ in range(2))
     if any(map(torch.equal, first, second)):
