@@ -50,16 +50,6 @@ def scoring(*scores):
 def cases() -> dict[str, Cases]:
     left = (by_group, scoring(0.5, 0.2, 0.1))
     return {
-        "counts": Cases(
-            right=[((800, 700, 300),), (torch.tensor([800.0, 700.0, 300.0]),)],
-            wrong=[
-                (((8, 7, 3),), "How many samples"),
-                (((500, 400, 300),), "the common ones"),
-                (((750, 750, 300),), "one more"),
-                (((800, 700, 1200),), "both know"),
-                (((1000, 500, 300),), "dealt out"),
-            ],
-        ),
         "alignment": Cases(
             right=[(align_by_hand,), (aligned(both),)],
             wrong=[

@@ -6,24 +6,6 @@ from torch.nn import functional as F
 from check_cases import Cases
 from dfsbir_lite.retrieval import average_precision, score, similarities
 
-ROW = torch.tensor([1, 0, 1, 1, 0, 0, 0, 1]).bool()  # precision at the hits: 1, 2/3, 3/4, 4/8
-TRUE, UP_TO = (1 + 2 / 3 + 3 / 4 + 4 / 8) / 4, (1 + 2 / 3) / 2
-
-
-def two_verdicts() -> Cases:
-    answers = {
-        (UP_TO, TRUE): "stops too early",
-        (4 * TRUE, UP_TO): "is the sum",
-        (TRUE / 2, UP_TO): "number of ranks",
-        (0.9, UP_TO): "at each hit",
-        (TRUE, 5 / 3 / 4): "not by all of them",
-        (TRUE, TRUE): "the first 2 precisions",
-    }
-    return Cases(
-        right=[(0.73, 0.83, ROW, 2), (torch.tensor(TRUE), UP_TO, ROW, 2)],
-        wrong=[((*answer, ROW, 2), why) for answer, why in answers.items()],
-    )
-
 
 def telling_test() -> Cases:
     def pictures(tint=(1.0, 0.5, 0.2), count=9):
@@ -88,4 +70,4 @@ def own_trap() -> Cases:
 
 
 def cases() -> dict[str, Cases]:
-    return {function.__name__: function() for function in (two_verdicts, telling_test, own_trap)}
+    return {function.__name__: function() for function in (telling_test, own_trap)}

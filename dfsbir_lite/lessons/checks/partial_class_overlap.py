@@ -9,26 +9,6 @@ from dfsbir_lite.runtime import approx
 
 
 @exercise
-def counts(answer) -> str:
-    """Check how many of 1,200 samples the photo teacher judges, the sketch teacher, and both.
-
-    Three of twelve classes are common; the photo teacher knows five of the others.
-    """
-    given = tuple(map(number, answer))
-    if given == (800, 700, 300):
-        return "Each class has a teacher, but only a quarter of the samples can align the two."
-    mistakes = {
-        "Those are classes. How many samples ask for them?": (8, 7, 3),
-        "A teacher knows its own classes and the common ones.": (500, 400, 300),
-        "Nine is an odd number: the photo teacher has one more.": (750, 750, 300),
-    }
-    explain(given, mistakes)
-    if given[-1] != 300:
-        raise Wrong("Both judge the samples of the classes that both know, and no others.")
-    raise Wrong("Nine others are dealt out in turn, the photo teacher first; add the common ones.")
-
-
-@exercise
 def alignment(answer) -> str:
     """Check L_align of the samples that both teachers may judge.
 

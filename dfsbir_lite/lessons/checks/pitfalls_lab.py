@@ -1,40 +1,12 @@
 """Checks of the exercises of notebook 08."""
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite.lessons import pitfalls
-from dfsbir_lite.lessons.checks import Wrong, ask, exercise, explain, number
+from dfsbir_lite.lessons.checks import Wrong, ask, exercise, number
 from dfsbir_lite.retrieval import score
 from dfsbir_lite.runtime import approx
-
-
-@exercise
-def two_verdicts(true, up_to, row: Tensor, stop: int) -> str:
-    """Check the average precision of a ranking, and what a metric says that stops early.
-
-    Args:
-        true, up_to: numbers in [0, 1], right to two digits.
-        row: bool (G,), the ranking. stop: the hit at which the wrong metric stops; it divides
-            by the hits that it has found so far.
-    """
-    at_hits = (row.cumsum(0) / torch.arange(1, len(row) + 1))[row]  # precision at each hit
-    right, wrong = float(at_hits.mean()), float(at_hits[:stop].mean())
-    if abs(number(true) - right) > 0.006:
-        mistakes = {
-            "`my_true` stops too early: average over *all* relevant photos.": wrong,
-            "`my_true` is the sum of the precisions at the hits. Take their mean.": at_hits.sum(),
-            "`my_true`: you divided by the number of ranks, not of hits.": at_hits.sum() / len(row),
-        }
-        explain(number(true), mistakes)
-        raise Wrong("`my_true`: at each hit, which share of the photos so far were hits?")
-    if abs(number(up_to) - wrong) > 0.006:
-        all_relevant = "`my_up_to`: divide by the hits that it has found, not by all of them."
-        explain(number(up_to), {all_relevant: at_hits[:stop].sum() / len(at_hits)})
-        raise Wrong(f"`my_true` is right. `my_up_to` averages only the first {stop} precisions.")
-    return "What comes late does not count: it flatters where precision falls from hit to hit."
-
 
 SOUND = {
     "takes mean and deviation over dim=(0, 2, 3)": pitfalls.channel_standardised,
