@@ -6,7 +6,7 @@ import pytest
 
 from dfsbir_lite.study import claims
 from dfsbir_lite.study.claims import Claim
-from dfsbir_lite.study.rows import ABLATIONS, OVERLAP, RIVALS, ROWS
+from dfsbir_lite.study.rows import ABLATIONS, OURS, OVERLAP, RIVALS, ROWS
 
 
 def table(**rows) -> pd.DataFrame:
@@ -97,6 +97,13 @@ def test_effects_are_what_an_ingredient_adds_whichever_row_has_it():
     assert plain.loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
     assert tables["paper-proxies+bn"].round(6).loc["batch statistics"].tolist() == [0.3, 0.3, 0.3]
     assert plain.loc["guidance"].isna().all()
+
+
+def test_effects_in_the_kit_are_those_of_its_ablations():
+    runs = [{OURS: {"seen": {"map_all": 0.7}}, "no one-hot": {"seen": {"map_all": 0.6}}}] * 2
+    kit = claims.effects(claims.tidy(runs, (0, 1)))["kit"].round(6)
+    assert kit.loc["semantic terms"].tolist() == [0.1, 0.1, 0.1]
+    assert kit.drop("semantic terms").isna().all(axis=None)
 
 
 def test_the_stored_regimes_are_rows():

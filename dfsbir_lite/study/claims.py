@@ -91,12 +91,13 @@ def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
-    """Return what each ingredient adds to the score of each mapped regime, seed by seed.
+    """Return what each ingredient adds to the score of the kit and of each mapped regime.
 
-    A table a regime, with its 95 % intervals: columns mean, low, high; nan where a row is missing.
+    The mean of the differences, seed by seed, with its 95 % interval, a table a regime: columns
+    mean, low, high; nan where a row is missing.
     """
     values, tables = by_seed(frame, part), {}
-    for regime in MAPPED:
+    for regime in ("kit", *MAPPED):
         lines = {}
         for ingredient in INGREDIENTS:
             pair = with_and_without(regime, ingredient) or (regime, "")

@@ -182,6 +182,8 @@ def toggled(regime: str, ingredient: str) -> str | None:
 
 def with_and_without(regime: str, ingredient: str) -> tuple[str, str] | None:
     """Return the rows with an ingredient and without it: the regime and its `toggled` row."""
+    if regime == "kit":
+        return OURS, next(f"no {n}" for n, term in TERMS.items() if term in INGREDIENTS[ingredient])
     if (other := toggled(regime, ingredient)) is None:
         return None
     return (regime, other) if _has(regime, ingredient) else (other, regime)
