@@ -1,6 +1,5 @@
 """Small real photos with real drawings, in minutes: CIFAR-10, and Quick, Draw! of its classes."""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -45,4 +44,4 @@ CIFAR10_QUICKDRAW = DataSet(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(CIFAR10_QUICKDRAW))
+    main(CIFAR10_QUICKDRAW)

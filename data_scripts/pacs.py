@@ -1,7 +1,5 @@
 """PACS: the photos and sketches of its seven classes."""
 
-import sys
-
 from importers.cli import main
 from importers.dataset import DataSet
 
@@ -14,4 +12,4 @@ PACS = DataSet(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(PACS))
+    main(PACS)

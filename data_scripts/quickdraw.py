@@ -1,7 +1,6 @@
 """Quick, Draw!: drawings of 345 classes; and QuickDraw-Extended, with photos of 110 classes."""
 
 import json
-import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -86,4 +85,4 @@ QUICKDRAW = DataSet(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(QUICKDRAW))
+    main(QUICKDRAW)

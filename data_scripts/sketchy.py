@@ -3,8 +3,6 @@
 Of the ways in which photos and sketches are cropped, `tx_000000000000` is read.
 """
 
-import sys
-
 from importers.cli import main
 from importers.dataset import DataSet
 from importers.download import Download
@@ -35,4 +33,4 @@ SKETCHY = DataSet(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(SKETCHY))
+    main(SKETCHY)

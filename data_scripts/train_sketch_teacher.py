@@ -129,15 +129,13 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     rate = OneCycleLR(optimiser, 3e-3, steps, pct_start=0.1)
-    parts, done = {"network": network, "mean": average, "adam": optimiser, "rate": rate}, 0
-    if state.is_file():
-        saved = load_state(state)
-        done = saved.pop("done")
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-    numbers = range(done * batch, steps * batch)
+    parts = {"network": network, "mean": average, "adam": optimiser, "rate": rate}
+    for name, saved in (load_state(state) if state.is_file() else {}).items():
+        parts[name].load_state_dict(saved)
+    numbers = range(rate.last_epoch * batch, steps * batch)
     lessons = DataLoader(Lesson(classes), batch, sampler=numbers, num_workers=1, prefetch_factor=8)
-    for ours, doodles, labels in progress(lessons, desc="steps", initial=done, total=steps):
+    bar = progress(lessons, desc="steps", initial=rate.last_epoch, total=steps)
+    for ours, doodles, labels in bar:
         with torch.no_grad():
             said = (doodlenet(images(doodles)).logits / 2).softmax(1)
         with autocast("cpu"):
@@ -148,10 +146,9 @@ def train(state: Path, steps: int, batch: int = 64) -> torch.nn.Module:
         optimiser.step()
         rate.step()
         average.update_parameters(network)
-        done += 1
-        if done % 500 == 0:
-            save_state(state, {"done": done} | {n: part.state_dict() for n, part in parts.items()})
-            print(done, score(average.module.eval(), "validation"), flush=True)
+        if rate.last_epoch % 500 == 0:
+            save_state(state, {name: part.state_dict() for name, part in parts.items()})
+            print(rate.last_epoch, score(average.module.eval(), "validation"), flush=True)
     return average.module.eval()
 
 

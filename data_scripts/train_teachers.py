@@ -4,15 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
+from dfsbir_lite.lessons.snapshots import recorder, snapshot_pictures
 from dfsbir_lite.runtime import PROFILES, pick_device, profile
-from dfsbir_lite.zoo import ASSETS, SHIPPED, TEACHERS, build
+from dfsbir_lite.zoo import ASSETS, SHIPPED, STEPS, TEACHERS, build
 
 
-def main(about: str, names: tuple[str, ...], recorder=None) -> None:
-    """Build the networks `names` into the chosen folder; those already there are kept.
-
-    `recorder(sizes, folder, device)` gives what watches the training of the "student".
-    """
+def main(about: str, names: tuple[str, ...]) -> None:
+    """Build the networks `names` into the chosen folder; those already there are kept."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--profile", choices=[*PROFILES, "all"], default="all")
     parser.add_argument("--out", type=Path, default=ASSETS, help="default: the package's zoo")
@@ -27,8 +25,10 @@ def main(about: str, names: tuple[str, ...], recorder=None) -> None:
             if path.is_file() and not options.again:
                 print(f"{path}: already there (--again trains it anew)")
                 continue
-            student = name == "student"
-            watch = {"watch": recorder(sizes, path.parent, device)} if student else {}
+            watch = {}
+            if name == "student":
+                shots = path.with_name("snapshots.safetensors")
+                watch["watch"] = recorder(shots, snapshot_pictures(sizes), STEPS, device)
             print(json.dumps(build(name, sizes, path, device, options.seed, **watch), indent=2))
 
 

@@ -1,17 +1,17 @@
-"""The notebooks keep to the rhythm that the series promises, and carry their outputs.
+"""The notebooks keep to the rhythm that the series promises, and carry outputs that are not old.
 
 Whether the stored outputs are *right* is nbval's work (`make test`); nbval would pass a notebook
-that was never run, so this file makes sure that there is something to compare.
+that was never run, and compares no pictures.
 """
 
 import re
 import statistics
-from pathlib import Path
 
 import nbformat
 import pytest
+import run_notebooks
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = run_notebooks.ROOT / "notebooks"
 NOTEBOOKS = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("solutions/*.ipynb")])
 
 LONGEST_CELL = 15  # lines
@@ -70,6 +70,50 @@ def faults(notebook) -> list[str]:
 def test_a_notebook_can_be_read_and_compared(path):
     assert faults(nbformat.read(path, as_version=4)) == []
     assert path.stat().st_size < LARGEST_FILE
+
+
+def changed(notebook, now: dict[str, str]) -> list[str]:
+    """What was otherwise when the outputs were stored: the notebook's code, or files it read."""
+    now = {"its own code": run_notebooks.of_cells(notebook), **now}
+    then = notebook.metadata.get("made_from", {"any record of it": ""})
+    return [name for name in then if then[name] != now.get(name)]
+
+
+def test_no_stored_output_is_older_than_the_code_that_drew_it():
+    now, old = run_notebooks.digests(), {}
+    for path in NOTEBOOKS:
+        if names := changed(nbformat.read(path, as_version=4), now):
+            old[path.relative_to(FOLDER.parent).as_posix()] = names
+    lines = [f"{path} is older than {', '.join(names)}" for path, names in old.items()]
+    lines += [f"Run: python data_scripts/run_notebooks.py {' '.join(old)}"]
+    if old:
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+@pytest.mark.slow  # starts a kernel
+def test_a_run_records_what_its_outputs_were_made_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(run_notebooks.ROOT))
+    cell, path = nbformat.v4.new_code_cell, tmp_path / "mug.ipynb"
+    cells = [cell("from dfsbir_lite.strokes import EXAMPLES  # read"), cell("len(EXAMPLES['mug'])")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    run_notebooks.run(path)
+    notebook, now = nbformat.read(path, as_version=4), run_notebooks.digests()
+    assert [c.execution_count for c in notebook.cells] == [1, 2] and not changed(notebook, now)
+    read, not_read = "dfsbir_lite/strokes.py", "dfsbir_lite/models.py"
+    assert changed(notebook, now | {read: "new", not_read: "new"}) == [read]
+    assert "dfsbir_lite/toybox/drawings.json" in notebook.metadata.made_from
+    notebook.cells[0].source += ", a note"
+    assert not changed(notebook, now)
+    notebook.cells[1].source += " + 1"
+    assert changed(notebook, now) == ["its own code"]
+
+
+def test_what_code_says_to_readers_makes_no_difference():
+    digest, code = run_notebooks.digest, "def f(x, *, y=[]):\n    return x + 1\n"
+    assert digest(code) == digest(
+        "def f(x, *, y=[]):\n  'It\\'s \"said\".'\n  return (x + 1)  # why"
+    )
+    assert digest(code) != digest(code.replace("1", "2")) != digest(code.replace("x", "z"))
 
 
 def test_the_method_in_one_notebook_is_short_and_uses_none_of_it():

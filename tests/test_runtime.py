@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfsbir_lite import runtime
-from dfsbir_lite.runtime import Threads, UserError, approx, pick_device, profile, progress
+from dfsbir_lite.runtime import Threads, UserError, approx, pick_device, progress
 
 
 @pytest.fixture
@@ -38,14 +38,6 @@ def test_device_with_a_gpu(one_gpu):
 def test_devices_that_are_none(wanted):
     with pytest.raises(UserError, match=wanted):
         pick_device(wanted)
-
-
-def test_profiles():
-    assert profile("laptop").size == 32 and profile("gpu").size == 64
-    with pytest.raises(
-        UserError, match="no profile 'watch': choose one of laptop, laptop-64, gpu, paper"
-    ):
-        profile("watch")
 
 
 def test_a_measurement_prints_as_one():

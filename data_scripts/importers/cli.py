@@ -12,16 +12,14 @@ from importers.download import fetch
 from importers.importing import import_data
 
 
-def main(dataset: DataSet, arguments: list[str] | None = None) -> int:
-    """Run one command; return the exit status: 0, or 2 after a line on what was wrong."""
+def main(dataset: DataSet, arguments: list[str] | None = None) -> None:
+    """Run one command; end the script with a line on what was wrong, if anything was."""
     lossless_output()
     options = _parser(dataset).parse_args(arguments)
     try:
         options.command(dataset, options)
     except (UserError, OSError) as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    return 0
+        sys.exit(f"error: {mistake}")
 
 
 def download_command(dataset: DataSet, options: argparse.Namespace) -> None:

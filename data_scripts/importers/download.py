@@ -30,22 +30,16 @@ def fetch(wanted: Download, folder: Path) -> Path:
     """
     path = folder / unquote(wanted.url.rpartition("/")[2])
     try:
-        if wanted.lines:
-            _fetch_lines(wanted, path)
-        else:
+        if not wanted.lines:
             get = pooch.HTTPDownloader(not is_quiet(), chunk_size=2**16, timeout=TIMEOUT)
             pooch.retrieve(wanted.url, None, path.name, folder, downloader=get)
+        elif not path.is_file() or path.read_bytes().count(b"\n") < wanted.lines:
+            with requests.get(wanted.url, stream=True, timeout=TIMEOUT) as answer:
+                answer.raise_for_status()
+                lines = [line + b"\n" for line in islice(answer.iter_lines(2**14), wanted.lines)]
+            write_atomically(path, b"".join(lines))
     except (requests.RequestException, ValueError) as reason:
         curl = f"curl --location --continue-at - --output '{path}' '{wanted.url}'"
         advice = f"get it elsewhere and import it, or go on after each break: {curl}"
         raise UserError(f"{wanted.url}: {reason}; {advice}") from None
     return path
-
-
-def _fetch_lines(wanted: Download, path: Path) -> None:
-    if path.is_file() and path.read_bytes().count(b"\n") >= wanted.lines:
-        return
-    with requests.get(wanted.url, stream=True, timeout=TIMEOUT) as answer:
-        answer.raise_for_status()
-        lines = [line + b"\n" for line in islice(answer.iter_lines(2**14), wanted.lines)]
-    write_atomically(path, b"".join(lines))

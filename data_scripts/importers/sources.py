@@ -40,11 +40,10 @@ def look_through(
             elif not is_archive(file):
                 outside[str(path.parent)] += 1
     if not items:
-        where = ", ".join(map(str, paths))
         places = ", ".join([*dataset.readers, *(p for m in COMMON for p in dataset.patterns(m))])
         found = ", ".join(f"{path} ({n} files)" for path, n in outside.most_common(4)) or "no files"
         what = f"nothing of {dataset.title} in it; expected files like {places}; found {found}"
-        raise UserError(f"{where}: {what}")
+        raise UserError(f"{', '.join(map(str, paths))}: {what}")
     return items, outside
 
 

@@ -18,12 +18,9 @@ def assign(items: list[Item], unseen: Collection[str]) -> list[Item]:
     Where it says nothing, a tenth of each class's groups is for the test, at least one.
     """
     tests = _test_groups([i for i in items if i.split is None and i.label not in unseen])
-
-    def split(item: Item) -> str:
-        ours = "test" if _group(item) in tests else "train"
-        return "test" if item.label in unseen else item.split or ours
-
-    return [replace(item, split=split(item)) for item in items]
+    said = ["test" if item.label in unseen else item.split for item in items]
+    ours = ["test" if _group(item) in tests else "train" for item in items]
+    return [replace(item, split=one or other) for item, one, other in zip(items, said, ours)]
 
 
 def limit(items: list[Item], per_class: int) -> list[Item]:
