@@ -98,7 +98,7 @@ def _outcome(left: Axes, right: Axes, scores: dict, chance, sketch, photos, hits
     *_, (done, last) = scores.items()
     left.plot(*zip(*scores.items()), color=base.GOOD, marker=".")
     left.axhline(chance, color=base.GREY, linestyle=":")
-    left.set(xlim=(0, max(done, 1)), ylim=(0, 1), yticks=(0, 0.5, 1))
+    left.set(xlim=(0, max(done, 10)), ylim=(0, 1), yticks=(0, 0.5, 1))
     left.tick_params(labelsize=9.5)
     left.set_xlabel("iteration (dotted: chance)", fontsize=9.5, labelpad=1)
     right.set(xlim=(0, len(photos) + 1.2), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
