@@ -6,15 +6,16 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import count, islice
-from math import isnan
+from math import isnan, nan
 
 import pytest
 import torch
 
 from dfsbir_lite import widgets
-from dfsbir_lite.losses import ENCODER_TERMS, ESTIMATOR_TERMS, Weights
+from dfsbir_lite.data import ImageSet
+from dfsbir_lite.losses import Weights
 from dfsbir_lite.recipes import Recipe, recipe
-from dfsbir_lite.widgets.panel import LOWEST, OWN, PRESETS, counted, one_of_each, preset
+from dfsbir_lite.widgets.panel import LOOK, LOWEST, OWN, PRESETS, counted, one_of_each
 
 PNG = b"\x89PNG\r\n"
 
@@ -51,14 +52,38 @@ class Bursting:
         return next(self.steps)
 
 
+class Turning:
+    """A distillation whose encoders tell left from right, and from the fifth step mix them up."""
+
+    device = "cpu"
+
+    def __init__(self, settings):
+        self.steps, self.encoders, self.calls = endless(settings), self, 0
+
+    def __next__(self):
+        self.calls += 1
+        return next(self.steps)
+
+    def embed(self, images, modality):
+        rows = images[:, 0, 0, :2]
+        return rows.flip(1) if modality == "sketch" and self.calls >= 5 else rows
+
+
+def image_set(modality: str, *labels: int) -> ImageSet:
+    """Return images that show their label by where they are white: left for 0, right for 1."""
+    images = torch.zeros(len(labels), 3, 1, 2, dtype=torch.uint8)
+    images[range(len(labels)), :, 0, labels] = 255
+    return ImageSet(images, torch.tensor(labels), ("left", "right"), modality)
+
+
 @pytest.fixture
 def panel(teachers):
     """`panel(begin)`: a panel for such a loop; closed at the end."""
     built = []
 
-    def build(begin=endless, names=("bn",), **weights):
+    def build(begin=endless, names=("bn",), validation=(), **weights):
         settings = Recipe(weights=Weights(**{"bn": 1.0, **weights}))
-        built.append(widgets.LivePanel(begin, settings, teachers, names))
+        built.append(widgets.LivePanel(begin, settings, teachers, names, validation))
         return built[-1]
 
     yield build
@@ -103,7 +128,8 @@ def test_a_preset_sets_every_weight_shown_or_not_and_is_named_after_them(panel):
     live = panel()
     assert live.preset.value == OWN and live.preset.options == (*PRESETS, OWN)
     live.preset.value = "paper-proxies"
-    assert live.settings.weights == preset("paper-proxies")
+    assert live.settings.weights == recipe("paper-proxies").weights
+    assert live.settings.weights is not PRESETS["paper-proxies"]
     live.preset.value = "kit"
     live.sliders["bn"].value = 0.001
     assert live.preset.value == "no BN"
@@ -235,6 +261,41 @@ def test_a_process_that_ends_during_a_run_ends_quietly():
     assert (end.returncode, end.stdout, end.stderr) == (0, "", "")
 
 
+# --- validation ---------------------------------------------------------------------------------
+
+
+def test_a_distillation_is_validated_now_and_then_and_its_sketch_finds_photos(panel):
+    """Right: both photos of a sketch's class come first. Mixed up: last of six.
+
+    The first sketch has two photos, ranks 5 and 6: (1/5 + 2/6) / 2 = 4/15. The second has four,
+    ranks 3 to 6: (1/3 + 2/4 + 3/5 + 4/6) / 4 = 21/40. Their mean is 19/48.
+    """
+    sets = image_set("photo", 0, 1, 1, 0, 1, 1), image_set("sketch", 0, 1), image_set("sketch", 0)
+    live = panel(Turning, validation=sets)
+    assert live.found[1].tolist() == [True] * 2 + [False] * 3
+    live.run(2 * LOOK + 1)
+    scores = {done: figures.map_all for done, figures in live.scores.items()}
+    assert scores == pytest.approx({0: 1, LOOK: 19 / 48, 2 * LOOK: 19 / 48})
+    assert live.found[1].tolist() == [False] * 4 + [True]
+    assert torch.equal(live.found[0][0], sets[0].images[1])
+    assert "Validation mAP@all 0.40 after 10 iterations; " in live.figure.alt
+    assert "5 nearest photos: 1 right" in live.figure.alt
+    live.reset()
+    assert list(live.scores) == [0]
+
+
+def test_a_validation_that_fails_is_shown(panel):
+    class Broken(Turning):
+        def embed(self, images, modality):
+            return super().embed(images, modality) * (nan if self.calls else 1)
+
+    live = panel(Broken, validation=(image_set("photo", 0, 1), *2 * [image_set("sketch", 0)]))
+    live.run(LOOK)
+    assert (
+        live.status.value == "stopped by UserError: query 0 of 1 is not finite: it cannot be ranked"
+    )
+
+
 # --- what the picture shows ---------------------------------------------------------------------
 
 
@@ -249,24 +310,3 @@ def test_one_of_each_is_the_first_or_white():
     images = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 3, 2, 2) / 8
     found = one_of_each(images, torch.tensor([2, 0, 2, 0]), 3)
     assert found[:, 0, 0, 0].tolist() == [1 / 8, 1, 0]
-
-
-@pytest.mark.parametrize(
-    "name, off", [("no alignment", "align"), ("no guidance", "modal"), ("no BN", "bn")]
-)
-def test_a_preset_without_a_term_changes_that_term_only(name, off):
-    kit, without = preset("kit").snapshot(), preset(name).snapshot()
-    assert kit.pop(off) > 0 and without.pop(off) == 0
-    assert without == kit
-
-
-def test_adversarial_only_leaves_the_estimators_nothing_else():
-    weights = preset("adversarial only").snapshot()
-    assert [name for name in ESTIMATOR_TERMS if weights[name]] == ["adv"]
-    assert all(weights[n] == recipe("kit").weights.snapshot()[n] for n in ENCODER_TERMS)
-
-
-def test_presets_are_fresh():
-    assert preset("paper-proxies") == recipe("paper-proxies").weights
-    preset("no BN").align = 99
-    assert preset("no BN").align == recipe("kit").weights.align

@@ -59,10 +59,10 @@ def draw_all() -> dict[str, Figure]:
         "embedding_map": plots.embedding_map({"features": points}, *marks),
         "live": plots.live(
             {"photo": IMAGES[:4], "sketch": IMAGES[4:]},
-            {"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
             CLASSES,
             {"bn": [30.0, 2.0], "align": [-1.0, 0.5], "adv": []},
             off=("align",),
+            counts={"photo": torch.tensor([5, 0, 2, 1]), "sketch": torch.tensor([1, 2, 3, 2])},
         ),
         "cosine_histograms": plots.cosine_histograms(
             {"student": (torch.tensor([0.9, 0.8]), torch.tensor([0.0, 0.1]))}
@@ -176,7 +176,8 @@ def test_embedding_map_names_sketches_only_where_they_are_elsewhere():
 
 def test_live_shows_pairs_coverage_and_a_curve_a_term():
     sheet, coverage, bn, align, adv = FIGURES["live"].axes
-    assert names(sheet, "x") == list(CLASSES) and names(sheet, "y") == ["photo", "sketch"]
+    assert names(sheet, "x") == list(CLASSES)
+    assert names(sheet, "y") == ["painted\nphoto", "painted\nsketch"]
     pixels = sheet.images[0].get_array()
     assert pixels.shape == (32, 64, 3)
     assert np.array_equal(pixels[16:, 48:], IMAGES[7].permute(1, 2, 0))
@@ -188,10 +189,12 @@ def test_live_shows_pairs_coverage_and_a_curve_a_term():
 
 
 def test_live_bridges_gaps_and_thins_long_histories():
-    counts = dict.fromkeys(("photo", "sketch"), torch.ones(4))
     pairs = {"photo": IMAGES[:4], "sketch": IMAGES[4:]}
     history = {"adv": [np.nan, 3.0, 2.0], "bn": list(range(2000))}
-    *_, adv, bn = plots.live(pairs, counts, CLASSES, history).axes
+    outcome = {0: 0.1, 5: 0.4}, 0.25, IMAGES[0], IMAGES[:2], torch.tensor([True, False])
+    figure = plots.live(pairs, CLASSES, history, outcome=outcome)
+    score, *_, adv, bn = figure.axes
+    assert score.get_title("left") == "validation mAP@all  0.40" and "1 right" in figure.alt
     assert adv.get_title("left") == "adv  2" and len(bn.lines[0].get_xdata()) == 500
 
 

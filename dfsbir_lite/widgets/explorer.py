@@ -1,6 +1,5 @@
-"""Maps of embeddings that answer: what is this point, and what if UMAP had other settings?"""
+"""Maps of embeddings that answer: what is this point, and where does it go?"""
 
-from collections.abc import Callable
 from io import BytesIO
 
 import anywidget
@@ -9,15 +8,12 @@ import numpy as np
 import traitlets
 from matplotlib.colors import to_hex
 from PIL import Image
-from scipy.spatial import procrustes
 
 from dfsbir_lite import plots
 from dfsbir_lite.widgets.accessible import HERE, LabelledBox
 
 STRIP = 3  # maps in the still picture of a time-lapse
 BETWEEN, REST, MOVE = 3, 1500, 120  # of a film: pictures a move, milliseconds a map and a picture
-NEIGHBOURS = (3, 5, 10, 15, 30, 60, 120)
-SPREADS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)
 
 
 class Map(anywidget.AnyWidget):
@@ -36,9 +32,9 @@ class EmbeddingScatter(LabelledBox):
     """Maps of N pictures to look into: circles are photos, crosses are sketches.
 
     Hovering, or the arrow keys, show a picture; a click, or Enter, pins it; the legend picks
-    classes and modalities. With more than one map there is a slider over time, and a button that
-    plays it, and colours are those of the modalities. All of that happens in the browser, whatever
-    the kernel is doing.
+    classes and modalities. With more than one map a slider leads from one to the next, a button
+    plays them, and colours are those of the modalities. All of that happens in the browser,
+    whatever the kernel is doing.
 
     Args:
         points: (N, 2), a map, or (T, N, 2), maps of the same pictures.
@@ -62,18 +58,14 @@ class EmbeddingScatter(LabelledBox):
             "colours": [to_hex(colour) for colour in colours],
             "captions": self.captions,
         }
-        self.map = Map(about=about, sprites=plots.sprite_sheet(images))
-        self.show(points)
+        self.maps = fitted(points.reshape(len(self.captions), len(self.labels), 2))
+        places = [plots.class_places(frame, self.labels, self.sketches) for frame in self.maps]
+        drawn = {"points": self.maps.tobytes(), "names": places}
+        self.map = Map(about=about, sprites=plots.sprite_sheet(images), **drawn)
         super().__init__([self.map, *self._time()])
 
     def __repr__(self) -> str:
         return f"EmbeddingScatter({len(self.labels)} points, {len(self.maps)} maps)"
-
-    def show(self, points: np.ndarray) -> None:
-        """Move the points to other maps of the same pictures, (N, 2) or (T, N, 2)."""
-        self.maps = fitted(points.reshape(len(self.captions), len(self.labels), 2))
-        places = [plots.class_places(frame, self.labels, self.sketches) for frame in self.maps]
-        self.map.names, self.map.points = places, self.maps.tobytes()
 
     def still(self) -> plots.Figure:
         """Return the map, or some of them side by side."""
@@ -116,46 +108,3 @@ def fitted(points: np.ndarray) -> np.ndarray:
     """Move and scale each map (T, N, 2) to fill [-1, 1]: the size of a map means nothing."""
     low, high = points.min(1, keepdims=True), points.max(1, keepdims=True)
     return ((2 * points - low - high) / (high - low).max(2, keepdims=True)).astype("<f4")
-
-
-class EmbeddingExplorer(EmbeddingScatter):
-    """An `EmbeddingScatter` with sliders for UMAP's two settings.
-
-    A map takes a second or more; the page stays alive, and sends only the last of the settings
-    that a slider passes meanwhile. Maps are kept, and turned to lie as the first.
-
-    Args:
-        flatten: (neighbours, minimum distance) → a map (N, 2). The rest: see `EmbeddingScatter`.
-    """
-
-    def __init__(self, flatten: Callable, labels, sketches, classes, images):
-        self.neighbours = _slider("neighbours", NEIGHBOURS, 15)
-        self.spread = _slider("minimum distance", SPREADS, 0.3)
-        self.status, self.flatten, self.first = ipywidgets.Label(), flatten, flatten(*self.asked)
-        super().__init__(self.first, labels, sketches, classes, images, ("UMAP",))
-        row = ipywidgets.HBox([self.neighbours, self.spread, self.status])
-        self.children = (row, *self.children)
-        self._known = {self.asked: self.first}
-        for slider in (self.neighbours, self.spread):
-            slider.observe(self._ask, "value")
-
-    def __repr__(self) -> str:
-        settings = "{} neighbours, minimum distance {}".format(*self.asked)
-        return f"EmbeddingExplorer({len(self.labels)} points, {settings})"
-
-    @property
-    def asked(self) -> tuple[int, float]:
-        """The settings of the sliders: neighbours and minimum distance."""
-        return self.neighbours.value, self.spread.value
-
-    def _ask(self, change: dict) -> None:
-        if (asked := self.asked) not in self._known:
-            self.status.value = "computing…"
-            self._known[asked] = procrustes(self.first, self.flatten(*asked))[1]
-        self.show(self._known[asked])
-        self.status.value = ""
-
-
-def _slider(name: str, options: tuple, value: float) -> ipywidgets.SelectionSlider:
-    shared = {"continuous_update": False, "style": {"description_width": "initial"}}
-    return ipywidgets.SelectionSlider(options=options, value=value, description=name, **shared)

@@ -10,28 +10,23 @@ import torch
 from torch import Tensor
 
 from dfsbir_lite import plots
-from dfsbir_lite.losses import ESTIMATOR_TERMS, Weights
+from dfsbir_lite.losses import ESTIMATOR_TERMS
 from dfsbir_lite.recipes import RECIPES, Recipe, recipe
+from dfsbir_lite.retrieval import Scores, embed, score, search
 from dfsbir_lite.teachers import Teacher, Teachers
 from dfsbir_lite.widgets.accessible import LabelledBox
 
 OWN = "your own"  # what the list of presets shows once a slider has been moved
 LOWEST, HIGHEST = -3, 2  # the sliders' ends, 10 ** LOWEST means off: a log scale has no zero
 REDRAW = 0.4  # seconds between two pictures
-# loss weights to try, by name: a recipe, and what is changed in it
-PRESETS = {
-    **{name: (name, {}) for name in RECIPES},
-    "no alignment": ("kit", {"align": 0}),
-    "no guidance": ("kit", {"modal": 0}),
-    "no BN": ("kit", {"bn": 0}),
-    "adversarial only": ("kit", {t: 0 for t in ESTIMATOR_TERMS} | {"adv": 1}),
+LOOK, NEAREST = 5, 5  # iterations between two validations, and photos that each shows
+# loss weights to try, by name: those of the regimes, and the kit's with a change
+PRESETS = {name: recipe(name).weights for name in RECIPES} | {
+    "no alignment": recipe("kit", align=0).weights,
+    "no guidance": recipe("kit", modal=0).weights,
+    "no BN": recipe("kit", bn=0).weights,
+    "adversarial only": recipe("kit", **{t: 0 for t in ESTIMATOR_TERMS} | {"adv": 1}).weights,
 }
-
-
-def preset(name: str) -> Weights:
-    """Return fresh weights of the preset `name`."""
-    base, changes = PRESETS[name]
-    return recipe(base, **changes).weights
 
 
 class LivePanel(LabelledBox):
@@ -47,18 +42,24 @@ class LivePanel(LabelledBox):
         settings: the recipe; the sliders write into `settings.weights`.
         teachers: those of the loop: they say what the samples show.
         names: the terms to show, with slider and curve; by default all.
+        validation: photos, sketches and one sketch to follow, each an `ImageSet`: at the start and
+            every `LOOK` iterations, a distillation is scored with them. Nothing learns from them.
 
     Attributes:
         loop: the running one, as `begin` returned it. last: its last step.
         history: each term's values, step by step; nan where a step left the term out.
+        scores: iterations done → those of the validation sketches.
+        found: the `NEAREST` photos to the one sketch (k, 3, H, W), and which are right (k,).
         error: what stopped the loop, if anything did.
     """
 
     at_work: "LivePanel | None" = None  # the one that worked last, whichever cell built it
 
-    def __init__(self, begin: Callable, settings: Recipe, teachers: Teachers, names=()):
+    def __init__(
+        self, begin: Callable, settings: Recipe, teachers: Teachers, names=(), validation=()
+    ):
         self.begin, self.settings, self.teachers = begin, settings, teachers
-        self.names = names or tuple(settings.weights.snapshot())
+        self.names, self.validation = names or tuple(settings.weights.snapshot()), validation
         self._thread, self._end = threading.Thread(), threading.Event()
         super().__init__(self._controls())
         self.reset()
@@ -79,13 +80,14 @@ class LivePanel(LabelledBox):
         self.status = ipywidgets.Label()
         self.preset = ipywidgets.Dropdown(options=(*PRESETS, OWN), description="preset")
         self.preset.observe(self._use, "value")
+        note = ipywidgets.Label("It sets all weights, and no other settings.")
         scale = {"min": LOWEST, "max": HIGHEST, "step": 0.01, "readout_format": ".2g"}
         self.sliders = {n: ipywidgets.FloatLogSlider(description=n, **scale) for n in self.names}
         for slider in self.sliders.values():
             slider.observe(self._weigh, "value")
         self.picture = ipywidgets.Image(layout={"max_width": "100%", "object_fit": "contain"})
         fixed, rest = {"flex": "0 0 auto", "width": "25em"}, {"flex": "1 1 0", "min_width": "0"}
-        left = ipywidgets.VBox([self.preset, *self.sliders.values()], layout=fixed)
+        left = ipywidgets.VBox([self.preset, note, *self.sliders.values()], layout=fixed)
         right = ipywidgets.VBox([self.picture], layout=rest)
         row = ipywidgets.HBox([*self.buttons.values(), self.status])
         return [row, ipywidgets.HBox([left, right])]
@@ -124,6 +126,8 @@ class LivePanel(LabelledBox):
         self._take_over()
         self.loop, self.last, self.figure = self.begin(self.settings), None, None
         self.history: dict[str, list[float]] = {name: [] for name in self.names}
+        self.scores: dict[int, Scores] = {}
+        self._validate(0)
         self.picture.value, self.picture.layout.display = b"", "none"  # no broken link
         self._report("ready")
 
@@ -153,6 +157,8 @@ class LivePanel(LabelledBox):
         """Take one step; return False once the loop has ended or failed."""
         try:
             step = next(self.loop)
+            if (step.index + 1) % LOOK == 0:
+                self._validate(step.index + 1)
         except StopIteration:
             self._report("finished")
             return False
@@ -166,6 +172,19 @@ class LivePanel(LabelledBox):
         self._report("step")
         return True
 
+    def _validate(self, done: int) -> None:
+        """Score the encoders after `done` iterations, and let the one sketch find its photos."""
+        if not self.validation:
+            return
+        photos, sketches, one = self.validation
+        readout, device = self.loop.encoders.embed, self.loop.device
+        gallery, queries, row = (
+            embed(readout, x.images, x.modality, device=device) for x in self.validation
+        )
+        self.scores[done] = score(queries, sketches.labels, gallery, photos.labels)
+        places = search(row, gallery, NEAREST)[1][0]
+        self.found = photos.images[places], photos.labels[places] == one.labels
+
     def _redraw(self) -> None:
         """Draw the last step, if there was one."""
         if not self.last:
@@ -173,10 +192,15 @@ class LivePanel(LabelledBox):
         classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)
         images = {"photo": samples.photos, "sketch": samples.sketches}
         pairs = {m: one_of_each(x, samples.labels, len(classes)) for m, x in images.items()}
-        counts = {m: counted(getattr(self.teachers, m), x) for m, x in images.items()}
         off = [name for name, x in self.settings.weights.snapshot().items() if not x]
         curves = {name: self.history[name] for name in self.names}
-        self.figure = plots.live(pairs, counts, classes, curves, off)
+        if self.validation:
+            scores = {done: figures.map_all for done, figures in self.scores.items()}
+            sketch, chance = self.validation[2].images[0], self.scores[0].chance
+            more = {"outcome": (scores, chance, sketch, *self.found)}
+        else:
+            more = {"counts": {m: counted(getattr(self.teachers, m), x) for m, x in images.items()}}
+        self.figure = plots.live(pairs, classes, curves, off, **more)
         self.picture.value, self.descriptions.alts = plots.png(self.figure), [self.figure.alt]
         self.picture.layout.display = None
 
@@ -190,7 +214,7 @@ class LivePanel(LabelledBox):
     def _use(self, change: dict) -> None:
         """Set all weights to those of the chosen preset, shown or not."""
         if change["new"] != OWN:
-            vars(self.settings.weights).update(preset(change["new"]).snapshot())
+            vars(self.settings.weights).update(PRESETS[change["new"]].snapshot())
             self._follow()
 
     def _follow(self) -> None:
@@ -205,7 +229,7 @@ class LivePanel(LabelledBox):
     def _name_weights(self) -> None:
         """Show which preset the weights are, if they are one."""
         weights = self.settings.weights
-        self.preset.value = next((name for name in PRESETS if preset(name) == weights), OWN)
+        self.preset.value = next((n for n, x in PRESETS.items() if x == weights), OWN)
 
 
 def _weight(value: float) -> float:
