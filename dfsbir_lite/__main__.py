@@ -115,7 +115,7 @@ def export_command(options: Namespace) -> None:
         print(f"{options.page}: open it in a browser")
 
 
-def _export_classifiers(options: Namespace) -> gallery.folder.Summary:
+def _export_classifiers(options: Namespace) -> gallery.Summary:
     """Export any folder of photos, read by two classifiers."""
     if not options.photos:
         raise UserError("--teachers: say which photos, with --photos")
@@ -134,14 +134,14 @@ def _export_classifiers(options: Namespace) -> gallery.folder.Summary:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
         return matching.photo_rows(scores), matching.known(scores) >= KNOWN
 
-    facts = matching.sketch_side() | {"photo": read_card(files["photo"])["sha256"]}
+    facts = {"groups": matching.sketch_groups, "photo": read_card(files["photo"])["sha256"]}
     reader = {"matching.json": json.dumps(facts).encode()}
     for path in (files["sketch"], files["sketch"].with_suffix(".json")):
         reader[path.name] = path.read_bytes()
     return gallery.export(options.out, reader, photos, embed)
 
 
-def _export_student(options: Namespace) -> gallery.folder.Summary:
+def _export_student(options: Namespace) -> gallery.Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
     encoders = pipeline.load_encoders(student)
@@ -164,7 +164,7 @@ def search_command(options: Namespace) -> None:
     query = retrieval.embed(opened.encoders.embed, sketch[None], "sketch")
     cosines, places = (each[0] for each in retrieval.search(query, opened.embeddings, options.k))
     names = [opened.files[place] for place in places]
-    if isinstance(opened.encoders, gallery.folder.Matched):
+    if isinstance(opened.encoders, gallery.Matched):
         likely = zip(query[0].tolist(), opened.encoders.names)
         best = sorted(likely, reverse=True)[:3]
         print("read as " + ", ".join(f"{kind} {share:.0%}" for share, kind in best if share))
@@ -216,10 +216,9 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m dfsbir_lite", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     machine, folders = ArgumentParser(add_help=False), ArgumentParser(add_help=False)
-    machine.add_argument(
-        "--profile", default="laptop", choices=PROFILES, help="sizes (%(default)s)"
-    )
-    machine.add_argument("--device", help="cpu, cuda or cuda:N (the first GPU, else the CPU)")
+    add = machine.add_argument
+    add("--profile", default="laptop", choices=PROFILES, help="sizes (%(default)s)")
+    add("--device", help="cpu, cuda or cuda:N (the first GPU, else the CPU)")
     layout = "photos in DIR/train/<class>/ and DIR/test/<class>/"
     folders.add_argument("--photos", metavar="DIR", help=layout)
     folders.add_argument("--sketches", metavar="DIR", help="sketches, laid out alike")

@@ -108,12 +108,7 @@ def toybox_set(
     """
     if per_class is None:
         per_class = profile.train_per_class if split == "train" else profile.test_per_class
-    # a bar for what takes seconds: decided by size, not by time, so that notebooks stay the same
-    large = len(classes) * per_class * (profile.size / 32) ** 2 >= 2000
     options = {"classes": classes, "per_class": per_class, "size": profile.size}
-    if large:
-        bar = {"desc": f"drawing {modality} images"}
-        options["watch"] = lambda batches, total: progress(batches, total=total, **bar)
     images, labels = toybox.render(modality, split, **options)
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes), modality)
 
@@ -198,9 +193,8 @@ def folder_files(root: str | Path) -> tuple[tuple[str, ...], list[tuple[Path, in
     Raises UserError if there are fewer than two classes, or nothing of one.
     """
     classes, files = _class_names(Path(root)), []
-    _warn(
-        "files in no class folder", [str(path) for path in _shown(Path(root)) if not path.is_dir()]
-    )
+    stray = [str(path) for path in _shown(Path(root)) if not path.is_dir()]
+    _warn("files in no class folder", stray)
     for label, name in enumerate(classes):
         if not (found := _shown(Path(root) / name)):
             raise UserError(f"{Path(root) / name}: holds no images")

@@ -16,17 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfsbir_lite import students, toybox
+from dfsbir_lite import files, students, toybox
 from dfsbir_lite.data import ImageSet, class_key, folder_pair, lone, spelt, together, toybox_set
-from dfsbir_lite.files import (
-    load_network,
-    load_state,
-    read_card,
-    read_json,
-    save_state,
-    save_weights,
-    write_json,
-)
 from dfsbir_lite.losses import Weights
 from dfsbir_lite.models import Encoders, SmallResNet, geometry
 from dfsbir_lite.recipes import Recipe
@@ -204,7 +195,7 @@ def get_teacher(
         save_teacher(path, teacher, card)
     teacher = load_teacher(path, part.classes)
     # those that ship, or that somebody brought, do not say it
-    if read_card(path).get("origin", origin) != origin:
+    if files.read_card(path).get("origin", origin) != origin:
         raise UserError(f"{path}: trained on other images or settings; give another --out")
     return teacher.to(device)
 
@@ -222,13 +213,18 @@ def in_order(teachers: Teachers, classes: tuple[str, ...]) -> Teachers:
     return Teachers(teachers.photo.only(wanted), teachers.sketch.only(wanted), teachers.guidance)
 
 
+def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
+    """Return the share of `data` that `teacher` classifies correctly."""
+    logits = embed(lambda images, _: teacher(images).logits, data.images, "", device=device)
+    return (logits.argmax(1) == data.labels).float().mean().item()
+
+
 def verdicts(benchmark: Benchmark, teachers: Teachers, device="cpu") -> str:
     """Return in words how often each teacher is right on the seen test pictures."""
     chance, lines = 1 / len(benchmark.classes), []
-    logits = teacher_readouts(in_order(teachers, benchmark.classes))["teacher logits"]
+    teachers = in_order(teachers, benchmark.classes)
     for name, images in zip(("photo", "sketch"), benchmark.seen):
-        guesses = embed(logits, images.images, name, device=device).argmax(1)
-        right = (guesses == images.labels).float().mean().item()
+        right = accuracy(getattr(teachers, name), images, device)
         lines.append(f"{name} teacher: right on {right:.0%} of test pictures, chance {chance:.0%}")
         if right < chance * (2 - chance):  # of two guesses
             lines.append(f"warning: near chance; are the {name} teacher's classes in order?")
@@ -320,11 +316,11 @@ class RealDataStudent(Iterator[Encoders]):
     def save(self, path: str | Path) -> None:
         """Write everything that `resume` needs to go on as if nothing had happened."""
         draws = {"draw": self.draw.get_state(), "views": self.views.get_state()}
-        save_state(path, {"index": self.index, "learner": self.learner.state(), **draws})
+        files.save_state(path, {"index": self.index, "learner": self.learner.state(), **draws})
 
     def resume(self, path: str | Path) -> None:
         """Continue from a file that `save` wrote for a run like this one."""
-        state = load_state(path)
+        state = files.load_state(path)
         self.index = state["index"]
         self.learner.restore(state["learner"])
         self.draw.set_state(state["draw"])
@@ -391,7 +387,7 @@ def run(
 
     def score(row: str, readout: Callable, **more: float) -> None:
         rows[row] = more | benchmark.scores(readout, device)
-        write_json(folder / "scores.json", rows)
+        files.write_json(folder / "scores.json", rows)
 
     def learn(row: str, file: str, data: str, begin: Callable) -> None:
         began, loop, state = time.monotonic(), begin(), folder / f"{file}_state.pt"
@@ -422,7 +418,7 @@ def run(
     if benchmark.train and "real-data student" not in rows:
         known = in_order(teachers, benchmark.classes)
         encoders = start_encoders(start, known, sizes, seed, settings.temperature)
-        learnt = read_json(folder / "student.json", "a card")["steps"]
+        learnt = files.read_json(folder / "student.json", "a card")["steps"]
         options["steps"] = learnt * settings.encoder_steps
         real = partial(RealDataStudent, *benchmark.train, settings, encoders, **options)
         learn("real-data student", "real_student", benchmark.source, real)
@@ -434,12 +430,12 @@ def save_encoders(path: str | Path, encoders: Encoders, card: dict) -> dict:
     classes, dim = encoders.proxies.shape
     facts = {"architecture": "Encoders", **encoders.photo.geometry, "embed_dim": dim}
     facts |= {"outputs": classes, "temperature": encoders.temperature}
-    return save_weights(path, encoders.state_dict(), {**facts, **card})
+    return files.save_weights(path, encoders.state_dict(), {**facts, **card})
 
 
 def load_encoders(path: str | Path) -> Encoders:
     """Load what `save_encoders` saved, frozen. Raises UserError, naming the file."""
-    encoders, _ = load_network(path, Encoders.of_card)
+    encoders, _ = files.load_network(path, Encoders.of_card)
     return encoders.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -447,11 +443,11 @@ def open_run(folder: Path, facts: dict) -> dict:
     """Return the rows of an earlier run in `folder`; UserError if its `facts` were others."""
     settings, scores = folder / "settings.json", folder / "scores.json"
     if not settings.is_file():
-        write_json(settings, facts)
-    earlier = read_json(settings, "settings")
+        files.write_json(settings, facts)
+    earlier = files.read_json(settings, "settings")
     if differ := [k for k, v in json.loads(json.dumps(facts)).items() if earlier.get(k) != v]:
         raise UserError(f"{folder}: holds a run with another {differ[0]}; give another --out")
-    return read_json(scores, "scores") if scores.is_file() else {}
+    return files.read_json(scores, "scores") if scores.is_file() else {}
 
 
 def table(rows: dict[str, dict]) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def test_rows_are_the_shares_of_groups_and_of_the_rest():
     assert matching.known(shares(0.1, 0.2, 0.3, 0.4)).item() == pytest.approx(0.7)
     found = similarities(sketches, photos).item()
     assert found == pytest.approx((0.5 * 0.8 + 0.2 * 0.2) / math.sqrt(0.38 * 0.68))
-    assert matching.sketch_side() == {"groups": [[1, 2], [0], []]}  # what a page has of it
+    assert matching.sketch_groups == [[1, 2], [0], []]  # what a page has of it
 
 
 def test_a_class_of_two_groups_is_shared_between_them():

@@ -14,7 +14,7 @@ from dfsbir_lite.data import ImageSet, save_folders
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.strokes import Rendering, render
 from dfsbir_lite.students import distill, new_encoders
-from dfsbir_lite.study import student
+from dfsbir_lite.study import real
 from dfsbir_lite.teachers import Teacher
 
 LOOK = Rendering(16, fill=0.9, thinnest=0.06, thickest=0.06, paper=255, ink=0)
@@ -114,24 +114,24 @@ def test_a_student_of_scribbles_goes_on_where_it_was(
 def test_bench_student_on_a_few_pictures(monkeypatch, tmp_path, tiny):
     with pytest.raises(UserError, match="bench real-student: DFSBIR_DATA_ROOT names no folder"):
         monkeypatch.setenv("DFSBIR_DATA_ROOT", str(tmp_path / "none"))
-        student.measure(tiny, tmp_path, 1, range(1))
-    names = tuple(student.CLASSES)
+        real.measure_student(tiny, tmp_path, 1, range(1))
+    names = tuple(real.CLASSES)
     for part in ("train", "test"):
         pixels = torch.randint(256, (20 * len(names), 3, 16, 16), dtype=torch.uint8)
         images = ImageSet(pixels, torch.arange(len(pixels)) % len(names), names, "photo")
         save_folders(images, tmp_path / "cifar10" / part)
     (tmp_path / "quickdraw_345").mkdir()
     (tmp_path / "doodlenet").mkdir()
-    for name in student.CLASSES.values():
+    for name in real.CLASSES.values():
         line = json.dumps({"drawing": [[[0, 255], [0, 255]], [[0, 255], [255, 0]]]})
         (tmp_path / f"quickdraw_345/{name}.ndjson").write_text(f"{line}\n" * 3)
     save_file(DoodleNet().state_dict(), tmp_path / "doodlenet/doodlenet.safetensors")
-    classes = [*student.CLASSES.values(), *(f"other {n}" for n in range(345 - len(names)))]
+    classes = [*real.CLASSES.values(), *(f"other {n}" for n in range(345 - len(names)))]
     (tmp_path / "doodlenet/classes.txt").write_text("\n".join(classes))
     monkeypatch.setenv("DFSBIR_DATA_ROOT", str(tmp_path))
     monkeypatch.setattr(scribbles, "START", 256)
     monkeypatch.setattr(scribbles, "FIRST", 1)
-    monkeypatch.setattr(student, "CHANGES", student.CHANGES | {"batch": 16, "replay": 2})
-    table = student.measure(tiny, tmp_path / "out", 1, range(2))
+    monkeypatch.setattr(real, "CHANGES", real.CHANGES | {"batch": 16, "replay": 2})
+    table = real.measure_student(tiny, tmp_path / "out", 1, range(2))
     assert list(table["read by"]) == ["posteriors", "student 0", "student 1"]
     assert table["of posteriors"][0] == 1 and list(table["chance"]) == pytest.approx(3 * [1 / 9])

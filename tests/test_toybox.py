@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dfsbir_lite import toybox
-from dfsbir_lite.toybox import CLASSES, MODALITIES, SPLITS, draw, render, shapes
+from dfsbir_lite.toybox import CLASSES, MODALITIES, SHAPES, SPLITS, draw, render
 from dfsbir_lite.toybox.geometry import Dice
 
 HERE = Path(__file__).parent
@@ -110,7 +110,7 @@ def test_sketches_are_dark_lines_on_white_grey_paper_and_photos_are_in_colour():
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_variant_of_a_shape_is_well_formed(name):
     for index in range(60):
-        parts = getattr(shapes, name)(Dice(1, index))
+        parts = SHAPES[name](Dice(1, index))
         assert any(part.detail == 0 for part in parts)
         for part in parts:
             assert part.points.ndim == 2 and part.points.shape[1] == 2 and len(part.points) > 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfsbir_lite import runtime, zoo
+from dfsbir_lite import pipeline, runtime, zoo
 from dfsbir_lite.files import load_weights, read_card
 
 SIZES = runtime.Profile(
@@ -14,13 +14,13 @@ def test_a_card_holds_the_score_of_the_network_as_it_was_saved(tmp_path):
     path = tmp_path / "photo.safetensors"
     card = zoo.build("photo", SIZES, path)
     test = zoo.teacher_data("photo", SIZES, "test")
-    assert card["test_accuracy"] == zoo.accuracy(zoo.load_teacher(path), test)
+    assert card["test_accuracy"] == pipeline.accuracy(zoo.load_teacher(path), test)
     assert card == read_card(path) == load_weights(path)[1]
     assert card["seed"] == 0 and card["command"].endswith("train_teachers.py --profile tiny")
 
 
 def test_a_cache_that_cannot_be_written_is_named_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "train_teacher", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(pipeline, "train_teacher", lambda *args, **options: 1 / 0)
     monkeypatch.setattr(zoo.os, "access", lambda folder, mode: False)
     with pytest.raises(runtime.UserError, match=f"{tmp_path}: cannot be written to; DFSBIR_CACHE"):
         zoo.build("photo", SIZES, tmp_path / "photo.safetensors")

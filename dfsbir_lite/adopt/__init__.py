@@ -7,14 +7,6 @@ architecture the shelf has by name, `match` narrows any two to the classes that 
 
 from dfsbir_lite.adopt.checkpoints import adopt, load, torchvision_teacher
 from dfsbir_lite.adopt.groups import equal_names, read_groups
-from dfsbir_lite.adopt.matching import (
-    Matching,
-    Pair,
-    left_out,
-    load_pair,
-    match,
-    report,
-    shipped_guidance,
-)
+from dfsbir_lite.adopt.matching import Matching, load_pair, match, report, shipped_guidance
 from dfsbir_lite.adopt.scribbles import Scribbler
 from dfsbir_lite.adopt.shelf import IMAGENET, facts, weights_file

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms import Resize
 
 from dfsbir_lite import zoo
 from dfsbir_lite.adopt import names
@@ -17,17 +18,6 @@ from dfsbir_lite.adopt.groups import Groups, default_groups, equal_names, places
 from dfsbir_lite.data import class_key
 from dfsbir_lite.runtime import UserError
 from dfsbir_lite.teachers import Teacher, Teachers
-
-
-class Resize(nn.Module):
-    """Scale images (N, 3, H, W) to `size` pixels; gradients pass through."""
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.size = (size, size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return F.interpolate(images, self.size, mode="bilinear", antialias=True)
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,8 @@ def resized(teacher: Teacher, size: int) -> Teacher:
     """Return the teacher for images of `size` px, which are scaled to those that it knows."""
     if teacher.size == size:
         return teacher
-    return Teacher(nn.Sequential(Resize(teacher.size), teacher.network), teacher.classes, size)
+    scaled = nn.Sequential(Resize((teacher.size, teacher.size)), teacher.network)
+    return Teacher(scaled, teacher.classes, size)
 
 
 def shipped_guidance(size: int) -> Teacher:
@@ -138,6 +129,7 @@ class Matching:
         self.groups, columns = tuple(shared), [theirs for _, theirs in shared.values()]
         others = set(range(len(sketch.classes))).difference(*columns)
         self.columns = columns + [[place] for place in sorted(others)]
+        self.sketch_groups = [*self.columns, []]  # the rest, where no sketch has anything
         moves = torch.zeros(len(photo.classes), len(self.columns) + 1)
         for column, (ours, _) in enumerate(shared.values()):
             moves[ours, column] = 1
@@ -186,12 +178,8 @@ class Matching:
 
     def sketch_rows(self, logits: Tensor) -> Tensor:
         """Return rows (N, columns + 1) of sum 1 for the sketch teacher's logits."""
-        return shares(logits, self.sketch_side()["groups"])
+        return shares(logits, self.sketch_groups)
 
     def known(self, logits: Tensor) -> Tensor:
         """Return how much of each photo a sketch can mean: (N,) in [0, 1]."""
         return 1 - self.photo_rows(logits)[:, -1]
-
-    def sketch_side(self) -> dict:
-        """Return in plain JSON how a sketch's scores become a row; the rest is an empty group."""
-        return {"groups": [*self.columns, []]}

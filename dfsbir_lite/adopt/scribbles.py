@@ -34,7 +34,6 @@ class Scribbler(nn.Module):
         classes: those of the teacher's that are wanted, in the order in which noise asks for them.
         look: how the teacher knows drawings: their size, how much they fill, how thick lines are.
         each: drawings kept of a class, at least as many as a batch has images.
-        rounds: how often a batch of children competes before one is shown; more at first.
     """
 
     def __init__(
@@ -43,11 +42,10 @@ class Scribbler(nn.Module):
         classes: Sequence[str],
         look: Rendering,
         each: int = 128,
-        rounds: int = 1,
         seed: int = 0,
     ):
         super().__init__()
-        self.classes, self.each, self.rounds, self.look = tuple(classes), each, rounds, look
+        self.classes, self.each, self.look = tuple(classes), each, look
         places = [teacher.classes.index(name) for name in classes]
         # a function, so that the teacher is no part of this network
         device = teacher.proxies.device
@@ -74,7 +72,7 @@ class Scribbler(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         draw = torch.Generator().manual_seed(int(noise.double().sum().abs() * 2**20))
         wanted = noise[:, : len(self.classes)].argmax(1).cpu()
-        for _ in range(self.rounds if self.training else 0):
+        if self.training:  # a round whose children compete and are not shown
             self._round(wanted, torch.zeros(len(wanted), dtype=torch.bool), draw)
         images = self._round(wanted, torch.arange(len(wanted)) % 2 == 0, draw)
         return images.to(noise).expand(-1, 3, -1, -1)

@@ -8,7 +8,7 @@ from joblib import cpu_count
 from dfsbir_lite import zoo
 from dfsbir_lite.files import write_atomically, write_json
 from dfsbir_lite.runtime import Profile, UserError, profile
-from dfsbir_lite.study import claims, real, rows, student
+from dfsbir_lite.study import claims, real, rows
 
 # iterations of each student; differences show best before it has learnt all that its teachers know
 STEPS = {"quality": 600, "claims": 100, "regimes": 600, "students": 400, "real-student": 300}
@@ -41,7 +41,7 @@ def command(options) -> None:
     elif options.name == "real-student":
         steps, first = options.steps or STEPS[options.name], options.first_seed
         folder, seeds = Path(options.out) / options.name, range(first, first + options.seeds)
-        table = student.measure(sizes, folder, steps, seeds, options.device)
+        table = real.measure_student(sizes, folder, steps, seeds, options.device)
         print(table.T.to_string(float_format="{:.3g}".format))
         result = {"steps": steps, "scores": _records(table)}
     else:

@@ -1,10 +1,15 @@
-"""Read-outs of two teachers that need no student, beyond those of `retrieval.teacher_readouts`."""
+"""Read-outs of two teachers that need no student, beyond those of `retrieval.teacher_readouts`, and
+what a read-out costs.
+"""
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from scipy.linalg import orthogonal_procrustes
 from sklearn.cross_decomposition import CCA
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from dfsbir_lite.models import SceneEstimator
 from dfsbir_lite.retrieval import ReadOut, teacher_readouts
@@ -67,3 +72,24 @@ def canonical(teachers: Teachers, scenes: SceneEstimator) -> ReadOut:
         return torch.from_numpy(found.transform(blank, rows)[1])
 
     return read
+
+
+@torch.no_grad()
+def cost(read: ReadOut, networks: Iterable[nn.Module], image: Tensor, modality="photo") -> dict:
+    """Return the costs of one read-out of `networks`: bytes, multiply_adds, ms and length.
+
+    Bytes are those of the weights in single precision, the rest is for one image on one core. What
+    the weights are does not matter.
+    """
+    from torch.utils.benchmark import Timer  # warns on stderr of a half-installed CUDA
+
+    with FlopCounterMode(display=False) as counter:
+        length = read(image, modality).shape[1]
+    given = {"read": read, "image": image, "modality": modality}
+    timer = Timer("read(image, modality)", globals=given, num_threads=1)
+    return {
+        "bytes": 4 * sum(p.numel() for network in networks for p in network.parameters()),
+        "multiply_adds": counter.get_total_flops() // 2,
+        "ms": 1e3 * timer.blocked_autorange(min_run_time=0.3).median,
+        "length": length,
+    }

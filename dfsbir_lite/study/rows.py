@@ -26,8 +26,7 @@ from dfsbir_lite.runtime import Profile, UserError, progress
 from dfsbir_lite.students import Distillation, distill
 from dfsbir_lite.study import baselines
 from dfsbir_lite.study.baselines import FedStudent, averaged_weights, metadata
-from dfsbir_lite.study.costs import cost
-from dfsbir_lite.study.readouts import canonical, over_views, turned
+from dfsbir_lite.study.readouts import canonical, cost, over_views, turned
 from dfsbir_lite.teachers import Teachers
 from dfsbir_lite.zoo import ASSETS, load_or_train
 
@@ -147,14 +146,13 @@ RIVALS = _named(
 )
 
 
-def _changed(row: Row, name: str, changes: dict) -> Row:
-    return Row(name, lambda s: row.make(s.changed(**changes)), row.read)
+def _regime(name: str, regime: str, **changes) -> Row:
+    return Row(name, lambda s: replace(s, regime=regime).changed(**changes).distilled())
 
 
 TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
 TERMS |= {"guidance": "modal", "adversary": "adv", "hints": "hint"}
-ABLATIONS = _named(*(_changed(RIVALS[OURS], f"no {n}", {term: 0}) for n, term in TERMS.items()))
-
+ABLATIONS = _named(*(_regime(f"no {n}", "kit", **{term: 0}) for n, term in TERMS.items()))
 
 # the paper's ingredients, and ours: the terms of each
 INGREDIENTS = {
@@ -191,10 +189,6 @@ def with_and_without(regime: str, ingredient: str) -> tuple[str, str] | None:
 
 def _has(regime: str, ingredient: str) -> bool:
     return any(getattr(recipe(regime).weights, term) for term in INGREDIENTS[ingredient])
-
-
-def _regime(name: str, regime: str, **changes) -> Row:
-    return Row(name, lambda s: replace(s, regime=regime).changed(**changes).distilled())
 
 
 def _toggled(regime: str, ingredient: str) -> Row:
@@ -319,7 +313,7 @@ def compare(
 
 
 def costs(setting: Setting, rows: Sequence[str]) -> pd.DataFrame:
-    """Return what it costs to read a photo, a line for each of `rows`, see `study.costs`."""
+    """Return what it costs to read a photo, a line for each of `rows`, see `readouts.cost`."""
     return pd.DataFrame({row: _cost(setting, ROWS[row]) for row in rows}).T
 
 

@@ -5,12 +5,12 @@ sketch of a class come from the same family of shapes, but each picture rolls it
 there are no photo-sketch pairs. A seed gives the same picture content at every size.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from dfsbir_lite.toybox import shapes
+from dfsbir_lite.toybox import kitchen, outdoors, vehicles
 from dfsbir_lite.toybox.geometry import Dice
 from dfsbir_lite.toybox.photo import photograph
 from dfsbir_lite.toybox.sketch import scribble
@@ -21,11 +21,13 @@ SEEN = (
 )  # fmt: skip
 UNSEEN = ("teapot", "bus", "fork", "lighthouse")
 CLASSES = SEEN + UNSEEN
+SHAPES = {**vars(kitchen), **vars(outdoors), **vars(vehicles)}  # a class: its parts, by dice
 MODALITIES = ("photo", "sketch")
 SPLITS = ("train", "val", "test")
 
 _CHUNK = 100  # images drawn by one job
 _SMALL_JOB = 1000  # images at 32 px that are drawn before worker processes would have started
+_LARGE_JOB = 2000  # and that take seconds: these have a bar, whatever the machine's speed
 
 
 def draw(
@@ -41,7 +43,7 @@ def draw(
         if value not in allowed:
             raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
     dice = Dice(seed, SPLITS.index(split), MODALITIES.index(modality), CLASSES.index(name), index)
-    parts = getattr(shapes, name)(dice)
+    parts = SHAPES[name](dice)
     paint = photograph if modality == "photo" else scribble
     return paint(parts, name, dice, size)
 
@@ -66,15 +68,12 @@ def render(
     per_class: int = 100,
     size: int = 32,
     seed: int = 0,
-    watch: Callable[[Iterable, int], Iterable] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a labelled set, class by class.
 
     Returns images (N, 3, size, size) uint8 and labels (N,) int64 that index into `classes`,
     with N = len(classes) * per_class. Image i of a class depends neither on per_class nor on the
-    other classes. Large sets are drawn by every core. watch: called with an iterable of finished
-    batches and their number, returns an iterable over them; for a progress bar. Raises ValueError
-    as `draw` does.
+    other classes. Large sets are drawn by every core. Raises ValueError as `draw` does.
     """
     about = {"split": split, "size": size, "seed": seed}
     jobs = [
@@ -83,13 +82,16 @@ def render(
         for start in range(0, per_class, _CHUNK)
     ]
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), per_class)
-    if len(labels) * (size / 32) ** 2 < _SMALL_JOB:
+    work = len(labels) * (size / 32) ** 2
+    if work < _SMALL_JOB:
         batches = (_batch(*job) for job in jobs)
     else:
         from joblib import Parallel, delayed  # takes a moment: only for large sets
 
+        from dfsbir_lite.runtime import progress
+
         calls = (delayed(_batch_in_worker)(*job) for job in jobs)
-        batches = Parallel(n_jobs=-1, return_as="generator")(calls)
-    if watch is not None:
-        batches = watch(batches, len(jobs))
+        drawn = Parallel(n_jobs=-1, return_as="generator")(calls)
+        bar = {"desc": f"drawing {modality} images", "total": len(jobs)}
+        batches = progress(drawn, **bar) if work >= _LARGE_JOB else drawn
     return np.concatenate([np.empty((0, 3, size, size), np.uint8), *batches]), labels

@@ -121,15 +121,9 @@ def box(x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> np.n
 
 
 _T = np.arange(5) / 5
-_CATMULL_ROM = 0.5 * np.stack(
-    [
-        -_T + 2 * _T**2 - _T**3,
-        2 - 5 * _T**2 + 3 * _T**3,
-        _T + 4 * _T**2 - 3 * _T**3,
-        -(_T**2) + _T**3,
-    ],
-    axis=1,
-)
+_T2, _T3 = _T**2, _T**3
+_SHARES = -_T + 2 * _T2 - _T3, 2 - 5 * _T2 + 3 * _T3, _T + 4 * _T2 - 3 * _T3, -_T2 + _T3
+_CATMULL_ROM = 0.5 * np.stack(_SHARES, axis=1)
 
 
 def curve(*knots: Point | np.ndarray, closed: bool = False) -> np.ndarray:

@@ -41,10 +41,8 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     about |= {"names": [escape(gallery.classes[label]) for label in gallery.labels.tolist()]}
     about |= {"photos": _thumbnails(gallery)}
     if isinstance(gallery.encoders, Matched):
-        about |= {
-            "groups": gallery.encoders.groups,
-            "kinds": [*map(escape, gallery.encoders.names)],
-        }
+        about["groups"] = gallery.encoders.groups
+        about["kinds"] = [*map(escape, gallery.encoders.names)]
     else:
         about["groups"] = [[k] for k in range(len(gallery.encoders.proxies))]
         net |= _last_layers(gallery.encoders)

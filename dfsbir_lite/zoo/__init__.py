@@ -8,19 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from dfsbir_lite import pipeline
 from dfsbir_lite.data import ImageSet, together, toybox_set
 from dfsbir_lite.files import load_network, read_card, save_weights
 from dfsbir_lite.models import Encoders, SceneEstimator
-from dfsbir_lite.pipeline import (
-    RealDataStudent,
-    load_encoders,
-    run_to_end,
-    save_encoders,
-    toybox_benchmark,
-    train_teacher,
-)
+from dfsbir_lite.pipeline import accuracy, load_encoders, run_to_end, save_encoders
 from dfsbir_lite.recipes import recipe
 from dfsbir_lite.runtime import Profile, UserError, cache_folder, profile, progress
 from dfsbir_lite.students import distill, new_encoders
@@ -117,9 +110,9 @@ def build(
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path.parent}: cannot be written to; DFSBIR_CACHE names another folder")
-    makers = {"student": partial(_student, "kit", STEPS, watch), SCENES: _scenes}
-    makers |= {"paper_student": partial(_student, "paper-proxies+bn", PAPER_STEPS, watch)}
-    makers |= {"real_student": _real_student}
+    makers = {"student": partial(_student, "kit", STEPS, watch), "real_student": _real_student}
+    paper = partial(_student, "paper-proxies+bn", PAPER_STEPS, watch)
+    makers |= {"paper_student": paper, SCENES: _scenes}
     make, state = makers.get(name, partial(_teacher, name)), path.with_suffix(".pt")
     network, facts, score = make(sizes, state, device, seed)
     save, load = FORMATS[name]
@@ -141,24 +134,12 @@ def teacher_data(name: str, sizes: Profile, split: str) -> ImageSet:
     return together(photos, sketches, by_modality=name == "modality")
 
 
-def accuracy(teacher: Teacher, data: ImageSet, device="cpu") -> float:
-    """Return the share of `data` that `teacher` classifies correctly."""
-    parts = data.images.split(256)
-    guesses = [teacher.posteriors(part.to(device).float() / 255).argmax(1).cpu() for part in parts]
-    return (torch.cat(guesses) == data.labels).float().mean().item()
-
-
-def recognised(judge: Teacher, images: Tensor, wanted: Tensor) -> float:
-    """Return the share of `images` (N, 3, H, W) that `judge` takes for the `wanted` class (N,)."""
-    return (judge.posteriors(images).argmax(1) == wanted).float().mean().item()
-
-
 def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built:
     train, test = (teacher_data(name, sizes, split) for split in ("train", "test"))
     seed += TEACHERS.index(name)  # trained apart: no two teachers may start from the same weights
     epochs = 3 if name == "modality" else None  # paper or not paper is easy
     options = {"epochs": epochs, "device": device, "seed": seed, "desc": name}
-    teacher = train_teacher(train.images, train.labels, train.classes, sizes, **options)
+    teacher = pipeline.train_teacher(train.images, train.labels, train.classes, sizes, **options)
     data = f"ToyBox train split, {len(train)} images, modality: {train.modality}"
     facts = {"data": data, "seed": seed}
     return teacher, facts, lambda saved: {"test_accuracy": accuracy(saved, test, device)}
@@ -167,7 +148,7 @@ def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built
 def _student(
     regime: str, steps: int, watch: Callable, sizes: Profile, state: Path, device, seed: int
 ) -> Built:
-    benchmark = toybox_benchmark(sizes, with_train=False)
+    benchmark = pipeline.toybox_benchmark(sizes, with_train=False)
     teachers = load_teachers(sizes.name, device)
     settings = recipe(regime)
     encoders = new_encoders(sizes, len(teachers.classes), seed, settings.temperature)
@@ -180,10 +161,10 @@ def _student(
 
 def _real_student(sizes: Profile, state: Path, device, seed: int) -> Built:
     """Train the same encoders on real labelled images, in as many of their steps."""
-    benchmark, settings = toybox_benchmark(sizes), recipe("kit")
+    benchmark, settings = pipeline.toybox_benchmark(sizes), recipe("kit")
     steps, options = STEPS * settings.encoder_steps, {"device": device, "seed": seed}
     encoders = new_encoders(sizes, len(benchmark.classes), seed)
-    loop = RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
+    loop = pipeline.RealDataStudent(*benchmark.train, settings, encoders, steps=steps, **options)
     encoders = run_to_end(loop, state, desc="student on real data")
     images = sum(map(len, benchmark.train))
     data = f"ToyBox train split, {images} labelled images, half photos and half sketches"
@@ -210,7 +191,8 @@ def _scenes(sizes: Profile, state: Path, device, seed: int) -> Built:
         for modality, images in zip(("photo", "sketch"), saved(noise)):
             judges = getattr(teachers, modality), outsider
             for row, judge in zip(seen.values(), judges):
-                row[modality] = recognised(judge, images, loop.wanted(noise))
+                right = judge.posteriors(images).argmax(1) == loop.wanted(noise)
+                row[modality] = right.float().mean().item()
         return seen
 
     return loop.estimators["scene"], facts, score

@@ -14,6 +14,7 @@ because anything can show it, and because its blocks keep one photo from bleedin
 """
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,18 +33,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.utils import make_grid
 
-from dfsbir_lite import retrieval
+from dfsbir_lite import data, files, retrieval
 from dfsbir_lite.adopt.checkpoints import load
 from dfsbir_lite.adopt.groups import shares
-from dfsbir_lite.files import (
-    read_card,
-    read_json,
-    reading,
-    sha256_of,
-    write_atomically,
-    write_json,
-)
-from dfsbir_lite.gallery.photos import Photos
 from dfsbir_lite.models import Encoders
 from dfsbir_lite.pipeline import load_encoders, save_encoders
 from dfsbir_lite.runtime import UserError, progress
@@ -55,6 +47,7 @@ INDEX = "gallery.json"
 STUDENT, EMBEDDINGS, PHOTOS = "student.safetensors", "embeddings.safetensors", "photos.json"
 SKETCH, MATCHING = "sketch.safetensors", "matching.json"
 ROWS = "rows"  # of an export under way: what is done
+THUMBNAIL = 96  # px, at least, of photos that come from files
 COLUMNS = 8  # of a sheet, which has as many rows
 ON_SHEET = COLUMNS**2
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
@@ -62,6 +55,61 @@ JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 # pictures (N, 3, H, W), uint8 → rows (N, E), and which of them (N,) show anything known
 Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The content of a gallery. Pictures are read when their turn comes."""
+
+    classes: tuple[str, ...]  # may be none
+    labels: list[int]  # a place in `classes` for each photo
+    files: list[str]  # a name for each, for people
+    size: int  # side of the pictures that sketches are compared with, in pixels
+    # place → the picture that the encoder sees, uint8, and a thumbnail; UserError for no picture
+    read: Callable[[int], tuple[Tensor, Tensor]]
+    key: str = ""  # changes with the files
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def photos_of_folder(root: str | Path, size: int) -> Photos:
+    """Return the image files under `root/<class>/`; UserErrors of `data` name bad folders."""
+    return _photos_of_files(Path(root), *data.folder_files(root), size, size)
+
+
+def photos_below(root: str | Path, size: int, sketch_size: int) -> Photos:
+    """Return all files below `root`, however they lie there, for an encoder of `size` px.
+
+    Raises UserError if there are none. Litter is passed over.
+    """
+    if not (paths := data.files_below(Path(root))):
+        raise UserError(f"{root}: no folder with files")
+    return _photos_of_files(Path(root), (), [(path, 0) for path in paths], size, sketch_size)
+
+
+def _photos_of_files(root: Path, classes, found, size: int, sketch_size: int) -> Photos:
+    names = [path.relative_to(root).as_posix() for path, _ in found]
+    state = [(path.stat().st_size, path.stat().st_mtime_ns) for path, _ in found]
+    key = hashlib.sha256(json.dumps([names, state]).encode()).hexdigest()
+    sides = size, max(sketch_size, THUMBNAIL)
+
+    def read(place: int) -> tuple[Tensor, Tensor]:
+        image = data.open_image(found[place][0], least=3 * max(sides))
+        return tuple(torch.from_numpy(data.fit(image, side).copy()) for side in sides)
+
+    return Photos(classes, [label for _, label in found], names, sketch_size, read, key)
+
+
+def photos_of_set(photos: data.ImageSet, pictures: Callable[[int], Tensor] | None = None) -> Photos:
+    """Return photos in memory; `pictures` gives larger ones for people, uint8 (3, T, T)."""
+    labels, pictures = photos.labels.tolist(), pictures or photos.images.__getitem__
+    names = [f"{photos.classes[label]}/{place}" for place, label in enumerate(labels)]
+
+    def read(place: int) -> tuple[Tensor, Tensor]:
+        return photos.images[place], pictures(place)
+
+    return Photos(photos.classes, labels, names, photos.images.shape[-1], read)
 
 
 class Summary(NamedTuple):
@@ -106,7 +154,7 @@ def export(folder: str | Path, reader: dict[str, bytes], photos: Photos, embed: 
     if not photos.key:
         shutil.rmtree(draft, ignore_errors=True)
     for name, content in reader.items():
-        write_atomically(draft / name, content)
+        files.write_atomically(draft / name, content)
     summary = _write_photos(draft, photos, embed)
     if folder.exists():
         folder.rename(old)
@@ -121,14 +169,14 @@ def _write_photos(draft: Path, photos: Photos, embed: Embed) -> Summary:
     if not torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-3):
         raise UserError("the photos' embeddings are not all of unit length: is it trained?")
     shutil.rmtree(draft / ROWS)
-    write_atomically(draft / EMBEDDINGS, save({"embeddings": rows}))
+    files.write_atomically(draft / EMBEDDINGS, save({"embeddings": rows}))
     table = {k: [getattr(photos, k)[n] for n in places] for k in ("labels", "files")}
     table |= {"classes": photos.classes, "unknown": (~known).nonzero().flatten().tolist()}
-    write_json(draft / PHOTOS, table)
+    files.write_json(draft / PHOTOS, table)
     index = {"format": FORMAT, "version": VERSION, "photos": len(places), "size": photos.size}
     index["thumbnail"] = _pixels(draft / _sheets(1)[0]).shape[1] // COLUMNS
-    parts = {name: sha256_of(draft / name) for name in sorted(_files(draft) - {INDEX})}
-    write_json(draft / INDEX, {**index, "parts": parts})
+    parts = {name: files.sha256_of(draft / name) for name in sorted(_files(draft) - {INDEX})}
+    files.write_json(draft / INDEX, {**index, "parts": parts})
     left_out = {*range(len(photos))}.difference(places)
     names = [photos.files[place] for place in sorted(left_out)]
     return Summary(len(places), names, len(table["unknown"]))
@@ -148,8 +196,9 @@ def _embed(draft: Path, photos: Photos, embed: Embed) -> tuple[Tensor, Tensor, l
             rows, known = embed(torch.stack(images))
             part = {"rows": F.normalize(rows, dim=1), "known": known}
             done.append(part | {"places": torch.tensor(places)})
-            write_atomically(draft / _sheets(ON_SHEET * len(done))[-1], _jpeg_sheet(thumbnails))
-            write_atomically(draft / ROWS / f"{len(done):06}", save(done[-1]))
+            name = _sheets(ON_SHEET * len(done))[-1]
+            files.write_atomically(draft / name, _jpeg_sheet(thumbnails))
+            files.write_atomically(draft / ROWS / f"{len(done):06}", save(done[-1]))
             bar.update(places[-1] + 1 - bar.n)
     if not done:
         shutil.rmtree(draft)
@@ -270,9 +319,9 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
     """
     folder = Path(folder)
     index = _read_index(folder)
-    with reading(folder / INDEX, "the index of the files beside it"):
+    with files.reading(folder / INDEX, "the index of the files beside it"):
         for name, digest in index["parts"].items():
-            if sha256_of(folder / name) != digest:
+            if files.sha256_of(folder / name) != digest:
                 raise ValueError(f"{name} is damaged, or of another export")
         opened = _open(folder, index)
     opened.encoders.to(device)
@@ -280,7 +329,7 @@ def open_gallery(folder: str | Path, device="cpu") -> Gallery:
 
 
 def _read_index(folder: Path) -> dict:
-    index = read_json(folder / INDEX, "the index of an export")
+    index = files.read_json(folder / INDEX, "the index of an export")
     if (index.get("format"), index.get("version")) != (FORMAT, VERSION):
         raise UserError(f"{folder / INDEX}: not of a {FORMAT} of version {VERSION}")
     return index
@@ -291,18 +340,18 @@ def _open(folder: Path, index: dict) -> Gallery:
     if STUDENT in index["parts"]:
         reader, encoders = STUDENT, load_encoders(folder / STUDENT)
     else:
-        groups = read_json(folder / MATCHING, "a matching")["groups"]
+        groups = files.read_json(folder / MATCHING, "a matching")["groups"]
         reader, encoders = SKETCH, Matched(load(folder / SKETCH), groups)
-    card, size, side = read_card(folder / reader), index["size"], index["thumbnail"]
+    card, size, side = files.read_card(folder / reader), index["size"], index["thumbnail"]
     look = Rendering(**card["rendering"]) if "rendering" in card else replace(TOYBOX, size=size)
     (rows,) = load_file(folder / EMBEDDINGS).values()
-    table = read_json(folder / PHOTOS, "a table of photos")
-    classes, labels, files = (table[k] for k in ("classes", "labels", "files"))
+    table = files.read_json(folder / PHOTOS, "a table of photos")
+    classes, labels, names = (table[k] for k in ("classes", "labels", "files"))
     if not classes:
         unknown = {*table["unknown"]}
-        files = [name + " (no drawing for it)" * (n in unknown) for n, name in enumerate(files)]
-        labels, classes = range(len(files)), files
-    pictures = (Pictures(folder, len(files), side, each) for each in (size, side))
+        names = [name + " (no drawing for it)" * (n in unknown) for n, name in enumerate(names)]
+        labels, classes = range(len(names)), names
+    pictures = (Pictures(folder, len(names), side, each) for each in (size, side))
     return Gallery(
-        encoders, card, look, rows, torch.tensor(labels), tuple(classes), files, *pictures
+        encoders, card, look, rows, torch.tensor(labels), tuple(classes), names, *pictures
     )
