@@ -1,6 +1,6 @@
 # make lab     set up the environment and open JupyterLab on the notebooks
 # make test    set up the environment and run every test, notebooks included
-# Other targets: quick, size, notebooks, weights, claims, page, oldest, clean. The rest of this file says what each one does.
+# Other targets: quick, size, notebooks, slides, weights, claims, page, oldest, clean. The rest of this file says what each one does.
 #
 # VENV says where the environment lives, PYTHON which interpreter makes it:
 #   make lab PYTHON=python3.12 VENV=$HOME/envs/dfsbir LAB_ARGS="--no-browser --port 8890"
@@ -13,7 +13,7 @@ PY = $(VENV)/bin/python
 # pip has finished in $(VENV), for the pyproject.toml that is here now.
 INSTALLED = $(VENV)/.installed
 
-.PHONY: lab test quick size notebooks weights claims page oldest clean
+.PHONY: lab test quick size notebooks slides weights claims page oldest clean
 
 # In a venv, Jupyter must prefer that venv's kernel to one that the user once installed for
 # themselves: the notebooks need the kernel that has the package.
@@ -48,6 +48,14 @@ size: $(INSTALLED)
 # Run every notebook and store its outputs in place.
 notebooks: $(INSTALLED)
 	$(PY) data_scripts/run_notebooks.py
+
+# The class as slides in runs/; reveal.js comes from the net, or from runs/node_modules if it is there.
+SHOW = --SlidesExporter.reveal_width=1360 --SlidesExporter.reveal_height=765 --output-dir runs
+LOCAL = --SlidesExporter.reveal_url_prefix=node_modules/reveal.js \
+	--SlidesExporter.require_js_url=node_modules/requirejs/require.js
+slides: $(INSTALLED)
+	$(PY) -m nbconvert --to slides $(SHOW) $(if $(wildcard runs/node_modules),$(LOCAL)) \
+		notebooks/class_in_90_minutes.ipynb
 
 # Train the shipped teachers, then the shipped students.
 weights: $(INSTALLED)

@@ -62,7 +62,7 @@ def test_images_say_what_they_show(page):
 
 def test_the_guide_has_every_lesson_with_its_minutes():
     for number, path in LESSONS.items():
-        row = re.search(rf"^\| \[{number} [^\]]+\]\({path.name}\) \|(.+)$", text(GUIDE), re.M)
+        row = re.search(rf"^\| \[[^\]]+\]\({path.name}\) \|(.+)$", text(GUIDE), re.M)
         took = re.search(r"\*\*Time:\*\* about (\d+) minutes? on a CPU", lesson(number))
         assert row.group(1).split("|")[1].strip() == took.group(1), path.name
 

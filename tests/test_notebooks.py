@@ -116,6 +116,20 @@ def test_what_code_says_to_readers_makes_no_difference():
     assert digest(code) != digest(code.replace("1", "2")) != digest(code.replace("x", "z"))
 
 
+def test_the_class_fits_into_its_time_and_on_its_slides():
+    notebook = nbformat.read(FOLDER / "class_in_90_minutes.ipynb", as_version=4)
+    prose = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    parts = re.findall(r"^## (\d+) min · ", prose, re.M)
+    assert len(parts) == len(re.findall(r"^## ", prose, re.M)) == 9
+    assert sum(map(int, parts)) == 85  # five to spare
+    assert len(prose.split()) <= 1500
+    assert len(re.findall(r"^### Exercise ", prose, re.M)) == prose.count("<details>") == 2
+    kinds = [c.metadata.slideshow.slide_type for c in notebook.cells]
+    assert kinds[0] == "slide" and kinds.count("slide") == 10
+    on_slides = [c for c, kind in zip(notebook.cells, kinds) if kind != "skip"]
+    assert max(len(c.source.splitlines()) for c in on_slides if c.cell_type == "code") <= 10
+
+
 def test_the_method_in_one_notebook_is_short_and_uses_none_of_it():
     notebook = nbformat.read(FOLDER / "10_build_it_yourself.ipynb", as_version=4)
     code = "\n".join(c.source for c in code_cells(notebook))
