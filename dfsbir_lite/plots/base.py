@@ -77,7 +77,6 @@ def name_rows(axis: Axes, names) -> None:
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
-    axis.tick_params(axis="x", labelsize=8)
     sns.despine(ax=axis)
 
 
@@ -93,7 +92,8 @@ def new_figure(
     """
     lines = [line for name in labels for line in str(name).splitlines()]
     margin = 0.08 * max(map(len, lines), default=0) + 0.1
-    figure = Figure(figsize=(columns * size + margin, rows * size + 0.25), layout="constrained")
+    above = 0.25 + 0.16 * max((str(title).count("\n") for title in titles), default=0)
+    figure = Figure(figsize=(columns * size + margin, rows * size + above), layout="constrained")
     axis = figure.subplots()
     axis.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
     axis.set_xticks(np.arange(len(titles)) + 0.5, titles)
@@ -118,16 +118,17 @@ def put_photos(axis: Axes, sketch, photos, row: float, frames: Iterable[str | No
 def put(
     axis: Axes, pixels: np.ndarray, row: float, column: float, frame: str | None = None
 ) -> None:
-    """Put one picture (H, W, 3) in its place on a sheet, in a coloured `frame` if wanted."""
+    """Put one picture (H, W, 3) in its place on a sheet, in a coloured `frame` or a thin one."""
     gap = 0.06 if frame else 0.03
     left, right, top, bottom = column + gap, column + 1 - gap, row + gap, row + 1 - gap
     axis.imshow(pixels, extent=(left, right, bottom, top), interpolation="nearest")
+    mark, line = MARKS.get(frame, ("", "-"))
+    style = {"linewidth": 2.5 if frame else 0.6, "edgecolor": frame or "0.8"}  # blank paper's too
+    edges = Rectangle((left, top), right - left, bottom - top, fill=False, linestyle=line, **style)
+    axis.add_patch(edges)
     if frame:
-        mark, line = MARKS[frame]
-        style = {"fill": False, "edgecolor": frame, "linewidth": 2.5, "linestyle": line}
-        axis.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
         box = {"facecolor": frame, "edgecolor": "none", "pad": 0.8}
-        text = {"color": "white", "fontsize": 8, "va": "top", "bbox": box, "in_layout": False}
+        text = {"color": "white", "fontsize": 9, "va": "top", "bbox": box, "in_layout": False}
         axis.text(left, top, mark, **text)
 
 

@@ -27,28 +27,23 @@ def embedding_map(
     """
     labels, sketches = base.as_array(labels), base.as_array(sketches).astype(bool)
     figure, axes = base.panels(maps, (size * len(maps), size + 0.1))
-    colours, font = class_colours(len(classes)), min(9, 5 + size)
-    outline = [withStroke(linewidth=2.5, foreground="white")]
+    colours, outline = class_colours(len(classes)), [withStroke(linewidth=2.5, foreground="white")]
     kinds = ((~sketches, "o", 2.4, base.PHOTO), (sketches, "x", 3.2, base.SKETCH))
-    for axis, (title, points) in zip(axes, maps.items(), strict=True):
+    for axis, points in zip(axes, maps.values(), strict=True):
         for mask, mark, area, ink in kinds:
             style = {"marker": mark, "s": area * size, "linewidths": 0.18 * size, "alpha": 0.7}
             axis.scatter(*points[mask].T, c=colours[labels[mask]] if by_class else ink, **style)
-        for i, *middle in class_places(points, labels, sketches):
+        for i, *spot in _clear(points, class_places(points, labels, sketches), classes, size):
             ink = colours[i] * 0.6 if by_class else "black"
-            style = {"color": ink, "fontsize": font, "weight": "bold", "path_effects": outline}
-            axis.text(*middle, classes[i], ha="center", va="center", **style)
-        axis.set(xticks=[], yticks=[])
-        axis.set_title(title, fontsize=font + 2)
-        sns.despine(ax=axis, left=True, bottom=True)
+            style = {"color": ink, "fontsize": 9, "weight": "bold", "path_effects": outline}
+            axis.text(*spot, classes[i], ha="center", va="center", **style)
+        axis.axis("off")
     for name, (_, mark, _, ink) in zip(("photo", "sketch"), kinds):
         axes[0].scatter([], [], color=base.GREY if by_class else ink, marker=mark, label=name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    figure.words = (
-        f"Flat maps of {(~sketches).sum()} photos (circles) and {sketches.sum()} sketches "
-        f"(crosses), coloured by {'class' if by_class else 'modality'}: {'; '.join(maps)}. "
-        f"Classes: {', '.join(classes)}."
-    )
+    figure.words = f"Maps of {sum(~sketches)} photos (circles) and {sum(sketches)} sketches "
+    figure.words += f"(crosses), coloured by {'class' if by_class else 'modality'}: "
+    figure.words += f"{'; '.join(maps)}. Classes: {', '.join(classes)}."
     return figure
 
 
@@ -69,6 +64,21 @@ def class_places(points, labels, sketches) -> list[tuple[int, float, float]]:
                     mine.append(middle)
         places += [(int(i), *middle.tolist()) for middle in mine]
     return places
+
+
+def _clear(points, places, classes, size: float) -> list[tuple[int, float, float]]:
+    """Move the `places` of names to where they hide few points of a map of `size` inches."""
+    inch, spots = np.ptp(points, axis=0) / size, []
+    taken, angles = points / inch, np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    ring, span = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.linspace(-1, 1, 20)
+    for i, *middle in places:
+        half = np.array((0.045 * len(classes[i]), 0.08))  # of the name, in inches
+        far = np.concatenate([reach * ring * (half + 0.06) for reach in (0, 1, 1.5, 2, 3)])
+        hidden = (np.abs(taken - middle / inch - far[:, None]) < half).all(2).sum(1)
+        best = middle / inch + far[np.argmin(hidden + 6 * np.linalg.norm(far, axis=1))]
+        taken = np.vstack([taken, *(best + half * (x, y) for x in span for y in (-1, 0, 1))])
+        spots.append((i, *(best * inch).tolist()))
+    return spots
 
 
 def _middle(points: np.ndarray) -> tuple[np.ndarray, float]:

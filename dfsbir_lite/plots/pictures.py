@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from dfsbir_lite.plots import base
 from dfsbir_lite.plots.base import Figure
@@ -68,34 +69,35 @@ def found(rows: dict, size: float = 0.95) -> Figure:
     figure, axis = base.new_figure(len(rows), k + 1.2, size, list(rows))
     figure.set_figheight(tall * size * len(rows) + 0.25)
     axis.set_ylim(tall * len(rows), 0)
-    axis.set_yticks(tall * np.arange(len(rows)) + 0.5, list(rows))
+    axis.set_yticks(tall * np.arange(len(rows)) + 0.5, list(rows), fontsize=10)
     figure.words = "Sketches and the photos that they found, best first. "
     for row, (title, (sketch, photos, classes, cosines)) in enumerate(rows.items()):
         base.put_photos(axis, sketch, photos, tall * row)
         for n, (name, cosine) in enumerate(zip(classes, cosines)):
-            below = {"ha": "center", "va": "top", "fontsize": 8.5 * size}
+            below = {"ha": "center", "va": "top", "fontsize": 10}
             axis.text(n + 1.7, tall * row + 1, f"{name}\n{float(cosine):.2f}", **below)
         figure.words += f"{title}: {', '.join(classes)}. "
     return figure
 
 
-def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) -> Figure:
+def class_scores(images, scores: dict, classes, size=1.5, titles: Sequence[str] = ()) -> Figure:
     """Draw images with the class probabilities that each reader gives them.
 
     Args:
-        images: (N, 3, H, W).
+        images: (N, 3, H, W). titles: one above each.
         scores: reader's name → probabilities (N, C); "photo ..." and "sketch ..." have the colours
-            of their modality, others greys in turn.
+            of their modality, the last of others is grey.
     """
     pixels, low = base.as_pixels(images), 0.18 * len(classes)
     shape = (1.2 * size * len(pixels) + 0.8, size + low + 0.5)
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.subplots(2, len(pixels), squeeze=False, height_ratios=(size, low))
     figure.words = "Pictures, and below each the class probabilities that it gets. "
-    known, greys = {"photo": base.PHOTO, "sketch": base.SKETCH}, ("#333333", base.GREY)
-    colours = [known.get(k.partition(" ")[0], greys[n % 2]) for n, k in enumerate(scores)]
+    known, others = {"photo": base.PHOTO, "sketch": base.SKETCH}, (base.SKETCH, base.GREY)
+    colours = [known.get(k.split()[0], others[n % 2]) for n, k in enumerate(scores, len(scores))]
     for n, (top, bottom) in enumerate(axes.T):
-        top.imshow(pixels[n], interpolation="nearest")
+        base.put(top, pixels[n], 0, 0)
+        top.set(xlim=(0, 1), ylim=(1, 0), title="".join(titles[n : n + 1]))
         top.axis("off")
         table = pd.DataFrame({k: base.as_array(v)[n] for k, v in scores.items()}, list(classes))
         table.plot.barh(ax=bottom, width=0.8, color=colours, legend=False)
@@ -108,15 +110,15 @@ def class_scores(images, scores: dict[str, Tensor], classes, size: float = 1.5) 
     return figure
 
 
-def saliency_overlay(image: Tensor, saliency: Tensor, size: int = 128) -> np.ndarray:
+def saliency_overlay(image: Tensor, saliency: Tensor, full: float, size: int = 128) -> np.ndarray:
     """Return `image` in grey, tinted orange where it counts and purple where it speaks against.
 
     Args:
-        image: bytes (3, H, W). saliency: (H, W); its largest magnitude gets the strongest tint.
+        image: bytes (3, H, W). saliency: (H, W). full: the magnitude of the strongest tint.
 
     Returns: uint8 (size, size, 3).
     """
-    shares = base.as_array(saliency) / max(1e-9, float(saliency.abs().max()))
+    shares = (base.as_array(saliency) / full).clip(-1, 1)
     shares = cv2.resize(shares.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(base.as_pixels(image[None])[0].copy(), cv2.COLOR_RGB2GRAY)
     grey = cv2.resize(grey, (size, size), interpolation=cv2.INTER_NEAREST)[..., None]
@@ -126,26 +128,28 @@ def saliency_overlay(image: Tensor, saliency: Tensor, size: int = 128) -> np.nda
 
 
 def hit_maps(rankings: dict[str, Tensor], classes: dict[str, tuple[str, ...]]) -> Figure:
-    """Draw rankings side by side: a row a sketch, a column a rank, blue where it is a hit.
+    """Draw rankings side by side: a row a sketch, a column a rank; the bluer, the more hits.
 
     Args:
         rankings: title → bool (Q, G), whether the photo at each rank is relevant.
         classes: title → names of the classes, which have Q / len(classes) sketches each, in order.
     """
-    figure, axes = base.panels(rankings, (3.9 * len(rankings), 3.1))
+    figure, axes = base.panels(rankings, (4.5 * len(rankings), 4))
     shades = LinearSegmentedColormap.from_list("hits", ["white", base.GOOD])
     for axis, (title, hits) in zip(axes, rankings.items(), strict=True):
         queries, gallery = hits.shape
-        style = {"vmin": 0, "vmax": 1, "aspect": "auto", "extent": (0, gallery, queries, 0)}
-        axis.imshow(base.as_array(hits), cmap=shades, **style)
+        cell = ceil(queries / 150), ceil(gallery / 150)  # more rows and columns would be faint
+        shares = avg_pool2d(hits[None].float(), cell, ceil_mode=True)[0].sqrt()  # shows single hits
+        style = {"aspect": "auto", "extent": (0, gallery, queries, 0), "interpolation": "nearest"}
+        axis.imshow(base.as_array(shares), cmap=shades, vmin=0, vmax=1, **style)
         edges = np.linspace(0, queries, len(classes[title]) + 1)
         axis.hlines(edges[1:-1], 0, gallery, color="0.8", linewidth=0.6)
         axis.set_yticks((edges[:-1] + edges[1:]) / 2, classes[title])
-        axis.tick_params(length=0, labelsize=8)
+        axis.tick_params(length=0)
         axis.set_xlabel("rank of the photo")
-    shares = {title: base.as_array(hits)[:, :10].mean() for title, hits in rankings.items()}
-    figure.words = "Rankings as pictures, a row a sketch and a column a rank. "
-    figure.words += f"Hits among the first ten: {base.listed(shares)}."
+    first = {title: base.as_array(hits)[:, :10].mean() for title, hits in rankings.items()}
+    figure.words = "Rankings as pictures: sketches from top to bottom, ranks from left to right. "
+    figure.words += f"Hits among the first ten: {base.listed(first)}."
     return figure
 
 

@@ -25,10 +25,11 @@ def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Fi
     figure, axes = base.panels(table.columns, size, sharey=True)
     for axis, (name, values) in zip(axes, table.items(), strict=True):
         drawn = axis.barh(range(len(table)), values, height=0.72, color="#8fabcf")
-        axis.bar_label(drawn, fmt="%.2f", padding=3, fontsize=9)
+        form = ".2f" if values.max() < 10 else ".0f"
+        axis.bar_label(drawn, fmt=f"{{:{form}}}", padding=3, fontsize=9)
         axis.set_xlim(0, 1.12 * max(1.0, values.max()))
         base.name_rows(axis, list(table.index))
-        figure.words += f"Bars of {name or 'values'}: {base.listed(values)}"
+        figure.words += f"Bars of {name or 'values'}: {base.listed(values, form)}"
         if lines is not None:
             axis.axvline(lines[name], color="black", linestyle="--", linewidth=1)
             figure.words += f"; dashed line at {lines[name]:.2f}"
@@ -44,7 +45,7 @@ def confusion(counts, classes, title: str = "% of each true class") -> Figure:
     text = np.where(shares >= 0.005, np.char.mod("%.0f", 100 * shares), "")
     sns.heatmap(
         shares, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
-        ax=axis, annot_kws={"fontsize": 8}, xticklabels=classes, yticklabels=classes,
+        ax=axis, annot_kws={"fontsize": 9}, xticklabels=classes, yticklabels=classes,
     )  # fmt: skip
     axis.tick_params(length=0)
     axis.set(xlabel="predicted", ylabel="true")
@@ -92,7 +93,6 @@ def cosine_histograms(cosines: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figu
         sns.histplot(x=different, ax=axis, **dashed, **shared)
         sns.histplot(x=same, ax=axis, color=base.GOOD, label="same class", **shared)
         axis.set(xlabel="cosine", ylabel="", yticks=[], xticks=(-1, -0.5, 0, 0.5, 1))
-        axis.tick_params(labelsize=8)
         sns.despine(ax=axis, left=True)
         means = {"same class": same.mean(), "different class": different.mean()}
         figure.words += f"Histograms of cosines, {title}: means {base.listed(means)}. "

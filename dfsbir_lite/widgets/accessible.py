@@ -45,5 +45,5 @@ class LabelledBox(ipywidgets.VBox):
         data["text/plain"] = repr(self)  # ipywidgets would cut it short
         if not (figure := self.still()):
             return data, {}
-        data["image/png"] = b64encode(plots.png(figure)).decode()
+        data["image/png"] = b64encode(plots.png(figure, 100)).decode()
         return data, {"image/png": {"alt": figure.alt}}

@@ -71,7 +71,7 @@ class EmbeddingScatter(LabelledBox):
         """Return the map, or some of them side by side."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
-        return self._drawn({self.captions[n]: self.maps[n] for n in picked}, 4.0 if last else 5.5)
+        return self._drawn({self.captions[n]: self.maps[n] for n in picked}, 3.4 if last else 7.0)
 
     def film(self, kind: str = "png") -> bytes:
         """Return the time-lapse as a moving picture: "png" for browsers, "gif" for slides too."""
@@ -82,7 +82,7 @@ class EmbeddingScatter(LabelledBox):
             points = (1 - share) * self.maps[n] + share * self.maps[min(n + 1, last)]
             figure = self._drawn({self.captions[n]: points}, 6.0)
             figure.axes[0].set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
-            frames.append(Image.open(BytesIO(plots.png(figure, 90))).convert("RGB"))
+            frames.append(Image.open(BytesIO(plots.png(figure, 100))).convert("RGB"))
         colours = frames[-1].quantize(24)  # of all, or they would flicker
         first, *others = (frame.quantize(palette=colours, dither=0) for frame in frames)
         options = {"duration": [MOVE if n % BETWEEN else REST for n in range(len(frames))]}

@@ -92,7 +92,7 @@ class DrawAndSearch(LabelledBox):
         if not self.names():
             return None
         sketch, *found = self.shown()
-        return plots.found({self.encoder.value: (sketch, *(part[:5] for part in found))}, size=1.5)
+        return plots.found({self.encoder.value: (sketch, *(part[:5] for part in found))}, size=1.2)
 
     def names(self) -> list[str]:
         """Return the classes of the photos found, best first."""
