@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, runtime, toybox, zoo
 from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
@@ -81,7 +80,11 @@ def adopt_command(options: Namespace) -> None:
     """A teacher off the shelf, or of its architecture and a file of weights."""
     name, path = options.architecture, Path(options.out) / f"{options.role}.safetensors"
     known = adopt.facts(name, options.weights)
-    classes = _lines(options.classes) if options.classes else known.classes
+    classes = known.classes
+    if options.classes:
+        with reading(options.classes, "a list of names"):
+            lines = Path(options.classes).read_text(encoding="utf-8-sig").splitlines()
+        classes = tuple(line.strip() for line in lines if class_key(line))
     if not classes:
         raise UserError(f"{name}: nobody says what its classes are called; give --classes")
     size = options.size or known.size
@@ -91,13 +94,6 @@ def adopt_command(options: Namespace) -> None:
     file = options.file or adopt.weights_file(name, options.weights)
     adopt.adopt(name, file, classes, size, path, **norms)
     print(f"{path}: {name} of {len(classes)} classes, {size} px")
-
-
-def _lines(path: str) -> tuple[str, ...]:
-    """Return the lines of a text file that are not empty."""
-    with reading(path, "a list of names"):
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    return tuple(line.strip() for line in lines if class_key(line))
 
 
 def export_command(options: Namespace) -> None:
@@ -116,7 +112,6 @@ def export_command(options: Namespace) -> None:
 
 
 def _export_classifiers(options: Namespace) -> gallery.Summary:
-    """Export any folder of photos, read by two classifiers."""
     if not options.photos:
         raise UserError("--teachers: say which photos, with --photos")
     if Path(options.photos).resolve() in Path(options.out).resolve().parents:
@@ -130,7 +125,7 @@ def _export_classifiers(options: Namespace) -> gallery.Summary:
     matching = adopt.Matching(photo, sketch)
     print(matching.report)
 
-    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         scores = retrieval.embed(lambda x, _: photo(x).logits, images, "photo", 16, options.device)
         return matching.photo_rows(scores), matching.known(scores) >= KNOWN
 
@@ -178,7 +173,6 @@ def search_command(options: Namespace) -> None:
 
 
 def _toybox(sizes: Profile, per_class: int | None) -> gallery.Photos:
-    """Return ToyBox's test photos of all sixteen classes."""
     which = {"modality": "photo", "split": "test", "classes": toybox.CLASSES}
     which["per_class"] = per_class or sizes.test_per_class
     pictures = partial(toybox_picture, **which, size=max(gallery.THUMBNAIL, sizes.size))

@@ -4,6 +4,7 @@ Nothing that a file holds is ever executed. A file is written under a temporary 
 an interruption leaves the old one or the new one. A killed process may leave `.NAME.XXXXXXXX`.
 """
 
+import copy
 import hashlib
 import io
 import json
@@ -143,3 +144,43 @@ def load_state(path: str | Path) -> dict:
     """Return what `save_state` saved, on the CPU; raises UserError if it is missing or damaged."""
     with reading(path, "a readable file of tensors and plain values"), open(path, "rb") as file:
         return torch.load(file, map_location="cpu", weights_only=True)
+
+
+class Resumable:
+    """Can go on exactly from a copy of what its attributes `KEPT` hold."""
+
+    KEPT: tuple[str, ...]
+
+    def state(self) -> dict:
+        """Return all that `restore` needs; later steps do not change it."""
+        return {name: _state_of(getattr(self, name)) for name in self.KEPT}
+
+    def restore(self, state: dict) -> None:
+        """Go back to a `state()`."""
+        for name in self.KEPT:
+            part, value = getattr(self, name), state[name]
+            if isinstance(part, Resumable):
+                part.restore(value)
+            elif isinstance(part, torch.Generator):
+                part.set_state(value)
+            elif isinstance(part, nn.Module | torch.optim.Optimizer):
+                part.load_state_dict(copy.deepcopy(value))
+            else:
+                setattr(self, name, copy.deepcopy(value))
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that `resume` needs, but no settings."""
+        save_state(path, self.state())
+
+    def resume(self, path: str | Path) -> None:
+        """Continue from a file that `save` wrote for a run like this one."""
+        self.restore(load_state(path))
+
+
+def _state_of(part):
+    if isinstance(part, Resumable):
+        return part.state()
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    has_own = isinstance(part, nn.Module | torch.optim.Optimizer)
+    return copy.deepcopy(part.state_dict() if has_own else part)

@@ -139,10 +139,8 @@ def export_gallery(
 def export(folder: str | Path, reader: dict[str, bytes], photos: Photos, embed: Embed) -> Summary:
     """Write a gallery or, if anything fails, nothing; replace an older export.
 
-    Of photos in files, a second call goes on where the first was interrupted.
-
-    Args:
-        reader: the files that read sketches, by name.
+    Of photos in files, a second call goes on where the first was interrupted. `reader` are the
+    files that read sketches, by name.
 
     Raises UserError if `folder` holds anything else than an export, if no photo can be read, or for
     embeddings that have no length.
@@ -183,10 +181,7 @@ def _write_photos(draft: Path, photos: Photos, embed: Embed) -> Summary:
 
 
 def _embed(draft: Path, photos: Photos, embed: Embed) -> tuple[Tensor, Tensor, list[int]]:
-    """Write the sheets; return rows, what shows anything known, and places of the photos on them.
-
-    What is in `draft` already is read from there.
-    """
+    """Write the sheets that `draft` lacks; return rows, what is known, and places of all photos."""
     done = [load_file(path) for path in sorted((draft / ROWS).glob("[0-9]*"))]
     start = int(done[-1]["places"][-1]) + 1 if done else 0
     readable = _readable(photos, start)
@@ -203,9 +198,8 @@ def _embed(draft: Path, photos: Photos, embed: Embed) -> tuple[Tensor, Tensor, l
     if not done:
         shutil.rmtree(draft)
         raise UserError(f"{photos.files[0]}, ...: none of {len(photos)} files is a picture")
-    rows, known, places = (
-        torch.cat([part[k] for part in done]) for k in ("rows", "known", "places")
-    )
+    names = ("rows", "known", "places")
+    rows, known, places = (torch.cat([part[name] for part in done]) for name in names)
     return rows, known, places.tolist()
 
 
@@ -352,6 +346,5 @@ def _open(folder: Path, index: dict) -> Gallery:
         names = [name + " (no drawing for it)" * (n in unknown) for n, name in enumerate(names)]
         labels, classes = range(len(names)), names
     pictures = (Pictures(folder, len(names), side, each) for each in (size, side))
-    return Gallery(
-        encoders, card, look, rows, torch.tensor(labels), tuple(classes), names, *pictures
-    )
+    photos = rows, torch.tensor(labels), tuple(classes), names
+    return Gallery(encoders, card, look, *photos, *pictures)

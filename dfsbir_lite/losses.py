@@ -89,11 +89,8 @@ def activation(features: Tensor) -> Tensor:
 def batch_statistics(moments: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
     """Measure how far a batch's statistics are from a teacher's: L_bn of DeepInversion.
 
-    Args:
-        moments: for each batch-norm layer its batch mean, batch variance, stored mean and
-            stored variance, each (channels,).
-
-    Returns: the L2 distances of means and of variances, summed over layers; 0 without layers.
+    Return the L2 distances of means and of variances, summed over layers; 0 without layers.
+    `moments` has batch mean, batch variance, stored mean and stored variance of each (channels,).
     """
     if not moments:
         return torch.zeros(())
@@ -118,9 +115,8 @@ def class_alignment(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
 def modality_guidance(photo_logits: Tensor, sketch_logits: Tensor) -> Tensor:
     """Return L_modal of the paper: the binary cross-entropy of the guidance network d.
 
-    Args:
-        photo_logits, sketch_logits: d's logits (N, 2), in the order photo, sketch, for images
-            of the photo estimator and of the sketch estimator.
+    Both are d's logits (N, 2), in the order photo, sketch, for images of the photo estimator and of
+    the sketch estimator.
     """
     sketchness = torch.cat([photo_logits, sketch_logits]).diff(dim=1).squeeze(1)
     target = torch.zeros_like(sketchness)

@@ -17,8 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 class Normalise(nn.Module):
     """Map [0, 1] to about zero mean and unit spread.
 
-    Args:
-        mean, std: one value, or one per channel. By default the same for both modalities.
+    `mean` and `std` are one value, or one per channel. By default the same for both modalities.
     """
 
     def __init__(self, mean: float | tuple = 0.5, std: float | tuple = 0.25):
@@ -134,8 +133,7 @@ def expected_proxy(
 ) -> torch.Tensor:
     """Return the embeddings (N, E) expected under class scores (N, C), of unit length.
 
-    Args:
-        proxies: (C, E), one direction per class. temperature: see `Encoders`.
+    `proxies` (C, E) are one direction per class; `temperature`: see `Encoders`.
     """
     share = (class_logits / temperature).softmax(1) - 1 / class_logits.shape[1]
     return F.normalize((share @ proxies).float(), dim=1)
@@ -199,15 +197,11 @@ class Encoders(nn.Module):
             embeddings, proxies = F.normalize(free, dim=1), F.normalize(self.proxies, dim=1)
             return Encoded(CLOSE * embeddings @ proxies.T, points.float(), embeddings, maps)
         scores = (points @ self.proxies.T).float()
-        return Encoded(scores, scores, self.expected_proxy(scores), maps)
+        return Encoded(scores, scores, expected_proxy(scores, self.proxies, self.temperature), maps)
 
     def class_logits(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return class scores (N, C) of `images`."""
         return self(images, modality).scores
-
-    def expected_proxy(self, class_logits: torch.Tensor) -> torch.Tensor:
-        """Return what is read out of class scores (N, C): points (N, E) of unit length."""
-        return expected_proxy(class_logits, self.proxies, self.temperature)
 
     def embed(self, images: torch.Tensor, modality: str) -> torch.Tensor:
         """Return embeddings (N, E) of unit length."""

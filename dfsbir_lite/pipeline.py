@@ -104,9 +104,8 @@ def _divided(names, unseen, known, left_out) -> tuple[tuple[str, ...], tuple[str
     if leaks := [name for name in unseen if class_key(name) in taught | dropped]:
         raise UserError(f"{leaks[0]!r} cannot be unseen: the teachers know it")
     rest = [c for c in names if class_key(c) not in dropped]
-    seen = tuple(
-        c for c in rest if class_key(c) not in hidden and (not known or class_key(c) in taught)
-    )
+    shown = [c for c in rest if class_key(c) not in hidden]
+    seen = tuple(c for c in shown if not known or class_key(c) in taught)
     if len(seen) < 2:
         raise UserError("at least two classes must be seen")
     return seen, tuple(c for c in rest if c not in seen)
@@ -131,9 +130,8 @@ def train_teacher(
 ) -> Teacher:
     """Train a small ResNet on labelled images and freeze it.
 
-    Args:
-        images: uint8 (N, 3, size, size). labels: int64 (N,), indices into `classes`.
-        epochs: passes over the images; the profile's by default.
+    `images` are uint8 (N, 3, size, size), `labels` int64 (N,), indices into `classes`; `epochs` are
+    passes over the images, by default as many as the profile says.
 
     AdamW with a one-cycle schedule on randomly mirrored, turned, scaled and shifted images.
     """
@@ -152,9 +150,8 @@ def train_teacher(
             pick = torch.randint(len(images), (min(batch, len(images)),), generator=draw)
             batch_images = jitter(images[pick].to(device).float() / 255, views)
             with autocast(device):
-                loss = F.cross_entropy(
-                    network(batch_images).float(), labels[pick].to(device), label_smoothing=0.05
-                )
+                logits, wanted = network(batch_images).float(), labels[pick].to(device)
+                loss = F.cross_entropy(logits, wanted, label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -268,7 +265,7 @@ SUPERVISED = Weights(proxy=1, contrastive=0.25)  # what labels teach best
 
 
 @dataclass(eq=False)
-class RealDataStudent(Iterator[Encoders]):
+class RealDataStudent(files.Resumable, Iterator[Encoders]):
     """The upper bound: steps of the same encoders, averaged, that learn from real images."""
 
     photos: ImageSet
@@ -279,6 +276,8 @@ class RealDataStudent(Iterator[Encoders]):
     steps: int
     device: torch.device | str = "cpu"
     seed: int = 0
+
+    KEPT = ("index", "learner", "draw", "views")
 
     def __post_init__(self):
         self.index, self.device = 0, torch.device(self.device)
@@ -312,19 +311,6 @@ class RealDataStudent(Iterator[Encoders]):
         images = data.images[pick].to(self.device).float() / 255
         labels = SURE * F.one_hot(data.labels[pick], len(data.classes)).float()
         return jitter(images, self.views), labels.to(self.device)
-
-    def save(self, path: str | Path) -> None:
-        """Write everything that `resume` needs to go on as if nothing had happened."""
-        draws = {"draw": self.draw.get_state(), "views": self.views.get_state()}
-        files.save_state(path, {"index": self.index, "learner": self.learner.state(), **draws})
-
-    def resume(self, path: str | Path) -> None:
-        """Continue from a file that `save` wrote for a run like this one."""
-        state = files.load_state(path)
-        self.index = state["index"]
-        self.learner.restore(state["learner"])
-        self.draw.set_state(state["draw"])
-        self.views.set_state(state["views"])
 
 
 def run_to_end(

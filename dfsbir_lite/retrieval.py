@@ -40,8 +40,7 @@ class Scores:
 def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
     """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU.
 
-    Args:
-        readout: maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
+    `readout` maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
     """
     with torch.no_grad():
         inputs = (part.to(device).float() / 255 for part in images.split(batch))
@@ -58,8 +57,7 @@ def search(
 ) -> tuple[Tensor, Tensor]:
     """Find the `k` best gallery rows for each query row: cosines (Q, k) and indices (Q, k).
 
-    Args:
-        among: bool (G,), the rows to search; by default all.
+    `among`, bool (G,), are the rows to search; by default all.
     """
     places = torch.arange(len(gallery)) if among is None else among.nonzero().flatten()
     rows = _unit(gallery, "gallery row")[places]

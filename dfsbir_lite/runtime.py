@@ -159,9 +159,8 @@ def progress(iterable=None, *, desc: str, total: int | None = None, **options) -
     It moves twice a second at most: nbval reads a cell's messages only when the cell has ended,
     holds some two thousand of them and loses the rest.
     """
-    return tqdm(
-        iterable, desc=desc, total=total, mininterval=0.5, disable=is_quiet() or None, **options
-    )
+    options |= {"mininterval": 0.5, "disable": is_quiet() or None}
+    return tqdm(iterable, desc=desc, total=total, **options)
 
 
 def approx(value, digits: int = 2) -> str:

@@ -5,7 +5,6 @@ the right, y down, (0, 0) the top left corner and (1, 1) the bottom right.
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +90,6 @@ def fitted(strokes: list[Stroke], look: Rendering = TOYBOX) -> list[Stroke]:
 def lines(*each: list) -> list[Stroke]:
     """Return a stroke through each list of points, drawn with a pen of middling width."""
     return [{"points": [[round(v, 3) for v in p] for p in e], "width": PEN} for e in each]
-
-
-def arc(x: float, y: float, rx: float, ry: float, start=0.0, stop=360.0) -> list[list[float]]:
-    """Return points on an ellipse around (x, y), between two angles in degrees, clockwise."""
-    steps = max(2, round(abs(stop - start) / 15))
-    angles = [math.radians(start + (stop - start) * n / steps) for n in range(steps + 1)]
-    return [[x + rx * math.cos(a), y + ry * math.sin(a)] for a in angles]
 
 
 _FILE = Path(__file__).parent / "toybox" / "drawings.json"

@@ -8,7 +8,6 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfsbir_lite import losses
-from dfsbir_lite.files import load_state, save_state
+from dfsbir_lite.files import Resumable
 from dfsbir_lite.models import Encoded, Encoders, geometry
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Profile, Threads, autocast
@@ -73,7 +72,7 @@ def _last(*lists) -> list[list]:
     return [list(each)[len(each) - length :] for each in lists]
 
 
-class Learner:
+class Learner(Resumable):
     """Optimises a copy of encoders on labelled photo and sketch batches, and averages its weights.
 
     The data-free loop and the student of real data differ in their images and labels alone.
@@ -86,6 +85,8 @@ class Learner:
     Attributes:
         encoders: the ones being trained. averaged: their moving average, frozen: the result.
     """
+
+    KEPT = ("index", "networks", "average", "optimiser", "queues")
 
     def __init__(
         self,
@@ -103,8 +104,8 @@ class Learner:
             torch.manual_seed(0)
             self.networks = Hinted(self.encoders, teachers).to(device)
         average = _average_of(recipe.ema)
-        self._average = AveragedModel(self.encoders, multi_avg_fn=average, use_buffers=True)
-        self.averaged: Encoders = self._average.module.eval().requires_grad_(False)
+        self.average = AveragedModel(self.encoders, multi_avg_fn=average, use_buffers=True)
+        self.averaged: Encoders = self.average.module.eval().requires_grad_(False)
         parameters, lr = self.networks.parameters(), recipe.encoder_lr
         self.optimiser = torch.optim.AdamW(parameters, lr, weight_decay=0.01, fused=True)
         done = done or (lambda: min(1.0, self.index / total_steps))
@@ -149,7 +150,7 @@ class Learner:
         self.index += 1
         if self.optimiser.state:  # not before its first step, or PyTorch warns
             self.schedule.step()
-        self._average.update_parameters(self.encoders)
+        self.average.update_parameters(self.encoders)
         return {name: term.detach() for name, term in terms.items()}
 
     def _ways(self, p: Encoded, s: Encoded, p_labels: Tensor, s_labels: Tensor) -> tuple:
@@ -161,37 +162,16 @@ class Learner:
 
     def _keys(self, modality: str, embeddings: Tensor, posteriors: Tensor) -> tuple[Tensor, Tensor]:
         """Return this batch and the queue of earlier ones, which it then joins."""
-        queue, size = self.queues[modality], self.recipe.queue
+        size = self.recipe.queue
+        queue = [rows.to(self.device) for rows in self.queues[modality]]  # from a file: on the CPU
         keys = torch.cat([embeddings, *queue[:1]])
         labels = torch.cat([posteriors, *queue[1:]])
         self.queues[modality] = [keys[:size].detach(), labels[:size].detach()] if size else []
         return keys, labels
 
-    def state(self) -> dict:
-        """Return all that `restore` needs to go on exactly from here."""
-        state = {
-            "index": self.index,
-            "networks": self.networks.state_dict(),
-            "average": self._average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "queues": self.queues,
-        }
-        return copy.deepcopy(state)  # those are the tensors that training changes
-
-    def restore(self, state: dict) -> None:
-        """Go back to a `state()`."""
-        self.index = state["index"]
-        self.networks.load_state_dict(state["networks"])
-        self._average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
-        self.queues = {m: [t.to(self.device) for t in q] for m, q in state["queues"].items()}
-
 
 def _average_of(ema: float) -> Callable:
-    """Return how to average weights, with a decay that grows to `ema`.
-
-    Early weights are poor, so the average forgets them quickly.
-    """
+    """Return how to average weights: early ones are poor, so the decay grows, up to `ema`."""
 
     def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         updates = int(count) + 1
@@ -205,8 +185,7 @@ def teach(
 ) -> dict[str, Tensor]:
     """Let `learner` take one step on the teachers' answers to these images, or to views of them.
 
-    Args:
-        photos, sketches: (N, 3, H, W) in [0, 1]; sketches may be grey, (N, 1, H, W).
+    Photos and sketches are (N, 3, H, W) in [0, 1]; sketches may be grey, (N, 1, H, W).
     """
     with learner.threads:
         if learner.recipe.relabel:
@@ -232,8 +211,8 @@ class DistillStep:
     encoders: Encoders  # averaged, frozen; they change with the next iteration
 
 
-class Distillation(Iterator[DistillStep]):
-    """Teaches a copy of `encoders` without data: one iteration per `next()`; resumable.
+class Distillation(Resumable, Iterator[DistillStep]):
+    """Teaches a copy of `encoders` without data: one iteration per `next()`.
 
     Args:
         teachers: all that is known of the data.
@@ -245,6 +224,8 @@ class Distillation(Iterator[DistillStep]):
     Attributes:
         encoders: averaged, frozen: the result. done: the share of the run that is over.
     """
+
+    KEPT = ("index", "spent", "learner", "synthesis", "replay", "draw")
 
     def __init__(
         self,
@@ -303,27 +284,6 @@ class Distillation(Iterator[DistillStep]):
         drawn = round(self.recipe.contours * len(sketches))
         sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
         return photos, sketches
-
-    def save(self, path: str | Path) -> None:
-        """Write everything that `resume` needs, but the recipe."""
-        state = {
-            "index": self.index,
-            "spent": self.spent,
-            "learner": self.learner.state(),
-            "synthesis": self.synthesis.state(),
-            "replay": self.replay.state(),
-            "draw": self.draw.get_state(),
-        }
-        save_state(path, state)
-
-    def resume(self, path: str | Path) -> None:
-        """Continue from a file that `save` wrote for a run like this one."""
-        state = load_state(path)
-        self.index, self.spent = state["index"], state["spent"]
-        self.learner.restore(state["learner"])
-        self.synthesis.restore(state["synthesis"])
-        self.replay.restore(state["replay"])
-        self.draw.set_state(state["draw"])
 
 
 distill = Distillation  # the name to call: `for step in distill(...)`

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from dfsbir_lite import losses
+from dfsbir_lite.files import Resumable
 from dfsbir_lite.models import Encoders, Estimator, Estimators, SceneEstimator
 from dfsbir_lite.recipes import Recipe
 from dfsbir_lite.runtime import Threads, UserError, autocast
@@ -35,7 +36,7 @@ class SynthesisStep:
     noise: Tensor  # (N, noise_dim)
 
 
-class Synthesis(Iterator[SynthesisStep]):
+class Synthesis(Resumable, Iterator[SynthesisStep]):
     """Teaches estimators what `teachers` recognise: one optimisation step per `next()`, endlessly.
 
     Args:
@@ -45,6 +46,8 @@ class Synthesis(Iterator[SynthesisStep]):
         width: of the estimators. steps: where the learning rate ends at zero; by default it stays.
         sketches: paints sketches from noise in place of an estimator, see `adopt.scribbles`.
     """
+
+    KEPT = ("index", "estimators", "optimiser", "draw")
 
     def __init__(
         self,
@@ -122,23 +125,6 @@ class Synthesis(Iterator[SynthesisStep]):
         ignores the noise.
         """
         return noise[:, : len(self.teachers.classes)].argmax(1)
-
-    def state(self) -> dict:
-        """Return all that `restore` needs to go on exactly from here."""
-        state = {
-            "index": self.index,
-            "estimators": self.estimators.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "draw": self.draw.get_state(),
-        }
-        return copy.deepcopy(state)  # those are the tensors that training changes
-
-    def restore(self, state: dict) -> None:
-        """Go back to a `state()`."""
-        self.index = state["index"]
-        self.estimators.load_state_dict(state["estimators"])
-        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
-        self.draw.set_state(state["draw"])
 
     def _refresh(self) -> None:
         """Draw new noise projections: the estimators still know how to paint, but not what."""
@@ -229,7 +215,7 @@ def new_estimators(recipe: Recipe, size: int, width: int) -> Estimators:
 synthesize = Synthesis  # the name to call: `for step in synthesize(...)`
 
 
-class Replay:
+class Replay(Resumable):
     """The newest `capacity` batches, kept in memory as bytes, to draw training batches from."""
 
     def __init__(self, capacity: int, batch: int, size: int, device: torch.device | str = "cpu"):

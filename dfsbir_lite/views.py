@@ -28,15 +28,11 @@ def jitter(images: Tensor, draw: torch.Generator, turn: float = 10.0, zoom: floa
     rows = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], dim=1)
     # what `affine_grid` gives, as sums of a row and a column: faster
     across, down, shift = rows.view(2 * n, 3, 1, 1).unbind(1)
-    x, y = (_centres(side, draw.device) for side in (images.shape[3], images.shape[2]))
+    sides = (images.shape[3], images.shape[2])
+    x, y = ((2 * torch.arange(side, device=draw.device) + 1) / side - 1 for side in sides)
     grid = (across * x + (down * y[:, None] + shift)).view(n, 2, len(y), len(x))
     grid = grid.permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def _centres(pixels: int, device: torch.device) -> Tensor:
-    """Return the pixels' centres along one side, in grid units."""
-    return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1
 
 
 def mix(images: Tensor, draw: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from dfsbir_lite import losses, students
 from dfsbir_lite.losses import ENCODER_TERMS
-from dfsbir_lite.models import Encoders
+from dfsbir_lite.models import Encoders, expected_proxy
 from dfsbir_lite.pipeline import encoders_from_teachers, load_encoders, save_encoders
 from dfsbir_lite.runtime import Profile, UserError
 from dfsbir_lite.students import Learner, distill, new_encoders
@@ -122,7 +122,8 @@ def terms_of(encoders, photos, sketches, p_targets, s_targets, p_hints, s_hints)
     own = torch.arange(len(p))
     p, s = p @ encoders.proxies.T, s @ encoders.proxies.T
     p_labels, s_labels = p_targets.softmax(1), s_targets.softmax(1)
-    p_unit, s_unit = encoders.expected_proxy(p), encoders.expected_proxy(s)
+    frame = encoders.proxies, encoders.temperature
+    p_unit, s_unit = expected_proxy(p, *frame), expected_proxy(s, *frame)
     return {
         "match": losses.matching(p, p_targets) + losses.matching(s, s_targets),
         "hint": losses.hints(p_maps, p_hints) + losses.hints(s_maps, s_hints),

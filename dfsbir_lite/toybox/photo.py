@@ -307,7 +307,6 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
 
 
 def _view(parts: list[Part], name: str, dice: Dice, roll: float) -> Pose:
-    """Return the pose of the object before the camera."""
     lying = name in materials.LYING
     tilt = radians(180 if lying else materials.TILT.get(name, 2))
     points = np.concatenate([part.points for part in parts])

@@ -8,7 +8,6 @@ from dfsbir_lite.toybox.geometry import Dice, Part, Point, box, curve, oval, pat
 
 
 def _wheel(x: float, y: float, radius: float) -> list[Part]:
-    """Return a tyre and its hub."""
     hub = oval(x, y, radius * 0.52)
     return [Part(oval(x, y, radius), "rubber", "ball"), Part(hub, "chrome", "ball", detail=1)]
 
@@ -172,7 +171,6 @@ def _rig(dice: Dice, deck: float, bow: float, stern: float) -> list[Part]:
 
 
 def _steamer(dice: Dice, deck: float) -> list[Part]:
-    """Return cabin, portholes and funnel."""
     left, high = dice.between(-0.6, -0.45), deck - dice.between(0.38, 0.5)
     x = dice.between(-0.25, 0.0)
     funnel = box(x, high - dice.between(0.35, 0.5), x + 0.22, high + 0.02)

@@ -186,7 +186,6 @@ class LivePanel(LabelledBox):
         self.found = photos.images[places], photos.labels[places] == one.labels
 
     def _redraw(self) -> None:
-        """Draw the last step, if there was one."""
         if not self.last:
             return
         classes, samples = self.teachers.classes, getattr(self.last, "made", self.last)

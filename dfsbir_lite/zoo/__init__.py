@@ -160,7 +160,6 @@ def _student(
 
 
 def _real_student(sizes: Profile, state: Path, device, seed: int) -> Built:
-    """Train the same encoders on real labelled images, in as many of their steps."""
     benchmark, settings = pipeline.toybox_benchmark(sizes), recipe("kit")
     steps, options = STEPS * settings.encoder_steps, {"device": device, "seed": seed}
     encoders = new_encoders(sizes, len(benchmark.classes), seed)

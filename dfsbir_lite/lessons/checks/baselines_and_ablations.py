@@ -1,7 +1,7 @@
 """Checks of the exercises of notebook 06."""
 
 import torch
-from torch import Tensor
+from torch.special import entr
 
 from dfsbir_lite.lessons.checks import Wrong, ask, exercise
 from dfsbir_lite.runtime import approx
@@ -56,7 +56,6 @@ def source(answer, teachers: Teachers) -> str:
     return "The teachers have opinions. That is not enough: only a student shows what they teach."
 
 
-def _spread(posteriors: Tensor) -> float:
+def _spread(posteriors: torch.Tensor) -> float:
     """Return the mean KL divergence of `posteriors` (N, C) from their mean, in nats."""
-    logs = posteriors.clamp(min=1e-12).log() - posteriors.mean(0).clamp(min=1e-12).log()
-    return float((posteriors * logs).sum(1).mean())
+    return float(entr(posteriors.mean(0)).sum() - entr(posteriors).sum(1).mean())

@@ -11,8 +11,7 @@ NOT_ON_PAPER = ("truck", "spoon", "house")  # classes of the teachers that have 
 def refuses(answer, known: torch.Tensor, stranger: float) -> str:
     """Check a threshold on the best cosine: at or above it the search answers.
 
-    Args:
-        known: best cosines (N, 1) of drawings to answer. stranger: that of the one to refuse.
+    `known` are best cosines (N, 1) of drawings to answer, `stranger` is that of one to refuse.
     """
     if number(answer) <= float(stranger):
         raise Wrong("The star gets an answer: its best cosine is not below this threshold.")
@@ -25,9 +24,7 @@ def refuses(answer, known: torch.Tensor, stranger: float) -> str:
 def own_drawing(answer, name: str, votes) -> str:
     """Check a truck, a spoon or a house in two strokes at most that finds eight of ten photos.
 
-    Args:
-        answer: strokes. name: which of the three. votes: strokes → (class, number of photos)
-            pairs of the ten closest photos.
+    `votes` maps strokes to (class, number of photos) pairs of the ten closest photos.
     """
     if name not in NOT_ON_PAPER:
         raise Wrong(f"Choose one of {', '.join(NOT_ON_PAPER)}: the others are on the paper.")

@@ -3,7 +3,6 @@
 from math import log, log2
 
 import torch
-from torch import Tensor
 
 from dfsbir_lite import losses
 from dfsbir_lite.lessons.checks import Wrong, exercise, explain, number
@@ -27,7 +26,7 @@ def lowest_entropy(answer, classes: tuple[str, ...]) -> str:
 
 
 @exercise
-def inverted(answer: Tensor, labels: Tensor, teacher) -> str:
+def inverted(answer: torch.Tensor, labels: torch.Tensor, teacher) -> str:
     """Judge images (N, 3, size, size) in [0, 1] in which `teacher` sees the `labels` (N,).
 
     Their batch statistics must be less than half as far from the teacher's as those of noise.

@@ -12,10 +12,8 @@ from dfsbir_lite.runtime import approx
 def alignment(answer) -> str:
     """Check L_align of the samples that both teachers may judge.
 
-    Args:
-        answer: a function (photo_logits, sketch_logits, wanted, photo_taught, sketch_taught) of
-            logits (N, C) twice, classes (N,) and booleans (C,) twice; returns a scalar, 0 if
-            there is no such sample.
+    `answer(photo_logits, sketch_logits, wanted, photo_taught, sketch_taught)` gets logits (N, C)
+    twice, classes (N,) and booleans (C,) twice; it returns a scalar, 0 if there is no such sample.
     """
     logits = torch.randn(2, 18, 6, generator=torch.Generator().manual_seed(0))
     wanted = torch.arange(6).repeat(3)
@@ -40,10 +38,8 @@ def alignment(answer) -> str:
 def bridge(answer, by_group, posteriors: ReadOut) -> str:
     """Check a read-out that finds more of what one teacher alone knows than posteriors do.
 
-    Args:
-        answer: a function (images (N, 3, H, W), "photo" or "sketch") -> rows (N, E).
-        by_group: the lesson's: read-out → scores for queries of the three groups.
-        posteriors: the read-out to beat.
+    Both map images (N, 3, H, W) and "photo" or "sketch" to rows (N, E); `by_group`, the lesson's,
+    maps a read-out to its scores for queries of the three groups.
     """
     mine, theirs = by_group(lambda *images: ask(answer, *images)), by_group(posteriors)
     if mine["both"] < 0.8 * theirs["both"]:

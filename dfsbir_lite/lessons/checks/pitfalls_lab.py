@@ -24,9 +24,8 @@ UNSOUND = {
 def telling_test(passes) -> str:
     """Check `passes(standardise)`, which says whether a function does what it should.
 
-    Args:
-        passes: gets functions of images (N, 3, H, W), and returns whether they standardise each
-            channel over the batch. It makes its own pictures.
+    It gets functions of images (N, 3, H, W), and returns whether they standardise each channel over
+    the batch. It makes its own pictures.
     """
     for how, function in SOUND.items():
         if not ask(passes, function):
@@ -41,10 +40,8 @@ def telling_test(passes) -> str:
 def own_trap(trap, sketches, sketch_labels, photos, photo_labels) -> str:
     """Check `trap(sketches, sketch_labels, photos, photo_labels)`, a score that flatters.
 
-    Args:
-        trap: maps embeddings (Q, E), labels (Q,), embeddings (G, E) and labels (G,) to a number
-            in [0, 1]: .05 or more above the honest mAP@all of these embeddings, 1 for perfect
-            ones, and clearly less for random ones.
+    It maps embeddings (Q, E), labels (Q,), embeddings (G, E) and labels (G,) to [0, 1]: .05 or more
+    above the honest mAP@all of these, 1 for perfect ones, and clearly less for random ones.
     """
 
     def value(queries, gallery) -> float:

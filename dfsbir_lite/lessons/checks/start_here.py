@@ -1,7 +1,6 @@
 """Checks of notebook 00: average precision, and a look at failures."""
 
 import torch
-from torch import Tensor
 
 from dfsbir_lite import toybox
 from dfsbir_lite.lessons.checks import Wrong, exercise, explain, number
@@ -28,7 +27,7 @@ def ap_by_hand(answer, hits: list[bool]) -> str:
 
 
 @exercise
-def failures(answer, hits: Tensor, labels: Tensor) -> str:
+def failures(answer, hits: torch.Tensor, labels: torch.Tensor) -> str:
     """Judge five rows of sketches of seen classes that find nothing right at first.
 
     `hits`, bool (Q, k), says whether each sketch's photo at each rank is right; `labels` (Q,).

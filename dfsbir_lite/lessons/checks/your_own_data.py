@@ -11,9 +11,7 @@ from dfsbir_lite.lessons.checks import Wrong, ask, exercise
 def shared_names(names, photo_names, sketch_names) -> str:
     """Check the classes that both of two teachers know, in any order and either spelling.
 
-    Args:
-        photo_names, sketch_names: what each teacher calls its classes. A name that one teacher
-            has twice matches nothing.
+    A name that one teacher has twice matches nothing.
     """
     known = [Counter(map(class_key, part)) for part in (photo_names, sketch_names)]
     for name in names:
@@ -37,9 +35,8 @@ def _sources(files) -> set[str]:
 def split(divide) -> str:
     """Check `divide(files)` -> (train, test), two lists that share no photo that was drawn.
 
-    Args:
-        divide: gets names "class/photo-number.png"; sketches of one photo differ in the number
-            after the last hyphen. Each class must be in both parts; 10 to 35 % in test.
+    It gets names "class/photo-number.png"; sketches of one photo differ in the number after the
+    last hyphen. Each class must be in both parts; 10 to 35 % in test.
     """
     draw, classes = random.Random(0), ("mug", "t-shirt", "fish")
     photos = [f"{name}/{n:03}" for name in classes for n in range(30)]
