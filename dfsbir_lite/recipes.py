@@ -13,7 +13,7 @@ class Recipe:
     weights: Weights = field(default_factory=Weights)
     batch: int = 128  # images of each modality in a step
     noise_dim: int = 128  # length of the shared noise vector
-    estimator_steps: int = 2  # in one iteration
+    estimator_steps: int = 1  # in one iteration
     encoder_steps: int = 4
     estimator_lr: float = 3e-3  # Adam
     encoder_lr: float = 3e-3  # AdamW, cosine schedule
@@ -54,22 +54,15 @@ def paper_proxies() -> Recipe:
     return Recipe(
         weights=Weights(one_hot=3, entropy=5, activation=0.1, align=1, modal=1, adv=1, proxy=1),
         batch=64,
-        estimator_steps=1,
         labels="teacher",
         temperature=None,
     )
-
-
-def paper_pairs() -> Recipe:
-    """Return the same with pairs in place of proxies, and so without class scores to attack."""
-    return recipe("paper-proxies", proxy=0, pairs=1, adv=0, queue=128)
 
 
 def kit() -> Recipe:
     """Return our best: with batch statistics, hints, contours, replay, relabelling and more."""
     return Recipe(
         weights=Weights(one_hot=1, bn=1, align=1, modal=1, adv=0.3, diversity=3, match=1, hint=3),
-        estimator_steps=1,
         encoder_steps=6,
         encoder_lr=1e-2,
         adv_after=60,
@@ -93,7 +86,8 @@ def kit_without_hints() -> Recipe:
 RECIPES = {
     "kit": kit,
     "kit-without-hints": kit_without_hints,
-    "paper-pairs": paper_pairs,
+    # without class scores that an adversary could attack
+    "paper-pairs": lambda: recipe("paper-proxies", proxy=0, pairs=1, adv=0, queue=128),
     "paper-pairs+bn": lambda: recipe("paper-pairs", bn=1),
     "paper-proxies": paper_proxies,
     "paper-proxies+bn": lambda: recipe("paper-proxies", bn=1),
