@@ -93,8 +93,7 @@ def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
     """Return what each ingredient adds to the score of the kit and of each mapped regime.
 
-    The mean of the differences, seed by seed, with its 95 % interval, a table a regime: columns
-    mean, low, high; nan where a row is missing.
+    A table a regime: columns mean, low, high (95 %), of differences by seed; nan if a row lacks.
     """
     values, tables = by_seed(frame, part), {}
     for regime in ("kit", *MAPPED):
