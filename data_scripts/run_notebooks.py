@@ -90,12 +90,12 @@ if __name__ == "__main__":
     paths = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")]
     os.environ["PYTHONPATH"] = str(ROOT)  # this copy of the package, whose files are recorded
     os.environ.pop("DFSBIR_DATA_ROOT", None)  # real photos are not ours to store
-    os.environ["OMP_NUM_THREADS"] = "1"  # the same digits with any number of cores
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel of this Python, not the user's own
-    failed = []
+    os.environ |= {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}  # equal digits; our kernel
+    failed = 0
     for path in progress([*map(Path, sys.argv[1:])] or sorted(paths), desc="notebooks"):
         try:
             run(path)
         except Exception as error:  # of any cell
-            failed.append(f"{path}: not stored: {type(error).__name__}: {error}")
-    sys.exit("\n".join(failed) or None)
+            failed = 1
+            print(f"{path}: not stored: {type(error).__name__}: {error}", file=sys.stderr)
+    sys.exit(failed)

@@ -147,7 +147,7 @@ def load_state(path: str | Path) -> dict:
 
 
 class Resumable:
-    """Can go on exactly from a copy of what its attributes `KEPT` hold."""
+    """Something that can stop and go on exactly: its state is what the attributes `KEPT` hold."""
 
     KEPT: tuple[str, ...]
 

@@ -93,7 +93,7 @@ def beside_the_paper(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
     """Return what each ingredient adds to the score of the kit and of each mapped regime.
 
-    A table a regime: columns mean, low, high (95 %), of differences by seed; nan if a row lacks.
+    One table per regime, with its 95 % intervals: columns mean, low, high; nan without the rows.
     """
     values, tables = by_seed(frame, part), {}
     for regime in ("kit", *MAPPED):

@@ -1,6 +1,4 @@
-"""Read-outs of two teachers that need no student, beyond those of `retrieval.teacher_readouts`, and
-what a read-out costs.
-"""
+"""Read-outs of two teachers beyond `retrieval.teacher_readouts`, and what a read-out costs."""
 
 from collections.abc import Iterable
 
