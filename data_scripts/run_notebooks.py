@@ -90,7 +90,7 @@ if __name__ == "__main__":
     paths = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")]
     os.environ["PYTHONPATH"] = str(ROOT)  # this copy of the package, whose files are recorded
     os.environ.pop("DFSBIR_DATA_ROOT", None)  # real photos are not ours to store
-    os.environ |= {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}  # equal digits; our kernel
+    os.environ |= {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}  # digits, kernel
     failed = 0
     for path in progress([*map(Path, sys.argv[1:])] or sorted(paths), desc="notebooks"):
         try:
