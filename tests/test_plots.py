@@ -42,7 +42,7 @@ def draw_all() -> dict[str, Figure]:
     marks = (LABELS.repeat(2), torch.arange(16) >= 8, CLASSES)
     return {
         "image_rows": plots.image_rows({"photo": IMAGES[:4], "sketch": IMAGES[4:]}, CLASSES),
-        "curves": plots.curves({"bn": [3.0, 2.0], "align": [1.0, 0.5]}),
+        "curves": plots.curves({"bn": pd.Series([3.0, 2.0], [6, 7]), "align": [1.0, 0.5]}),
         "hit_maps": plots.hit_maps({"a": LABELS[:, None] == LABELS}, {"a": CLASSES}),
         "lines": plots.lines({"seen": pd.Series([0.1, 0.5], index=[10, 20])}, "steps", "mAP@all"),
         "bars": plots.bars({"chance": 0.1, "student": 0.6}, "mAP@all", line=0.1),
@@ -118,6 +118,12 @@ def test_score_bars_has_a_panel_a_column_with_its_own_line():
     assert [bar.get_width() for bar in axes[1].patches] == [0.3, 0.7]
 
 
+def test_curves_of_series_begin_where_their_index_does():
+    first, second = FIGURES["curves"].axes
+    assert first.lines[0].get_xdata().tolist() == [6, 7]
+    assert second.lines[0].get_xdata().tolist() == [0, 1]
+
+
 def whiskers(axis) -> list:
     """The ends of the horizontal whiskers, from top to bottom."""
     (container,) = axis.containers
@@ -168,10 +174,11 @@ def test_saliency_is_orange_for_and_purple_against_and_leaves_the_rest_grey():
 def test_embedding_map_names_sketches_only_where_they_are_elsewhere():
     """One class whose sketches lie on its photos, one whose sketches are far away."""
     points = np.array([[0, 0], [0, 0.1], [10, 0], [0, 10]], float)
-    labels, sketches = [0, 0, 1, 1], [False, True, False, True]
-    figure = plots.embedding_map({"map": points}, np.array(labels), np.array(sketches), "ab")
+    about = np.array([0, 0, 1, 1]), np.array([False, True, False, True]), "ab"
+    figure = plots.embedding_map({"map": points}, *about, ringed=[3])
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.texts] == ["a", "b", "b"]
+    assert axis.collections[2].get_offsets().tolist() == [[0, 10]]  # the ring
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["photo", "sketch"]
 
 
@@ -212,6 +219,8 @@ def test_a_class_is_named_only_where_it_lies_together():
     labels, sketches = np.repeat([0, 1], 40), np.tile([False, True], 40)
     axis = plots.embedding_map({"m": points}, labels, sketches, ("tight", "loose")).axes[0]
     assert [text.get_text() for text in axis.texts] == ["tight"]
+    ((_, *spot),) = plots.class_places(points, labels, sketches)
+    assert spot in points.tolist()
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -16,14 +16,14 @@ def class_colours(count: int) -> np.ndarray:
 
 
 def embedding_map(
-    maps: dict[str, np.ndarray], labels, sketches, classes, size=5.0, by_class=True
+    maps: dict[str, np.ndarray], labels, sketches, classes, size=5.0, by_class=True, ringed=()
 ) -> Figure:
     """Draw 2-D maps side by side: colour is the class, or the modality, as the mark is.
 
     Args:
         maps: title → points (N, 2).
         labels: (N,), indices into `classes`. sketches: bool (N,), drawn as crosses.
-        size: of each map, in inches.
+        size: of each map, in inches. ringed: the rows of points that get a ring.
     """
     labels, sketches = base.as_array(labels), base.as_array(sketches).astype(bool)
     figure, axes = base.panels(maps, (size * len(maps), size + 0.1))
@@ -37,7 +37,9 @@ def embedding_map(
             ink = colours[i] * 0.6 if by_class else "black"
             style = {"color": ink, "fontsize": 9, "weight": "bold", "path_effects": outline}
             axis.text(*spot, classes[i], ha="center", va="center", **style)
-        axis.axis("off")
+        axis.scatter(*points[list(ringed)].T, s=160, zorder=4, facecolors="none", edgecolors="k")
+        axis.set(xticks=[], yticks=[], xmargin=0.1, ymargin=0.1)
+        axis.spines[:].set_color("0.8")
     for name, (_, mark, _, ink) in zip(("photo", "sketch"), kinds):
         axes[0].scatter([], [], color=base.GREY if by_class else ink, marker=mark, label=name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
@@ -50,25 +52,23 @@ def embedding_map(
 def class_places(points, labels, sketches) -> list[tuple[int, float, float]]:
     """Return where to write the names of classes on a map (N, 2): class, x, y.
 
-    A class has its name over the middle of its photos and, where they lie elsewhere, of its
-    sketches too; none where they lie scattered among the others.
+    A class has its name on its middle photo and, where they lie elsewhere, on its middle sketch
+    too; none where they lie scattered among the others.
     """
     near, places = 0.12 * np.linalg.norm(np.ptp(points, axis=0)), []
     for i in np.unique(labels):
-        mine = []
         for part in (~sketches, sketches):
             if (members := part & (labels == i)).any():
                 middle, scatter = _middle(points[members])
-                known = any(np.linalg.norm(middle - place) < near for place in mine)
-                if not known and scatter < 0.7 * _middle(points[part])[1]:
-                    mine.append(middle)
-        places += [(int(i), *middle.tolist()) for middle in mine]
+                known = any(c == i and np.linalg.norm(middle - spot) < near for c, *spot in places)
+                if not known and scatter < 0.5 * _middle(points[part])[1]:
+                    places.append((int(i), *middle.tolist()))
     return places
 
 
 def _clear(points, places, classes, size: float) -> list[tuple[int, float, float]]:
     """Move the `places` of names to where they hide few points of a map of `size` inches."""
-    inch, spots = np.ptp(points, axis=0) / size, []
+    inch, spots = 1.2 * np.ptp(points, axis=0) / size, []
     taken, angles = points / inch, np.linspace(0, 2 * np.pi, 12, endpoint=False)
     ring, span = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.linspace(-1, 1, 20)
     for i, *middle in places:
@@ -82,6 +82,6 @@ def _clear(points, places, classes, size: float) -> list[tuple[int, float, float
 
 
 def _middle(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the median point, and the median distance from it."""
-    middle = np.median(points, axis=0)
-    return middle, np.median(np.linalg.norm(points - middle, axis=1))
+    """Return the point nearest to the median one, and the median distance from that."""
+    away = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return points[away.argmin()], np.median(away)

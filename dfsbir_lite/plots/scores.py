@@ -15,19 +15,20 @@ def bars(values: dict[str, float], title: str = "", line: float | None = None) -
     return score_bars(pd.DataFrame({title: values}), None if line is None else {title: line})
 
 
-def score_bars(table: pd.DataFrame, lines: dict[str, float] | None = None) -> Figure:
+def score_bars(table: pd.DataFrame, lines: dict | None = None, xlabel: str = "") -> Figure:
     """Draw horizontal bars with their values: a panel a column of `table`, a bar a row.
 
     Args:
-        lines: column → where to draw a dashed line (chance, say).
+        lines: column → where to draw a dashed line (chance, say). xlabel: what the bars measure.
     """
-    size = (2.4 + 3.6 * len(table.columns), 0.34 * len(table) + 0.7)
+    size = (2.4 + 3.6 * len(table.columns), 0.34 * len(table) + 0.7 + 0.2 * bool(xlabel))
     figure, axes = base.panels(table.columns, size, sharey=True)
+    figure.words = xlabel and f"{xlabel}. "
     for axis, (name, values) in zip(axes, table.items(), strict=True):
         drawn = axis.barh(range(len(table)), values, height=0.72, color="#8fabcf")
         form = ".2f" if values.max() < 10 else ".0f"
         axis.bar_label(drawn, fmt=f"{{:{form}}}", padding=3, fontsize=9)
-        axis.set_xlim(0, 1.12 * max(1.0, values.max()))
+        axis.set(xlim=(0, 1.12 * max(1.0, values.max())), xlabel=xlabel)
         base.name_rows(axis, list(table.index))
         figure.words += f"Bars of {name or 'values'}: {base.listed(values, form)}"
         if lines is not None:
@@ -109,20 +110,19 @@ def intervals(
     Args:
         tables: title → columns mean and, if known, low and high; all with the first one's index.
         line: the row whose mean is drawn as a dashed line, to compare with.
-        differences: whether the values are, which are drawn beside 0; scores go from 0 to 1.
+        differences: whether the values are; otherwise they are mAP@all, drawn from 0 to 1.
     """
     rows = list(next(iter(tables.values())).index)
-    size = (2 + 0.08 * max(map(len, rows)) + 2 * len(tables), 0.27 * len(rows) + 0.8)
+    size = (2 + 0.08 * max(map(len, rows)) + 2 * len(tables), 0.27 * len(rows) + 1.0)
     figure, axes = base.panels(tables, size, sharey=True)
     places = np.arange(len(rows))
     for axis, (title, table) in zip(axes, tables.items(), strict=True):
         means, ends = table["mean"][rows], table.reindex(rows, columns=["low", "high"])
         spread = ends.sub(means, axis=0).abs().fillna(0).T.to_numpy()
         axis.errorbar(means, places, xerr=spread, fmt="o", color=base.PHOTO, ms=5, capsize=3)
-        if differences:
-            axis.axvline(0, color="black", linewidth=1)
-        else:
-            axis.set_xlim(0, 1)
+        axis.axvline(0, color="black", linewidth=1)
+        if not differences:
+            axis.set(xlim=(0, 1), xlabel="mAP@all")
         axis.grid(axis="y", color="0.9")
         base.name_rows(axis, rows)
         if line is not None:

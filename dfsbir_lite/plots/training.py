@@ -12,13 +12,13 @@ from dfsbir_lite.plots.base import Figure
 
 
 def curves(history: dict[str, list[float]], columns: int = 4, xlabel: str = "step") -> Figure:
-    """Draw a small line plot for each entry of `history`."""
+    """Draw a small line plot for each entry of `history`, a series over its index."""
     columns = min(columns, len(history))
     rows = -(-len(history) // columns)
     figure = Figure(figsize=(2.8 * columns, 2.1 * rows), layout="constrained")
     for n, (name, values) in enumerate(history.items(), 1):
         axis = figure.add_subplot(rows, columns, n)
-        axis.plot(base.as_array(values), color=base.SKETCH, linewidth=1.2)
+        axis.plot(values, color=base.SKETCH, linewidth=1.2)
         axis.set_title(name, fontsize=10)
         axis.tick_params(labelsize=9)
         axis.set_xlabel(xlabel, fontsize=9)
@@ -41,7 +41,7 @@ def lines(series: dict[str, pd.Series | pd.DataFrame], xlabel: str, ylabel: str)
         if values is not series[label]:
             ends = series[label][["low", "high"]].T.to_numpy()
             axis.fill_between(values.index, *ends, color=colour, alpha=0.2, linewidth=0)
-    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1))
+    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.03))
     axis.legend(frameon=False, fontsize=8)
     sns.despine(ax=axis)
     figure.words = f"Lines of {ylabel} over {xlabel}: "

@@ -68,7 +68,7 @@ class EmbeddingScatter(LabelledBox):
         return f"EmbeddingScatter({len(self.labels)} points, {len(self.maps)} maps)"
 
     def still(self) -> plots.Figure:
-        """Return the map, or some of them side by side."""
+        """Return the map, or some of them side by side; what is pinned has a ring."""
         last = len(self.maps) - 1
         picked = sorted({round(last * n / (STRIP - 1)) for n in range(STRIP)})
         return self._drawn({self.captions[n]: self.maps[n] for n in picked}, 3.4 if last else 7.0)
@@ -81,7 +81,7 @@ class EmbeddingScatter(LabelledBox):
             share *= share * (3 - 2 * share)  # slow at both ends
             points = (1 - share) * self.maps[n] + share * self.maps[min(n + 1, last)]
             figure = self._drawn({self.captions[n]: points}, 6.0)
-            figure.axes[0].set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
+            figure.axes[0].set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
             frames.append(Image.open(BytesIO(plots.png(figure, 100))).convert("RGB"))
         colours = frames[-1].quantize(24)  # of all, or they would flicker
         first, *others = (frame.quantize(palette=colours, dither=0) for frame in frames)
@@ -91,7 +91,7 @@ class EmbeddingScatter(LabelledBox):
 
     def _drawn(self, maps: dict[str, np.ndarray], size: float) -> plots.Figure:
         about = self.labels, self.sketches, self.classes
-        return plots.embedding_map(maps, *about, size, by_class=len(self.maps) == 1)
+        return plots.embedding_map(maps, *about, size, len(self.maps) == 1, self.map.pinned)
 
     def _time(self) -> list[ipywidgets.Widget]:
         """Return the controls of a time-lapse, which the browser links without the kernel."""
