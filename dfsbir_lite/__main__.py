@@ -13,7 +13,6 @@ from dfsbir_lite import adopt, gallery, pipeline, plots, retrieval, runtime, toy
 from dfsbir_lite.data import class_key, file_name, lone, open_image, toybox_picture, toybox_set
 from dfsbir_lite.files import read_card, reading, write_atomically
 from dfsbir_lite.losses import Weights
-from dfsbir_lite.models import geometry
 from dfsbir_lite.recipes import RECIPES, recipe
 from dfsbir_lite.runtime import PROFILES, Profile, UserError, profile
 from dfsbir_lite.strokes import EXAMPLES, redraw
@@ -140,7 +139,7 @@ def _export_student(options: Namespace) -> gallery.Summary:
     sizes = profile(options.profile)
     student = Path(options.student or zoo.find("student", sizes.name))
     encoders = pipeline.load_encoders(student)
-    if encoders.photo.geometry != geometry(vars(sizes)):
+    if encoders.photo.geometry["widths"] != [*sizes.widths]:
         raise UserError(f"{student}: not of the sizes of profile {sizes.name}; give its --profile")
     card = read_card(student)
     given, size = options.photos, sizes.size

@@ -30,14 +30,34 @@ class Normalise(nn.Module):
         return (images - self.mean).div_(self.std)
 
 
+def _conv3(inputs: int, outputs: int, stride: int, squeeze: int) -> nn.Module:
+    """Return a 3 × 3 convolution, or a column to outputs / `squeeze` channels and then a row."""
+    if squeeze == 1:
+        return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    few = outputs // squeeze
+    column = nn.Conv2d(inputs, few, (3, 1), (stride, 1), (1, 0), bias=False)
+    return nn.Sequential(column, nn.Conv2d(few, outputs, (1, 3), (1, stride), (0, 1), bias=False))
+
+
+def _apart(kernel: torch.Tensor, squeeze: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the kernels of such a column and row that come closest to a 3 × 3 `kernel`."""
+    outputs, inputs = kernel.shape[:2]
+    few, matrix = outputs // squeeze, kernel.permute(1, 2, 0, 3).reshape(3 * inputs, 3 * outputs)
+    left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
+    half = sizes[:few].sqrt()
+    column = (left[:, :few] * half).view(inputs, 3, few).permute(2, 0, 1)[..., None]
+    row = (half[:, None] * right[:few]).view(few, outputs, 3).permute(1, 0, 2)[:, :, None]
+    return column, row
+
+
 class Block(nn.Module):
     """The basic residual block of ResNet (He et al., 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, stride: int, squeeze: int = 1):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv1 = _conv3(inputs, outputs, stride, squeeze)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = _conv3(outputs, outputs, 1, squeeze)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != outputs:
@@ -50,21 +70,23 @@ class Block(nn.Module):
         return F.relu(self.bn2(self.conv2(out)).add_(self.shortcut(x)), inplace=True)
 
 
-def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Module:
-    first = Block(inputs, outputs, stride)
+def _stage(inputs: int, outputs: int, stride: int, blocks: int, squeeze: int) -> nn.Module:
+    first = Block(inputs, outputs, stride, squeeze)
     if blocks == 1:
         return first
-    return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+    return nn.Sequential(first, *(Block(outputs, outputs, 1, squeeze) for _ in range(blocks - 1)))
 
 
 def geometry(facts: dict) -> dict:
     """Return the arguments that shape a SmallResNet, from a profile's fields or a model card.
 
-    A card without `blocks` and `stride` means the smallest network. Raises ValueError for no shape.
+    A card of `widths` alone means the smallest network. Raises ValueError for no shape.
     """
-    shape = {"widths": list(facts["widths"]), "blocks": 1, "stride": 2}
-    shape |= {k: facts[k] for k in ("blocks", "stride") if k in facts}
-    sane = all(type(n) is int and n > 0 for n in (*shape["widths"], shape["blocks"]))
+    shape = {"widths": list(facts["widths"]), "blocks": 1, "stride": 2, "squeeze": 1}
+    shape |= {k: facts[k] for k in ("blocks", "stride", "squeeze") if k in facts}
+    counts = *shape["widths"], shape["blocks"], shape["squeeze"]
+    sane = all(type(n) is int and n > 0 for n in counts)
+    sane = sane and shape["squeeze"] <= min(shape["widths"], default=0)
     if not sane or shape["stride"] not in (2, 4) or not 0 < len(shape["widths"]) <= 8:
         raise ValueError(f"not a valid SmallResNet shape: {shape}")
     return shape
@@ -80,11 +102,20 @@ class SmallResNet(nn.Module):
         widths: channels of each stage. blocks: residual blocks of each stage.
         stride: what the stem divides the resolution by, 2 or 4. With widths 64-128-256-512, two
             blocks and 4, this is ResNet-18.
+        squeeze: 1, or what the multiply-adds of blocks are divided by, see `squeezed`.
     """
 
-    def __init__(self, widths: Sequence[int], outputs: int, blocks: int = 1, stride: int = 2):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        outputs: int,
+        blocks: int = 1,
+        stride: int = 2,
+        squeeze: int = 1,
+    ):
         super().__init__()
-        self.geometry = {"widths": list(widths), "blocks": blocks, "stride": stride}
+        shape = {"blocks": blocks, "stride": stride, "squeeze": squeeze}
+        self.geometry = {"widths": list(widths), **shape}
         self.normalise = Normalise()
         side = 2 * stride - 1
         self.stem = nn.Conv2d(3, widths[0], side, 2, side // 2, bias=False)
@@ -92,8 +123,8 @@ class SmallResNet(nn.Module):
         self.pool = nn.MaxPool2d(3, 2, 1) if stride == 4 else nn.Identity()
         inputs = (widths[0], *widths[:-1])
         strides = [1] + [2] * (len(widths) - 1)
-        stages = map(_stage, inputs, widths, strides, [blocks] * len(widths))
-        self.stages = nn.Sequential(*stages)
+        shapes = zip(inputs, widths, strides)
+        self.stages = nn.Sequential(*(_stage(*shape, blocks, squeeze) for shape in shapes))
         self.fc = nn.Linear(widths[-1], outputs)
 
     @classmethod
@@ -112,8 +143,22 @@ class SmallResNet(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.read(images)[0]
 
+    def squeezed(self, by: int) -> "SmallResNet":
+        """Return a copy whose blocks have about 1 / `by` of the multiply-adds.
+
+        Each 3 × 3 convolution becomes a column and a row, with outputs / `by` channels between
+        them: its best approximation of that rank (Jaderberg et al., 2014).
+        """
+        network = SmallResNet(outputs=self.fc.out_features, **self.geometry | {"squeeze": by})
+        weights = self.state_dict()
+        for name in [name for name in weights if name not in network.state_dict()]:
+            layer, pair = name.removesuffix(".weight"), _apart(weights.pop(name), by)
+            weights |= {f"{layer}.{n}.weight": kernel for n, kernel in enumerate(pair)}
+        network.load_state_dict(weights)
+        return network
+
     def folded(self) -> "SmallResNet":
-        """Return a frozen copy that computes the same in eval mode, faster.
+        """Return a frozen copy that computes the same in eval mode, faster; not of squeezed ones.
 
         Its convolutions absorb the batch norms that follow them.
         """

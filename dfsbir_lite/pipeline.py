@@ -28,7 +28,7 @@ from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 from dfsbir_lite.views import jitter
 
 STEPS = 400  # iterations of a student: under five minutes for the laptop profile on two cores
-STARTS = ("scratch", "teachers")
+STARTS = ("scratch", "teachers", "squeezed")
 PROTOCOLS = ("seen", "unseen")
 Pair = tuple[ImageSet, ImageSet]  # photos, sketches
 
@@ -254,10 +254,27 @@ def encoders_from_teachers(
 def start_encoders(
     start: str, teachers: Teachers, sizes: Profile, seed: int = 0, temperature: float | None = 2.5
 ) -> Encoders:
-    """Return encoders that begin from "scratch" or as copies of the "teachers"."""
-    if start == "teachers":
-        return encoders_from_teachers(teachers, sizes, seed, temperature)
-    return students.new_encoders(sizes, len(teachers.classes), seed, temperature)
+    """Return encoders that begin from "scratch", as the "teachers", or as "squeezed" copies.
+
+    These have a quarter of the teachers' multiply-adds, see `SmallResNet.squeezed`.
+    """
+    if start == "scratch":
+        return students.new_encoders(sizes, len(teachers.classes), seed, temperature)
+    encoders = encoders_from_teachers(teachers, sizes, seed, temperature)
+    if start == "squeezed":
+        encoders.photo, encoders.sketch = encoders.photo.squeezed(4), encoders.sketch.squeezed(4)
+    return encoders
+
+
+def suited(settings: Recipe, start: str) -> Recipe:
+    """Return `settings` as they suit encoders that begin so, see `start_encoders`."""
+    if start == "teachers":  # next to nothing is left to learn: full speed would forget first
+        return replace(settings, encoder_lr=settings.encoder_lr / 10)
+    if start == "squeezed":  # too small to give the teachers' maps, too unsure for a soft read-out
+        weights = replace(settings.weights, hint=settings.weights.hint / 6)
+        softness = settings.temperature and settings.temperature / 2.5
+        return replace(settings, weights=weights, temperature=softness)
+    return settings
 
 
 SURE = 20.0  # the logit of a label: its softmax is one-hot
@@ -367,6 +384,7 @@ def run(
     length = {"seconds": 60 * minutes} if minutes else {"steps": steps}
     facts = {"source": benchmark.source, "profile": sizes.name, "start": start}
     facts |= {"steps": None, **length, "seed": seed, **asdict(settings)}
+    settings = suited(settings, start)
     facts |= {"classes": teachers.classes, "teachers": fingerprint(teachers)}
     facts["sketches"] = bool(sketches) or None  # as in runs that know no such thing
     rows = open_run(folder, facts)
@@ -392,13 +410,10 @@ def run(
     if "data-free student" not in rows:
         encoders = start_encoders(start, teachers, sizes, seed, settings.temperature)
         shape = {"width": sizes.estimator_width, **options}
-        # what begins as teachers has next to nothing left to learn: full speed would forget first
-        slow = replace(settings, encoder_lr=settings.encoder_lr / 10)
-        suited = slow if start == "teachers" else settings
 
         def begin() -> Distillation:
             drawer = sketches and sketches()
-            return distill(teachers, suited, encoders, **length, **shape, sketches=drawer)
+            return distill(teachers, settings, encoders, **length, **shape, sketches=drawer)
 
         learn("data-free student", "student", "none", begin)
     if benchmark.train and "real-data student" not in rows:

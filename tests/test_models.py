@@ -1,5 +1,6 @@
 """The networks: shapes, ranges, and normalisation inside."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -150,6 +151,33 @@ def test_a_resnet_of_two_blocks_is_resnet_18():
         outputs, maps = ours.read(images)
         torch.testing.assert_close(outputs, theirs(ours.normalise(images)), atol=1e-4, rtol=1e-4)
     assert [m.shape[1:] for m in maps] == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
+
+
+def test_squeezing_loses_nothing_of_kernels_that_are_sums_of_few_columns_times_rows():
+    network = SmallResNet((8, 16), 5)
+    for conv in network.stages.modules():
+        if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
+            outputs, inputs = conv.weight.shape[:2]
+            columns, rows = (
+                torch.randn(inputs, 3, outputs // 4),
+                torch.randn(outputs // 4, outputs, 3),
+            )
+            conv.weight.data = torch.einsum("ikf,fow->oikw", columns, rows) / 9
+    images, small = torch.rand(3, 3, 32, 32), network.squeezed(4).eval()
+    theirs = network.eval()(images)
+    torch.testing.assert_close(small(images), theirs, rtol=1e-3, atol=1e-3 * theirs.std().item())
+    assert small.geometry == {**network.geometry, "squeeze": 4}
+    assert small.stages[1].conv1[0].weight.shape == (4, 8, 3, 1)
+
+
+def test_a_squeezed_kernel_is_the_nearest_one_of_its_rank():
+    network = SmallResNet((8,), 5)
+    kernel = network.stages[0].conv2.weight.data
+    column, row = (layer.weight.data for layer in network.squeezed(4).stages[0].conv2)
+    near = torch.einsum("fikx,ofyw->oikw", column, row)
+    matrix = kernel.permute(1, 2, 0, 3).reshape(24, 24).numpy()
+    lost = np.linalg.svd(matrix, compute_uv=False)[2:]  # the singular values left out
+    assert (kernel - near).norm().item() == pytest.approx(np.linalg.norm(lost), rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [{}, {"blocks": 2, "stride": 4}])

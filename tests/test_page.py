@@ -139,6 +139,7 @@ def test_the_toybox_page_finds_what_one_draws_and_is_small(browser, tmp_path, mo
 
 
 def test_what_a_browser_cannot_run_is_refused(gallery, tmp_path):
-    large = Encoders((8, 16), 8, 3, stride=4).eval()
-    with pytest.raises(UserError, match=r"p\.html: a page runs a SmallResNet"):
-        write_page(tmp_path / "p.html", replace(gallery, encoders=large))
+    for shape in ({"stride": 4}, {"squeeze": 4}):
+        other = Encoders((8, 16), 8, 3, **shape).eval()
+        with pytest.raises(UserError, match=r"p\.html: a page runs SmallResNets"):
+            write_page(tmp_path / "p.html", replace(gallery, encoders=other))

@@ -14,6 +14,7 @@ from dfsbir_lite import pipeline, runtime
 from dfsbir_lite.data import ImageSet
 from dfsbir_lite.files import save_state
 from dfsbir_lite.pipeline import Benchmark, RealDataStudent, run_to_end
+from dfsbir_lite.recipes import recipe
 from dfsbir_lite.students import distill, new_encoders
 from dfsbir_lite.teachers import Teachers, save_teacher
 
@@ -180,3 +181,12 @@ def test_the_table_begins_with_chance():
     assert frame["unseen", "prec_200"].tolist() == [0.2, 0.5, 0.5]
     del rows["teacher logits"]["unseen"], rows["data-free student"]["unseen"]
     assert set(pipeline.table(rows).columns.get_level_values(0)) == {"seen"}
+
+
+def test_a_recipe_suits_its_start():
+    kit = recipe("kit", hint=3, temperature=2.5, encoder_lr=1e-2)
+    assert pipeline.suited(kit, "scratch") == kit
+    assert pipeline.suited(kit, "teachers").encoder_lr == pytest.approx(1e-3)
+    small = pipeline.suited(kit, "squeezed")
+    assert (small.weights.hint, small.temperature, kit.weights.hint) == (0.5, 1.0, 3)
+    assert pipeline.suited(recipe("paper-proxies"), "squeezed").temperature is None

@@ -1,9 +1,12 @@
 """The zoo: networks by name, shipped, cached or trained now."""
 
 import pytest
+import torch
 
 from dfsbir_lite import pipeline, runtime, zoo
 from dfsbir_lite.files import load_weights, read_card
+from dfsbir_lite.retrieval import teacher_readouts
+from dfsbir_lite.study.readouts import cost
 
 SIZES = runtime.Profile(
     "tiny", 16, (8, 16), 8, 8, teacher_epochs=1, train_per_class=4, test_per_class=2
@@ -30,3 +33,12 @@ def test_shipped_networks_need_no_folder_that_can_be_written(monkeypatch):
     monkeypatch.setattr(zoo, "cache_folder", lambda: 1 / 0)
     assert zoo.load_or_train("photo").classes == zoo.load_teachers().classes
     assert zoo.card("photo")["test_accuracy"] > 0.9
+
+
+def test_the_small_student_costs_a_quarter_and_keeps_nine_tenths():
+    card, encoders = zoo.card("small_student"), zoo.load_or_train("small_student")
+    photo, teachers = torch.rand(1, 3, 32, 32), zoo.load_teachers()
+    mine = cost(encoders.embed, [encoders], photo)
+    theirs = cost(teacher_readouts(teachers)["teacher logits"], [teachers.photo], photo)
+    assert mine["multiply_adds"] <= theirs["multiply_adds"] / 4
+    assert card["seen"]["map_all"] >= 0.9 * 0.914  # the posteriors' score, in README

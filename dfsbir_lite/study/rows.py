@@ -51,11 +51,12 @@ class Setting:
     seed: int = 0
     regime: str = "kit"  # the recipe
     changes: dict = field(default_factory=dict)  # to it
+    start: str = "scratch"  # where students begin, see `pipeline.start_encoders`
     borrowed: bool = False  # whether the rows of the teacher's last layer are the first proxies
 
     @property
     def recipe(self) -> Recipe:
-        return recipe(self.regime, **self.changes)
+        return pipeline.suited(recipe(self.regime, **self.changes), self.start)
 
     def changed(self, **changes) -> "Setting":
         """Return this setting with more `changes`."""
@@ -72,8 +73,8 @@ class Setting:
 
     def _loop(self, student: Callable[..., Loop], *sources, **options) -> Loop:
         options |= {"device": self.device, "seed": self.seed}
-        start = self.teachers, self.sizes, self.seed, self.recipe.temperature
-        encoders = pipeline.start_encoders("scratch", *start)
+        begin = self.start, self.teachers, self.sizes, self.seed, self.recipe.temperature
+        encoders = pipeline.start_encoders(*begin)
         if self.borrowed:
             encoders.proxies.data.copy_(self.teachers.photo.proxies)
         return student(*sources, self.recipe, encoders, **options)
@@ -282,6 +283,7 @@ SIZES = _named(
     Row("canonical correlation", lambda s: canonical(s.teachers, load_or_train("scenes"))),
     RIVALS[OURS],
     *map(_narrow, (0.75, 0.5, 0.25)),
+    Row("squeezed student", lambda s: replace(s, start="squeezed").distilled()),
 )
 ROWS = {**RIVALS, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
 

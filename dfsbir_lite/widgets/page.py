@@ -31,8 +31,9 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     Raises UserError for encoders that page.js cannot run, or not in good time.
     """
     network = gallery.encoders.sketch
-    if not isinstance(network, SmallResNet) or network.geometry["stride"] != 2:
-        raise UserError(f"{path}: a page runs a SmallResNet with a stem of stride 2, nothing else")
+    shape = getattr(network, "geometry", {})  # others than SmallResNets have none
+    if (shape.get("stride"), shape.get("squeeze")) != (2, 1):
+        raise UserError(f"{path}: a page runs SmallResNets with a stem of stride 2, unsqueezed")
     if getattr(gallery.encoders, "heads", None):
         raise UserError(f"{path}: a page does not run a student with a free embedding")
     net = _weights(network) | {"rows": _packed(gallery.embeddings)}

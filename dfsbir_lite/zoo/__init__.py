@@ -23,7 +23,7 @@ from dfsbir_lite.teachers import Teacher, Teachers, load_teacher, save_teacher
 ASSETS = Path(__file__).parent
 SHIPPED = ("laptop", "gpu")  # the profiles whose networks ship
 TEACHERS = ("photo", "sketch", "modality", "unified")
-STUDENTS = ("student", "paper_student", "real_student")
+STUDENTS = ("student", "small_student", "paper_student", "real_student")
 SCENES = "scenes"  # an estimator, for people to look at what it paints
 
 
@@ -46,6 +46,7 @@ FORMATS = {
     SCENES: (save_scenes, load_scenes),
 }
 STEPS = 600  # iterations of the shipped student
+SMALL_STEPS = 1000  # of the squeezed one
 PAPER_STEPS = 1500  # of the one that learns as the paper's do, and takes longer
 SCENE_STEPS = 1500  # of the shipped estimator of scenes
 NO_DATA = "none: learnt from the photo, sketch and modality teachers alone"
@@ -110,9 +111,13 @@ def build(
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path.parent}: cannot be written to; DFSBIR_CACHE names another folder")
-    makers = {"student": partial(_student, "kit", STEPS, watch), "real_student": _real_student}
-    paper = partial(_student, "paper-proxies+bn", PAPER_STEPS, watch)
-    makers |= {"paper_student": paper, SCENES: _scenes}
+    makers = {
+        "student": partial(_student, "kit", "scratch", STEPS, watch),
+        "small_student": partial(_student, "kit", "squeezed", SMALL_STEPS, watch),
+        "paper_student": partial(_student, "paper-proxies+bn", "scratch", PAPER_STEPS, watch),
+        "real_student": _real_student,
+        SCENES: _scenes,
+    }
     make, state = makers.get(name, partial(_teacher, name)), path.with_suffix(".pt")
     network, facts, score = make(sizes, state, device, seed)
     save, load = FORMATS[name]
@@ -146,16 +151,16 @@ def _teacher(name: str, sizes: Profile, state: Path, device, seed: int) -> Built
 
 
 def _student(
-    regime: str, steps: int, watch: Callable, sizes: Profile, state: Path, device, seed: int
+    regime: str, start: str, steps: int, watch: Callable, sizes: Profile, state: Path, device, seed
 ) -> Built:
     benchmark = pipeline.toybox_benchmark(sizes, with_train=False)
     teachers = load_teachers(sizes.name, device)
-    settings = recipe(regime)
-    encoders = new_encoders(sizes, len(teachers.classes), seed, settings.temperature)
+    settings = pipeline.suited(recipe(regime), start)
+    encoders = pipeline.start_encoders(start, teachers, sizes, seed, settings.temperature)
     options = {"width": sizes.estimator_width, "device": device, "seed": seed}
     loop = distill(teachers, settings, encoders, steps=steps, **options)
     encoders = run_to_end(loop, state, watch=watch)
-    facts = {"data": NO_DATA, "recipe": regime, "steps": steps}
+    facts = {"data": NO_DATA, "recipe": regime, "start": start, "steps": steps}
     return encoders, facts, lambda saved: benchmark.scores(saved.embed, device)
 
 
