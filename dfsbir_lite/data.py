@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from dfsbir_lite import toybox
@@ -23,7 +23,6 @@ from dfsbir_lite.runtime import Profile, UserError, progress
 
 # what systems leave in folders, how it begins: nobody misses it
 LITTER = (".", "__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
-TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation → Image.Transpose
 NOTE, BROKEN = "note", "broken metadata"  # what `open_image` says in the `info` of an image
 
 
@@ -294,12 +293,12 @@ def open_image(path: str | Path, name: str = "", least: int = 0, mode="RGB") -> 
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return an image turned as its metadata say; unturned, with a note, where they are broken."""
+    """Turn an image as its metadata say, and return it; with a note where they are broken."""
     try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        ImageOps.exif_transpose(image, in_place=True)
     except Exception:
-        turn, image.info[NOTE] = None, BROKEN
-    return image if turn is None else image.transpose(turn)
+        image.info[NOTE] = BROKEN
+    return image
 
 
 def _pixels_alone(path: str | Path) -> Image.Image:

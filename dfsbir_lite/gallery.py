@@ -105,11 +105,8 @@ def photos_of_set(photos: data.ImageSet, pictures: Callable[[int], Tensor] | Non
     """Return photos in memory; `pictures` gives larger ones for people, uint8 (3, T, T)."""
     labels, pictures = photos.labels.tolist(), pictures or photos.images.__getitem__
     names = [f"{photos.classes[label]}/{place}" for place, label in enumerate(labels)]
-
-    def read(place: int) -> tuple[Tensor, Tensor]:
-        return photos.images[place], pictures(place)
-
-    return Photos(photos.classes, labels, names, photos.images.shape[-1], read)
+    side, both = photos.images.shape[-1], lambda place: (photos.images[place], pictures(place))
+    return Photos(photos.classes, labels, names, side, both)
 
 
 class Summary(NamedTuple):

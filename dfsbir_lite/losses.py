@@ -186,10 +186,7 @@ def _variance(values: Tensor) -> Tensor:
 
 
 def proxy(class_logits: Tensor, posteriors: Tensor) -> Tensor:
-    """Return the cross-entropy of inner products with the proxies (N, C) to `posteriors`.
-
-    `posteriors` (N, C) are a teacher's, or one-hot rows.
-    """
+    """Return the cross-entropy of inner products with the proxies (N, C) to posteriors (N, C)."""
     return F.cross_entropy(class_logits, posteriors)
 
 

@@ -12,6 +12,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+from scipy.special import digamma
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,11 +38,8 @@ class Scores:
     chance: float  # the precision that a random ranking can expect
 
 
-def embed(readout, images: Tensor, modality: str, batch: int = 256, device="cpu") -> Tensor:
-    """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU.
-
-    `readout` maps float images in [0, 1] and their modality to rows, as `Encoders.embed` does.
-    """
+def embed(readout: ReadOut, images: Tensor, modality: str, batch=256, device="cpu") -> Tensor:
+    """Apply `readout` to uint8 `images` (N, 3, H, W), batch by batch; return (N, E) on the CPU."""
     with torch.no_grad():
         inputs = (part.to(device).float() / 255 for part in images.split(batch))
         return torch.cat([readout(part, modality).float().cpu() for part in inputs])
@@ -101,12 +99,11 @@ def average_precision(relevant: Tensor, k: int | None = None, cosines=None) -> T
     else:
         closer, tied = count(*2 * [-cosines.cpu().numpy()])[:2]
         before, after = (np.take_along_axis(found, rank, 1) for rank in (closer, closer + tied))
-        inverse = _inverse_sums(size)
-        parts = hits * _precision(closer, tied, before, after - before, k or size, inverse)
+        parts = hits * _precision(closer, tied, before, after - before, k or size)
     return torch.from_numpy(parts.sum(1) / np.clip(hits.sum(1), 1, k)).float()
 
 
-def _precision(closer, tied, before, alike, k: int, inverse) -> np.ndarray:
+def _precision(closer, tied, before, alike, k: int) -> np.ndarray:
     """Return what each item can expect to add to the sum of precisions up to rank `k`: (Q, R).
 
     `closer` items are closer, `before` of them relevant; `tied` are as close, itself among them,
@@ -116,12 +113,8 @@ def _precision(closer, tied, before, alike, k: int, inverse) -> np.ndarray:
     reached = np.clip(k - closer, 0, tied)
     share = (alike - 1) / np.maximum(tied - 1, 1)
     rest = before + 1 - share * (closer + 1)  # at rank r there are rest + share * r hits
-    return (share * reached + rest * (inverse[closer + reached] - inverse[closer])) / tied
-
-
-def _inverse_sums(size: int) -> np.ndarray:
-    """Return the sums 1 + 1/2 + ... + 1/n for each n from 0 to `size`."""
-    return np.concatenate([[0], (1 / np.arange(1, size + 1)).cumsum()])
+    # 1 / n, summed over the ranks that are reached, is a difference of digammas
+    return (share * reached + rest * (digamma(closer + reached + 1) - digamma(closer + 1))) / tied
 
 
 def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> Scores:
@@ -139,7 +132,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     if not len(queries) or not len(gallery):
         raise UserError("retrieval needs at least one query and one gallery image")
     rows, items = _unit(queries, "query").cpu().numpy(), _unit(gallery, "gallery row").cpu().numpy()
-    columns, inverse = np.ascontiguousarray(-items.T), _inverse_sums(len(items))
+    columns = np.ascontiguousarray(-items.T)
     _, first, same = np.unique(items.view(f"V{items[0].nbytes}"), True, True)
     originals = first[same.ravel()]  # for each item the first that has an equal row
     copies = np.flatnonzero(originals != np.arange(len(items)))
@@ -154,7 +147,7 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
         for label, part in parts:
             distances = np.matmul(part, columns, out=place[: len(part)])
             distances[:, copies] = distances[:, originals[copies]]  # else rounded apart
-            sums += _figures(distances, np.flatnonzero(item_labels == label), inverse).sum(1)
+            sums += _figures(distances, np.flatnonzero(item_labels == label)).sum(1)
         return sums
 
     alike = {label: rows[labels == label] for label in np.intersect1d(labels, item_labels)}
@@ -165,11 +158,11 @@ def score(queries: Tensor, query_labels: Tensor, gallery: Tensor, gallery_labels
     return Scores(*(sums / len(queries)).tolist())
 
 
-def _figures(distances: np.ndarray, relevant: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+def _figures(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """Return the figures of `Scores` (5, Q) from (Q, G) and the places (R,) of relevant items."""
     counts = count(distances, np.sort(distances[:, relevant], axis=1))
     (size, items), (closer, tied) = (distances.shape[1], len(relevant)), counts[:2]
-    average = [_precision(*counts, k, inverse).sum(1) / min(k, items) for k in (size, 200)]
+    average = [_precision(*counts, k).sum(1) / min(k, items) for k in (size, 200)]
     found = [(np.clip(k - closer, 0, tied) / tied).sum(1) / min(k, size) for k in (100, 200)]
     return np.stack([*average, *found, np.full(len(distances), items / size)])
 

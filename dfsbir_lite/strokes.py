@@ -191,12 +191,11 @@ def _thinned(mask: np.ndarray) -> np.ndarray:
     """Return the middle lines of a mask, a pixel wide: Zhang and Suen, 1984."""
     thin = mask.astype(np.uint8)
     _, parts, _, centres = cv2.connectedComponentsWithStats(thin)
-    while True:
+    before = np.zeros_like(thin)
+    while (thin != before).any():
         before = thin
         for rule in _RULES:
             thin = thin & rule[cv2.filter2D(thin, -1, _BITS, borderType=cv2.BORDER_CONSTANT)]
-        if np.array_equal(thin, before):
-            break
     for x, y in centres[np.setdiff1d(parts, parts[thin > 0])[1:]].round().astype(int):
         thin[y, x] = 1  # an even square, which these rules take away as a whole
     return thin

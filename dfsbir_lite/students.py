@@ -268,22 +268,14 @@ class Distillation(Resumable, Iterator[DistillStep]):
             made = next(self.synthesis)
         self.replay.add(made.photos, made.sketches)
         for _ in range(self.recipe.encoder_steps):
-            terms = self.learn()
+            photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
+            drawn = round(self.recipe.contours * len(sketches))
+            sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
+            terms = teach(self.learner, self.synthesis.judges, photos, sketches, self.draw)
         step = DistillStep(self.index, {**made.terms, **terms}, made, self.encoders)
         self.index += 1
         self.spent += time.monotonic() - began
         return step
-
-    def learn(self) -> dict[str, Tensor]:
-        """Let the encoders take one step on remembered pictures; return its loss terms."""
-        return teach(self.learner, self.synthesis.judges, *self.pictures(), self.draw)
-
-    def pictures(self) -> tuple[Tensor, Tensor]:
-        """Draw photos (N, 3, H, W) and sketches (N, 1, H, W), some of them contours."""
-        photos, sketches = self.replay.sample(self.recipe.batch, self.draw)
-        drawn = round(self.recipe.contours * len(sketches))
-        sketches[:drawn] = contours(drawn, sketches.shape[-1], self.draw)
-        return photos, sketches
 
 
 distill = Distillation  # the name to call: `for step in distill(...)`

@@ -160,7 +160,8 @@ class Synthesis(Resumable, Iterator[SynthesisStep]):
         """Return the loss terms of one batch, and the wanted classes (N,) of the photos."""
         spread = losses.diversity(photos) + losses.diversity(sketches)
         if self.recipe.views:
-            photos, sketches = (self._view(images) for images in (photos, sketches))
+            views = jitter(photos, self.draw), jitter(sketches, self.draw)
+            photos, sketches = (x.contiguous(memory_format=torch.channels_last) for x in views)
         p = self.teachers.photo(photos, moments=True)
         s = self.teachers.sketch(sketches, moments=True)
         if self.recipe.labels == "noise":
@@ -185,9 +186,6 @@ class Synthesis(Resumable, Iterator[SynthesisStep]):
             photo = self._adversarial("photo", photos, p.logits, photo_labels)
             terms["adv"] = photo + self._adversarial("sketch", sketches, s.logits, sketch_labels)
         return terms, photo_labels
-
-    def _view(self, images: Tensor) -> Tensor:
-        return jitter(images, self.draw).contiguous(memory_format=torch.channels_last)
 
     def _where(self, taught: Tensor, loss: Callable, *rows: Tensor) -> Tensor:
         """Return `loss` of the `rows` whose class was `taught` (N,); the others have no judge."""
@@ -238,9 +236,8 @@ class Replay(Resumable):
     def sample(self, n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw `n` pairs: photos (n, 3, H, W) and grey sketches (n, 1, H, W) of one noise each."""
         pick = torch.randint(len(self), (n,), generator=draw, device=self.photos.device)
-        pairs = (images.index_select(0, pick) for images in (self.photos, self.sketches))
-        photos, sketches = (images.float().div_(255) for images in pairs)
-        return photos, sketches
+        kept = self.photos, self.sketches
+        return tuple(images.index_select(0, pick).float().div_(255) for images in kept)
 
     def state(self) -> dict:
         """Return all that `restore` needs."""

@@ -82,14 +82,11 @@ def build(architecture: str, outputs: int, size: int) -> nn.Module:
     return torchvision.models.get_model(architecture, weights=None, num_classes=outputs)
 
 
-def _lite(outputs: int, size: int) -> nn.Module:
-    network = _package("efficientnet_lite_pytorch").EfficientNet
-    return network.from_name(LITE, num_classes=outputs, image_size=size)
-
-
 # architectures of neither torchvision nor timm: a function of the outputs and the size in pixels
 BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
-    LITE: _lite,
+    LITE: lambda outputs, size: _package("efficientnet_lite_pytorch").EfficientNet.from_name(
+        LITE, num_classes=outputs, image_size=size
+    ),
     "doodlenet": lambda outputs, size: DoodleNet(outputs),
 }
 

@@ -149,8 +149,7 @@ def unbounded_adversary(student_logits: Tensor, teacher_logits: Tensor) -> Tenso
     It can always fall further, and soon outweighs all other terms. Right: `losses.adversarial`,
     which clamps each sample.
     """
-    student, teacher = F.log_softmax(student_logits, 1), F.log_softmax(teacher_logits, 1)
-    return -F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return -one_way_alignment(teacher_logits, student_logits)
 
 
 def entropy_without_epsilon(logits: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -102,19 +102,16 @@ def alternative(n: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tenso
     Photos are random crops of two photographs, a temple and a flower, a tenth to two thirds as
     wide as these are high; sketches are handwritten digits, dark on white. scikit-learn has both.
     """
-    scenes, digits = _unrelated()
-    device = draw.device
+    from torchvision.ops import roi_align  # takes seconds, and few need it
+
+    (scenes, digits), device = _unrelated(), draw.device
     which = torch.randint(len(scenes), (n,), generator=draw, device=device)
     height, width = scenes.shape[2:]
-    zoom = torch.rand(n, generator=draw, device=device) * 0.57 + 0.1
-    scale = torch.stack([zoom * height / width, zoom])  # of the crop, across and down
-    frames = torch.zeros(n, 2, 3, device=device)
-    frames[:, 0, 0], frames[:, 1, 1] = scale
-    shift = torch.rand(2, n, generator=draw, device=device) * 2 - 1
-    frames[:, 0, 2], frames[:, 1, 2] = shift * (1 - scale)
-    grid = F.affine_grid(frames, [n, 3, size, size], align_corners=False)
-    scenes, crop = scenes[:, None].to(device), partial(F.grid_sample, align_corners=False)
-    photos = torch.cat([crop(scenes[k], where[None]) for k, where in zip(which.tolist(), grid)])
+    side = height * (torch.rand(n, generator=draw, device=device) * 0.57 + 0.1)
+    x, y = torch.rand(2, n, generator=draw, device=device)
+    left, top = x * (width - side), y * (height - side)
+    boxes = torch.stack([which, left, top, left + side, top + side], 1)
+    photos = roi_align(scenes.to(device), boxes, size, sampling_ratio=1, aligned=True)
     pick = torch.randint(len(digits), (n,), generator=draw, device=device)
     sketches = F.interpolate(digits[pick.cpu()].to(device), size=size, mode="bicubic").clamp(0, 1)
     return photos, jitter(sketches, draw).expand(-1, 3, -1, -1)

@@ -11,7 +11,6 @@ doodlenet/.
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -221,9 +220,4 @@ def _line(name: str, readout: ReadOut, pair: Pair, networks: tuple[nn.Module, ..
     each = {m: cost(readout, networks, image, m) for m in ("photo", "sketch")}
     line = {"read by": name, "mAP@all": scores.map_all, "chance": scores.chance}
     line |= {"bytes": each["photo"]["bytes"], "length": each["photo"]["length"]}
-    line |= {f"{k} a {m}": v[k] for m, v in each.items() for k in ("multiply_adds", "ms")}
-    with suppress(ImportError):  # on Windows
-        from resource import RUSAGE_SELF, getrusage
-
-        line["peak GB"] = getrusage(RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in kB
-    return line
+    return line | {f"{k} a {m}": v[k] for m, v in each.items() for k in ("multiply_adds", "ms")}

@@ -62,19 +62,12 @@ def mushroom(dice: Dice) -> list[Part]:
     parts.append(Part(cap, "cap", "ball"))
     if dice.chance(0.5):
         parts.append(Part(oval(0, edge + 0.01, wide * 0.9, lip * 0.8), "gills", detail=1))
-    for x, y, size in _spots(dice) if dice.chance(0.6) else ():
+    spots = [(-0.5, -0.25), (0.02, -0.65), (0.5, -0.22), (0.05, -0.2), (-0.3, -0.6), (0.38, -0.55)]
+    for x, y in spots[: dice.whole(3, 6)] if dice.chance(0.6) else ():
+        x, size = x + dice.between(-0.06, 0.06), dice.between(0.06, 0.12)
         spot = oval(x * wide, edge - 0.08 + y * rise, size, size * 0.8)
         parts.append(Part(spot, "spot", detail=1))
     return parts
-
-
-def _spots(dice: Dice) -> list[tuple[float, float, float]]:
-    """Return places (x, y, radius) of spots on a cap, in shares of its width and height."""
-    places = [(-0.5, -0.25), (0.02, -0.65), (0.5, -0.22), (0.05, -0.2), (-0.3, -0.6), (0.38, -0.55)]
-    return [
-        (x + dice.between(-0.06, 0.06), y, dice.between(0.06, 0.12))
-        for x, y in places[: dice.whole(3, 6)]
-    ]
 
 
 def fish(dice: Dice) -> list[Part]:

@@ -53,12 +53,6 @@ def _lit(shade: str, u: np.ndarray, v: np.ndarray, light: Light) -> np.ndarray:
     return 0.72 + 0.14 * (lx * u + ly * v)
 
 
-def _weave(dice: Dice, grain: str) -> np.ndarray | float:
-    """Return the random part of a texture: a small grid of values in [-1, 1), or a single phase."""
-    cells = {"wood": (3, 12), "leaf": (15, 15), "speck": (14, 14)}.get(grain)
-    return dice.grid(*cells) if cells else dice.between(0, 6)
-
-
 def _grain(paint: Paint, weave: np.ndarray | float, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Return the relative lightness of the material's texture, (h, w)."""
     if paint.grain == "metal":
@@ -79,7 +73,9 @@ def _paint(
 ) -> None:
     """Paint one part over the canvas, (side, side, 3) float32, in place."""
     side = canvas.shape[0]
-    weave = _weave(dice, paint.grain)  # before any return, so that dice roll alike at all sizes
+    # a small grid or a single phase, before any return, so that dice roll alike at all sizes
+    cells = {"wood": (3, 12), "leaf": (15, 15), "speck": (14, 14)}.get(paint.grain)
+    weave = dice.grid(*cells) if cells else dice.between(0, 6)
     outlines = [_outline(part, pose), *(pose(hole) for hole in part.holes)]
     pixels = [fixed(points, side) for points in outlines]
     x0, y0 = low = np.maximum((pixels[0].min(0) >> geometry.SUBPIXEL_BITS) - 1, 0)
@@ -283,7 +279,11 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
     level = scene in materials.GROUNDS  # things stand on the ground, else lie on a surface
     roll = radians(dice.between(-12, 12))  # of the camera: it turns the ground as well
     slope = tan(roll)
-    pose = _view(parts, name, dice, roll)
+    lying = name in materials.LYING
+    tilt = radians(180 if lying else materials.TILT.get(name, 2))
+    points = np.concatenate([part.points for part in parts])
+    angle, share = roll + dice.between(-tilt, tilt), (0.62, 1.0) if lying else (0.48, 0.94)
+    pose = geometry.aim(points, dice, angle, share, stray=0.25)
     outlines = [_outline(part, pose) for part in parts if part.detail == 0]
     silhouette = np.concatenate(outlines)
     horizon = min(float(silhouette[:, 1].max()) - dice.between(0.04, 0.34), 0.9)
@@ -304,14 +304,6 @@ def photograph(parts: list[Part], name: str, dice: Dice, size: int) -> np.ndarra
     if dice.chance(0.5):
         _paint(canvas, dice, *_occluder(dice, silhouette, level), _FRAME, light)
     return _develop(canvas, dice, size)
-
-
-def _view(parts: list[Part], name: str, dice: Dice, roll: float) -> Pose:
-    lying = name in materials.LYING
-    tilt = radians(180 if lying else materials.TILT.get(name, 2))
-    points = np.concatenate([part.points for part in parts])
-    share = (0.62, 1.0) if lying else (0.48, 0.94)
-    return geometry.aim(points, dice, roll + dice.between(-tilt, tilt), share, stray=0.25)
 
 
 def _outline(part: Part, pose: Pose) -> np.ndarray:

@@ -19,7 +19,8 @@ def car(dice: Dice) -> list[Part]:
     front = dice.between(0.3, 0.42)
     back = (-0.5, -0.8, -0.62)[kind] + dice.between(-0.06, 0.06)
     if kind == 2:
-        top = _beetle(roof, belt)
+        tail = (-0.98, 0.05), (-0.8, -0.2), (-0.4, roof * 0.92), (-0.05, roof)
+        top = curve(*tail, (0.22, roof * 0.8), (0.42, belt), (0.8, 0.0), (0.99, 0.16))
         cabin = (-0.38, roof * 0.8), (0.16, roof * 0.78), (0.34, belt)
         back = -0.55
     else:
@@ -37,12 +38,6 @@ def car(dice: Dice) -> list[Part]:
     for x in (-0.58 + dice.between(-0.04, 0.04), 0.58 + dice.between(-0.04, 0.04)):
         parts += _wheel(x, sill + 0.03, radius)
     return parts
-
-
-def _beetle(roof: float, belt: float) -> np.ndarray:
-    """Return the round upper side of a beetle, tail to nose."""
-    tail = (-0.98, 0.05), (-0.8, -0.2), (-0.4, roof * 0.92), (-0.05, roof)
-    return curve(*tail, (0.22, roof * 0.8), (0.42, belt), (0.8, 0.0), (0.99, 0.16))
 
 
 def _saloon(kind: int, roof: float, belt: float, back: float, front: float) -> np.ndarray:

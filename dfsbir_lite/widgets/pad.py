@@ -8,9 +8,7 @@ from functools import lru_cache
 from html import escape
 
 import anywidget
-import cv2
 import ipywidgets
-import numpy as np
 import torch
 import traitlets
 from torch import Tensor
@@ -75,8 +73,7 @@ class DrawAndSearch(LabelledBox):
         self.rows = dict(rows or {})
         for name in readouts.keys() - self.rows.keys():
             self.rows[name] = retrieval.embed(readouts[name], photos.images, "photo", device=device)
-        self._make_controls()
-        super().__init__(self._lay_out())
+        super().__init__(self._controls())
         self.update()
         self.pad.observe(self._drawn_on, "strokes")
         self.examples.observe(self._start_from, "value")
@@ -111,7 +108,7 @@ class DrawAndSearch(LabelledBox):
         self.found = self._search() if self.pad.strokes else nothing
         photos = [self.picture(place) for place in self.found[1].tolist()]
         self.results.value = results_html(photos, self.names(), self.found[0].tolist())
-        seen = f"the encoder sees{_img(_pixels(self.sketch), 'what the encoder sees')}"
+        seen = f"the encoder sees{_img(self.sketch, 'what the encoder sees')}"
         self.seen.value = f'<div class="dfsbir-found views">{seen}</div>'
 
     def _search(self) -> tuple[Tensor, Tensor]:
@@ -122,7 +119,7 @@ class DrawAndSearch(LabelledBox):
         cosines, places = retrieval.search(self.query, rows, among=among)
         return cosines[0], places[0]
 
-    def _make_controls(self) -> None:
+    def _controls(self) -> list[ipywidgets.Widget]:
         paper = [("my own drawing", ""), *((name, name) for name in EXAMPLES)]
         self.pad = SketchPad(strokes=EXAMPLES["mug"])
         wide = {"layout": {"width": "280px"}}
@@ -133,8 +130,6 @@ class DrawAndSearch(LabelledBox):
         self.encoder.style.button_width, self.encoder.index = "auto", len(self.readouts) - 1
         rest = {"width": "auto", "flex": "1 1 300px", "min_width": "0"}
         self.seen, self.results = ipywidgets.HTML(), ipywidgets.HTML(layout=rest)
-
-    def _lay_out(self) -> list[ipywidgets.Widget]:
         fixed = {"flex": "0 0 auto"}
         row = {"flex_flow": "row wrap", "grid_gap": "8px 14px"}
         paper = ipywidgets.VBox([self.pad, self.examples], layout=fixed)
@@ -157,19 +152,14 @@ def results_html(photos: list[Tensor], classes: list[str], cosines: list[float])
     if classes and len({*classes}) == len(classes):  # as where each photo is a class of its own
         head = f"the closest {len(classes)}"
     items = "".join(
-        f"<li>{_img(_pixels(photo), f'photo {n}: {name}')}{n} {escape(name)}<br>{cosine:.2f}</li>"
+        f"<li>{_img(photo, f'photo {n}: {name}')}{n} {escape(name)}<br>{cosine:.2f}</li>"
         for n, (photo, name, cosine) in enumerate(zip(photos, classes, cosines), 1)
     )
     status = f'<div role="status">{escape(head)}</div>'
     return f'<div class="dfsbir-found">{status}<ol>{items}</ol></div>'
 
 
-def _pixels(image: Tensor) -> np.ndarray:
-    return image.permute(1, 2, 0).numpy()
-
-
-def _img(pixels: np.ndarray, alt: str) -> str:
-    """Return an <img> that carries its pixels, uint8 (H, W, 3), with it."""
-    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
-    source = f"data:image/png;base64,{b64encode(data).decode()}"
+def _img(image: Tensor, alt: str) -> str:
+    """Return an <img> that carries its pixels, uint8 (3, H, W), with it."""
+    source = f"data:image/png;base64,{b64encode(plots.sprite_sheet(image[None])).decode()}"
     return f'<img src="{source}" alt="{escape(alt)}">'
