@@ -230,7 +230,7 @@ def _parser() -> ArgumentParser:
     add("--teachers", metavar="DIR", help=what)
     add("--recipe", default="kit", choices=RECIPES, help="(%(default)s)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe")
-    add("--start", default="scratch", choices=pipeline.STARTS, help="where encoders begin")
+    add("--start", default="scratch", choices=pipeline.STARTS, help="squeezed: a quarter the work")
     length("--steps", type=_positive, default=pipeline.STEPS, help="iterations (%(default)s)")
     length("--minutes", type=_positive, metavar="N", help="learn for N minutes by the clock")
     add("--seed", type=int, default=0)

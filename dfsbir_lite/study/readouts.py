@@ -1,11 +1,13 @@
 """Read-outs of two teachers beyond `retrieval.teacher_readouts`, and what a read-out costs."""
 
+import timeit
 from collections.abc import Iterable
 
 import numpy as np
 import torch
 from scipy.linalg import orthogonal_procrustes
 from sklearn.cross_decomposition import CCA
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -79,15 +81,13 @@ def cost(read: ReadOut, networks: Iterable[nn.Module], image: Tensor, modality="
     Bytes are those of the weights in single precision, the rest is for one image on one core. What
     the weights are does not matter.
     """
-    from torch.utils.benchmark import Timer  # warns on stderr of a half-installed CUDA
-
     with FlopCounterMode(display=False) as counter:
         length = read(image, modality).shape[1]
-    given = {"read": read, "image": image, "modality": modality}
-    timer = Timer("read(image, modality)", globals=given, num_threads=1)
+    with threadpool_limits(1):
+        seconds = timeit.repeat(lambda: read(image, modality), number=5, repeat=11)
     return {
         "bytes": 4 * sum(p.numel() for network in networks for p in network.parameters()),
         "multiply_adds": counter.get_total_flops() // 2,
-        "ms": 1e3 * timer.blocked_autorange(min_run_time=0.3).median,
+        "ms": 1e3 * np.median(seconds) / 5,
         "length": length,
     }
