@@ -40,7 +40,7 @@ def _conv3(inputs: int, outputs: int, stride: int, squeeze: int) -> nn.Module:
 
 
 def _apart(kernel: torch.Tensor, squeeze: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the kernels of such a column and row that come closest to a 3 × 3 `kernel`."""
+    """Return kernels of a column and a row that together come closest to a 3 × 3 `kernel`."""
     outputs, inputs = kernel.shape[:2]
     few, matrix = outputs // squeeze, kernel.permute(1, 2, 0, 3).reshape(3 * inputs, 3 * outputs)
     left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
@@ -102,7 +102,7 @@ class SmallResNet(nn.Module):
         widths: channels of each stage. blocks: residual blocks of each stage.
         stride: what the stem divides the resolution by, 2 or 4. With widths 64-128-256-512, two
             blocks and 4, this is ResNet-18.
-        squeeze: 1, or what the multiply-adds of blocks are divided by, see `squeezed`.
+        squeeze: what divides the channels inside split convolutions, see `squeezed`; 1: none is.
     """
 
     def __init__(
@@ -144,10 +144,10 @@ class SmallResNet(nn.Module):
         return self.read(images)[0]
 
     def squeezed(self, by: int) -> "SmallResNet":
-        """Return a copy whose blocks have about 1 / `by` of the multiply-adds.
+        """Return a smaller copy: for `by` = 4, with a quarter of all multiply-adds.
 
-        Each 3 × 3 convolution becomes a column and a row, with outputs / `by` channels between
-        them: its best approximation of that rank (Jaderberg et al., 2014).
+        Each 3 × 3 convolution of a block is split into a column and a row, with outputs / `by`
+        channels between them: its best approximation of that rank (Jaderberg et al., 2014).
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry | {"squeeze": by})
         weights = self.state_dict()
@@ -158,9 +158,9 @@ class SmallResNet(nn.Module):
         return network
 
     def folded(self) -> "SmallResNet":
-        """Return a frozen copy that computes the same in eval mode, faster; not of squeezed ones.
+        """Return a frozen copy that computes the same in eval mode, faster.
 
-        Its convolutions absorb the batch norms that follow them.
+        Its convolutions absorb the batch norms that follow them. Squeezed ones cannot be folded.
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry).to(self.fc.weight)
         network.load_state_dict(self.state_dict())

@@ -267,7 +267,7 @@ def start_encoders(
 
 
 def suited(settings: Recipe, start: str) -> Recipe:
-    """Return `settings` as they suit encoders that begin so, see `start_encoders`."""
+    """Return `settings`, adapted to where the encoders begin, see `start_encoders`."""
     if start == "teachers":  # next to nothing is left to learn: full speed would forget first
         return replace(settings, encoder_lr=settings.encoder_lr / 10)
     if start == "squeezed":  # too small to give the teachers' maps, too unsure for a soft read-out
