@@ -151,7 +151,7 @@ class SmallResNet(nn.Module):
         """
         network = SmallResNet(outputs=self.fc.out_features, **self.geometry | {"squeeze": by})
         weights = self.state_dict()
-        for name in [name for name in weights if name not in network.state_dict()]:
+        for name in weights.keys() - network.state_dict().keys():
             layer, pair = name.removesuffix(".weight"), _apart(weights.pop(name), by)
             weights |= {f"{layer}.{n}.weight": kernel for n, kernel in enumerate(pair)}
         network.load_state_dict(weights)

@@ -268,13 +268,14 @@ def start_encoders(
 
 def suited(settings: Recipe, start: str) -> Recipe:
     """Return `settings`, adapted to where the encoders begin, see `start_encoders`."""
+    if start == "scratch":
+        return settings
+    # what begins as the teachers is best read as sharply as their posteriors are
+    settings = replace(settings, temperature=settings.temperature and settings.temperature / 2.5)
     if start == "teachers":  # next to nothing is left to learn: full speed would forget first
         return replace(settings, encoder_lr=settings.encoder_lr / 10)
-    if start == "squeezed":  # too small to give the teachers' maps, too unsure for a soft read-out
-        weights = replace(settings.weights, hint=settings.weights.hint / 6)
-        softness = settings.temperature and settings.temperature / 2.5
-        return replace(settings, weights=weights, temperature=softness)
-    return settings
+    # too small to give the teachers' maps
+    return replace(settings, weights=replace(settings.weights, hint=settings.weights.hint / 6))
 
 
 SURE = 20.0  # the logit of a label: its softmax is one-hot

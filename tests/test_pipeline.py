@@ -186,7 +186,8 @@ def test_the_table_begins_with_chance():
 def test_a_recipe_suits_its_start():
     kit = recipe("kit", hint=3, temperature=2.5, encoder_lr=1e-2)
     assert pipeline.suited(kit, "scratch") == kit
-    assert pipeline.suited(kit, "teachers").encoder_lr == pytest.approx(1e-3)
+    begun = pipeline.suited(kit, "teachers")
+    assert (begun.encoder_lr, begun.temperature) == (pytest.approx(1e-3), 1.0)
     small = pipeline.suited(kit, "squeezed")
     assert (small.weights.hint, small.temperature, kit.weights.hint) == (0.5, 1.0, 3)
     assert pipeline.suited(recipe("paper-proxies"), "squeezed").temperature is None

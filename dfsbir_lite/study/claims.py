@@ -99,8 +99,7 @@ def effects(frame: pd.DataFrame, part: str = "seen") -> dict[str, pd.DataFrame]:
     for regime in ("kit", *MAPPED):
         lines = {}
         for ingredient in INGREDIENTS:
-            pair = with_and_without(regime, ingredient) or (regime, "")
-            mine, other = values.reindex(pair).to_numpy()
+            mine, other = values.reindex(with_and_without(regime, ingredient)).to_numpy()
             lines[ingredient] = (np.mean(mine - other), *interval(mine - other))
         tables[regime] = pd.DataFrame(lines, index=["mean", "low", "high"]).T
     return tables
@@ -167,10 +166,9 @@ OF_THE_KIT = (
 
 
 OF_INGREDIENTS = tuple(
-    Claim(f"{ingredient}: better with, in {regime}", *pair)
+    Claim(f"{ingredient}: better with, in {regime}", *with_and_without(regime, ingredient))
     for regime in MAPPED
     for ingredient in INGREDIENTS
-    if (pair := with_and_without(regime, ingredient))
 )
 ALL = OF_THE_PAPER + OF_THE_KIT + OF_INGREDIENTS
 

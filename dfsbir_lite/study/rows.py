@@ -153,7 +153,10 @@ def _regime(name: str, regime: str, **changes) -> Row:
 
 TERMS = {"batch statistics": "bn", "one-hot": "one_hot", "alignment": "align"}
 TERMS |= {"guidance": "modal", "adversary": "adv", "hints": "hint"}
-ABLATIONS = _named(*(_regime(f"no {n}", "kit", **{term: 0}) for n, term in TERMS.items()))
+ABLATIONS = _named(
+    *(_regime(f"no {n}", "kit", **{term: 0}) for n, term in TERMS.items()),
+    _regime("adversary from the start", "kit", adv_after=0),
+)
 
 # the paper's ingredients, and ours: the terms of each
 INGREDIENTS = {
@@ -163,28 +166,22 @@ INGREDIENTS = {
     "adversary": ("adv",),
     "batch statistics": ("bn",),
 }
-PAPERS = ("paper-pairs", "paper-pairs+bn", "paper-proxies", "paper-proxies+bn")
-OWN = "kit-without-hints"
+PAIRS, PROXIES, OWN = "paper-pairs", "paper-proxies", "kit-without-hints"
+MAPPED = (PROXIES, f"{PROXIES}+bn", OWN)  # regimes of the map: those that leave chance
 
 
-def toggled(regime: str, ingredient: str) -> str | None:
-    """Return the name of the row that has an `ingredient` less than `regime`, or one more.
-
-    None for what cannot be: pairs have no class scores that an adversary could attack.
-    """
-    if "pairs" in regime and ingredient == "adversary":
-        return None
+def toggled(regime: str, ingredient: str) -> str:
+    """Return the name of the row that has an `ingredient` less than `regime`, or one more."""
     if "paper" in regime and ingredient == "batch statistics":
         return regime.removesuffix("+bn") if "+bn" in regime else f"{regime}+bn"
     return f"{regime} {'without' if _has(regime, ingredient) else 'with'} {ingredient}"
 
 
-def with_and_without(regime: str, ingredient: str) -> tuple[str, str] | None:
+def with_and_without(regime: str, ingredient: str) -> tuple[str, str]:
     """Return the rows with an ingredient and without it: the regime and its `toggled` row."""
     if regime == "kit":
         return OURS, next(f"no {n}" for n, term in TERMS.items() if term in INGREDIENTS[ingredient])
-    if (other := toggled(regime, ingredient)) is None:
-        return None
+    other = toggled(regime, ingredient)
     return (regime, other) if _has(regime, ingredient) else (other, regime)
 
 
@@ -195,29 +192,35 @@ def _has(regime: str, ingredient: str) -> bool:
 def _toggled(regime: str, ingredient: str) -> Row:
     terms = dict.fromkeys(INGREDIENTS[ingredient], 0)
     if not _has(regime, ingredient):
-        usual = recipe("paper-proxies+bn").weights
+        usual = recipe(f"{PROXIES}+bn").weights
         terms = {term: getattr(usual, term) for term in terms}
     return _regime(toggled(regime, ingredient), regime, **terms)
 
 
-def _of_unified(regime: str) -> Callable[[Setting], Loop]:
-    return lambda s: replace(_unified(s), regime=regime, borrowed=True).distilled()
+def _begun(regime: str, start: str) -> Callable[[Setting], Loop]:
+    return lambda s: replace(s, regime=regime, start=start).distilled()
 
 
-NOISE = "paper-proxies+bn: labels from the noise"
-MAPPED = ("paper-proxies", "paper-proxies+bn", "paper-pairs+bn", OWN)  # regimes of the map
+def _of_unified(setting: Setting) -> Loop:
+    return replace(_unified(setting), regime=f"{PROXIES}+bn", borrowed=True).distilled()
+
+
+NOISE = f"{PROXIES}+bn: labels from the noise"
 REGIMES = _named(
-    *(_regime(name, name) for name in RECIPES),
-    *(Row(f"{name}: unified teacher", _of_unified(name)) for name in PAPERS[2:]),
-    *(_toggled(r, i) for r in MAPPED for i in INGREDIENTS if toggled(r, i) not in (None, *RECIPES)),
-    _regime(NOISE, "paper-proxies+bn", labels="noise"),
-    _regime(f"{NOISE} without alignment", "paper-proxies+bn", labels="noise", align=0),
-    _regime("paper-pairs+bn: same class masked", "paper-pairs+bn", mask_same=True),
+    _regime(PAIRS, PAIRS),
+    _regime(f"{PAIRS}+bn", f"{PAIRS}+bn"),
+    _regime(f"{PAIRS}+bn: same class masked", f"{PAIRS}+bn", mask_same=True),
+    Row(f"{PAIRS}+bn: begun as the teachers", _begun(f"{PAIRS}+bn", "teachers")),
+    *(_regime(name, name) for name in MAPPED),
+    _regime(f"{PROXIES}+bn: pairs as well", f"{PROXIES}+bn", pairs=1, queue=128),
+    Row(f"{PROXIES}+bn: unified teacher", _of_unified),
+    _regime(NOISE, f"{PROXIES}+bn", labels="noise"),
+    _regime(f"{NOISE} without alignment", f"{PROXIES}+bn", labels="noise", align=0),
+    *(_toggled(r, i) for r in MAPPED for i in INGREDIENTS if toggled(r, i) not in RECIPES),
     *(
         Row(f"{OWN}: {row.name}", lambda s, row=row: row.make(replace(s, regime=OWN)))
         for row in (RIVALS[TEXTURES], RIVALS["alternative data"], RIVALS[REAL])
     ),
-    _regime("kit: adversary from the start", "kit", adv_after=0),
 )
 
 
@@ -266,13 +269,9 @@ def _viewed(name: str, views: int) -> Row:
     return Row(f"{name}: {views} views", lambda s: over_views(make(s), views))
 
 
-def _narrow(share: float) -> Row:
-    def make(setting: Setting) -> Distillation:
-        # four channels crash oneDNN on some processors
-        widths = tuple(max(8, round(share * width)) for width in setting.sizes.widths)
-        return replace(setting, sizes=replace(setting.sizes, widths=widths)).distilled()
-
-    return Row(f"student of {share:.0%} of the widths", make)
+def _narrow(setting: Setting) -> Distillation:
+    half = tuple(width // 2 for width in setting.sizes.widths)
+    return replace(setting, sizes=replace(setting.sizes, widths=half)).distilled()
 
 
 # what a student must beat, and what it may cost
@@ -282,8 +281,9 @@ SIZES = _named(
     Row("features turned to agree", lambda s: turned(s.teachers)),
     Row("canonical correlation", lambda s: canonical(s.teachers, load_or_train("scenes"))),
     RIVALS[OURS],
-    *map(_narrow, (0.75, 0.5, 0.25)),
-    Row("squeezed student", lambda s: replace(s, start="squeezed").distilled()),
+    Row("student begun as the teachers", _begun("kit", "teachers")),
+    Row("student of half the widths", _narrow),
+    Row("small student", _begun("kit", "squeezed")),
 )
 ROWS = {**RIVALS, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
 
