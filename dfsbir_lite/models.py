@@ -157,14 +157,23 @@ class SmallResNet(nn.Module):
         network.load_state_dict(weights)
         return network
 
-    def folded(self) -> "SmallResNet":
-        """Return a frozen copy that computes the same in eval mode, faster.
+    def expanded(self) -> "SmallResNet":
+        """Return a copy that computes the same with 3 × 3 convolutions, none of them split."""
+        network = SmallResNet(outputs=self.fc.out_features, **self.geometry | {"squeeze": 1})
+        weights = self.state_dict()
+        for name in network.state_dict().keys() - weights.keys():
+            layer = name.removesuffix(".weight")
+            column, row = (weights.pop(f"{layer}.{n}.weight") for n in (0, 1))
+            weights[name] = torch.einsum("fikx,ofyw->oikw", column, row)
+        network.load_state_dict(weights)
+        return network.to(self.fc.weight)
 
-        Its convolutions absorb the batch norms that follow them. Squeezed ones cannot be folded.
+    def folded(self) -> "SmallResNet":
+        """Return a frozen copy that computes the same in eval mode, faster unless it is squeezed.
+
+        Its convolutions, which are not split, absorb the batch norms that follow them.
         """
-        network = SmallResNet(outputs=self.fc.out_features, **self.geometry).to(self.fc.weight)
-        network.load_state_dict(self.state_dict())
-        network.eval().requires_grad_(False)
+        network = self.expanded().eval().requires_grad_(False)
         for module in list(network.modules()):
             for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
                 if isinstance(norm, nn.BatchNorm2d):

@@ -6,7 +6,7 @@ import pytest
 
 from dfsbir_lite.study import claims
 from dfsbir_lite.study.claims import Claim
-from dfsbir_lite.study.rows import ABLATIONS, OURS, OVERLAP, RIVALS, ROWS
+from dfsbir_lite.study.rows import ABLATIONS, OURS, OVERLAP, REGIMES, RIVALS, SIZES
 
 
 def table(**rows) -> pd.DataFrame:
@@ -106,7 +106,8 @@ def test_effects_in_the_kit_are_those_of_its_ablations():
     assert kit.drop("semantic terms").isna().all(axis=None)
 
 
-def test_the_stored_regimes_are_rows():
-    scores = claims.by_seed(claims.stored("regimes"))
-    assert set(scores.index) <= set(ROWS) and list(scores.columns) == [0, 1, 2]
+@pytest.mark.parametrize(("bench", "known"), [("regimes", REGIMES), ("students", SIZES)])
+def test_other_stored_tables_hold_rows_of_three_seeds(bench, known):
+    scores = claims.by_seed(claims.stored(bench))
+    assert set(scores.index) <= set(known) and list(scores.columns) == [0, 1, 2]
     assert scores.stack().dropna().between(0, 1).all()

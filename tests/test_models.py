@@ -180,7 +180,7 @@ def test_a_squeezed_kernel_is_the_nearest_one_of_its_rank():
     assert (kernel - near).norm().item() == pytest.approx(np.linalg.norm(lost), rel=1e-4)
 
 
-@pytest.mark.parametrize("shape", [{}, {"blocks": 2, "stride": 4}])
+@pytest.mark.parametrize("shape", [{}, {"blocks": 2, "stride": 4}, {"squeeze": 4}])
 def test_a_folded_network_reads_the_same_without_batch_norms(shape):
     network = SmallResNet((8, 16), 5, **shape)
     for layer in network.modules():

@@ -54,19 +54,19 @@ def open_page(browser, tmp_path):
     assert errors == []
 
 
-def same_rows(page, gallery) -> None:
+def same_rows(page, gallery, atol=1e-4) -> None:
     for drawing in DRAWN.values():
         seen = strokes.render(drawing, gallery.rendering)
         expected = retrieval.embed(gallery.encoders.embed, seen[None], "sketch")[0]
         row = torch.tensor(page.evaluate("embed", (seen[0] / 255).flatten().tolist()))
-        torch.testing.assert_close(row / row.norm(), expected / expected.norm(), atol=1e-4, rtol=0)
+        torch.testing.assert_close(row / row.norm(), expected / expected.norm(), atol=atol, rtol=0)
 
 
 @needs_chromium
-@pytest.mark.parametrize("blocks", [1, 2])
-def test_a_student_reads_in_the_browser_as_in_pytorch(open_page, tmp_path, blocks):
+@pytest.mark.parametrize("shape", [{}, {"blocks": 2}, {"squeeze": 4}])
+def test_a_student_reads_in_the_browser_as_in_pytorch(open_page, tmp_path, shape):
     torch.manual_seed(0)
-    encoders = Encoders((8, 12, 20), embed_dim=6, classes=3, temperature=0.5, blocks=blocks).eval()
+    encoders = Encoders((8, 12, 20), embed_dim=6, classes=3, temperature=0.5, **shape).eval()
     for layer in encoders.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(layer.running_mean, std=0.3)
@@ -74,7 +74,8 @@ def test_a_student_reads_in_the_browser_as_in_pytorch(open_page, tmp_path, block
             torch.nn.init.normal_(layer.bias, std=0.3)
     export_gallery(tmp_path / "out", encoders, {}, photos_of_set(coloured()))
     gallery = open_gallery(tmp_path / "out")
-    same_rows(open_page(gallery), gallery)
+    # products of rounded kernels are rounded once more
+    same_rows(open_page(gallery), gallery, atol=1e-3 if "squeeze" in shape else 1e-4)
 
 
 @needs_chromium
@@ -139,7 +140,6 @@ def test_the_toybox_page_finds_what_one_draws_and_is_small(browser, tmp_path, mo
 
 
 def test_what_a_browser_cannot_run_is_refused(gallery, tmp_path):
-    for shape in ({"stride": 4}, {"squeeze": 4}):
-        other = Encoders((8, 16), 8, 3, **shape).eval()
-        with pytest.raises(UserError, match=r"p\.html: a page runs SmallResNets"):
-            write_page(tmp_path / "p.html", replace(gallery, encoders=other))
+    other = Encoders((8, 16), 8, 3, stride=4).eval()
+    with pytest.raises(UserError, match=r"p\.html: a page runs SmallResNets"):
+        write_page(tmp_path / "p.html", replace(gallery, encoders=other))

@@ -166,8 +166,9 @@ INGREDIENTS = {
     "adversary": ("adv",),
     "batch statistics": ("bn",),
 }
-PAIRS, PROXIES, OWN = "paper-pairs", "paper-proxies", "kit-without-hints"
-MAPPED = (PROXIES, f"{PROXIES}+bn", OWN)  # regimes of the map: those that leave chance
+PAIRS, BN, OWN = "paper-pairs", "paper-proxies+bn", "kit-without-hints"
+NOISE, BOTH = f"{BN}: labels from the noise", f"{BN}: pairs as well"
+MAPPED = ("paper-proxies", BN, OWN)  # regimes of the map: those that leave chance
 
 
 def toggled(regime: str, ingredient: str) -> str:
@@ -192,30 +193,26 @@ def _has(regime: str, ingredient: str) -> bool:
 def _toggled(regime: str, ingredient: str) -> Row:
     terms = dict.fromkeys(INGREDIENTS[ingredient], 0)
     if not _has(regime, ingredient):
-        usual = recipe(f"{PROXIES}+bn").weights
+        usual = recipe(BN).weights
         terms = {term: getattr(usual, term) for term in terms}
     return _regime(toggled(regime, ingredient), regime, **terms)
 
 
-def _begun(regime: str, start: str) -> Callable[[Setting], Loop]:
-    return lambda s: replace(s, regime=regime, start=start).distilled()
+def _begun(regime: str, **options) -> Callable[[Setting], Loop]:
+    return lambda s: replace(s, regime=regime, **options).distilled()
 
 
-def _of_unified(setting: Setting) -> Loop:
-    return replace(_unified(setting), regime=f"{PROXIES}+bn", borrowed=True).distilled()
-
-
-NOISE = f"{PROXIES}+bn: labels from the noise"
 REGIMES = _named(
     _regime(PAIRS, PAIRS),
     _regime(f"{PAIRS}+bn", f"{PAIRS}+bn"),
     _regime(f"{PAIRS}+bn: same class masked", f"{PAIRS}+bn", mask_same=True),
-    Row(f"{PAIRS}+bn: begun as the teachers", _begun(f"{PAIRS}+bn", "teachers")),
+    Row(f"{PAIRS}+bn: begun as the teachers", _begun(f"{PAIRS}+bn", start="teachers")),
     *(_regime(name, name) for name in MAPPED),
-    _regime(f"{PROXIES}+bn: pairs as well", f"{PROXIES}+bn", pairs=1, queue=128),
-    Row(f"{PROXIES}+bn: unified teacher", _of_unified),
-    _regime(NOISE, f"{PROXIES}+bn", labels="noise"),
-    _regime(f"{NOISE} without alignment", f"{PROXIES}+bn", labels="noise", align=0),
+    _regime(BOTH, BN, pairs=1, queue=128),
+    _regime(f"{BOTH} without alignment", BN, pairs=1, queue=128, align=0),
+    Row(f"{BN}: unified teacher", lambda s: _begun(BN, borrowed=True)(_unified(s))),
+    _regime(NOISE, BN, labels="noise"),
+    _regime(f"{NOISE} without alignment", BN, labels="noise", align=0),
     *(_toggled(r, i) for r in MAPPED for i in INGREDIENTS if toggled(r, i) not in RECIPES),
     *(
         Row(f"{OWN}: {row.name}", lambda s, row=row: row.make(replace(s, regime=OWN)))
@@ -281,9 +278,9 @@ SIZES = _named(
     Row("features turned to agree", lambda s: turned(s.teachers)),
     Row("canonical correlation", lambda s: canonical(s.teachers, load_or_train("scenes"))),
     RIVALS[OURS],
-    Row("student begun as the teachers", _begun("kit", "teachers")),
+    Row("student begun as the teachers", _begun("kit", start="teachers")),
     Row("student of half the widths", _narrow),
-    Row("small student", _begun("kit", "squeezed")),
+    Row("small student", _begun("kit", start="squeezed")),
 )
 ROWS = {**RIVALS, **ABLATIONS, **OVERLAP, **REGIMES, **SIZES}
 

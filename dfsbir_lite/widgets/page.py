@@ -31,11 +31,11 @@ def write_page(path: str | Path, gallery: Gallery, strokes: Sequence[Stroke] = (
     Raises UserError for encoders that page.js cannot run, or not in good time.
     """
     network = gallery.encoders.sketch
-    shape = getattr(network, "geometry", {})  # others than SmallResNets have none
-    if (shape.get("stride"), shape.get("squeeze")) != (2, 1):
-        raise UserError(f"{path}: a page runs SmallResNets with a stem of stride 2, unsqueezed")
+    if getattr(network, "geometry", {}).get("stride") != 2:  # others than SmallResNets have none
+        raise UserError(f"{path}: a page runs SmallResNets with a stem of stride 2")
     if getattr(gallery.encoders, "heads", None):
         raise UserError(f"{path}: a page does not run a student with a free embedding")
+    network = network.expanded()
     net = _weights(network) | {"rows": _packed(gallery.embeddings)}
     blocks = [(k, m.conv1.stride[0]) for k, m in network.named_modules() if isinstance(m, Block)]
     about = {"look": asdict(gallery.rendering), "blocks": blocks, "pen": PEN, "strokes": [*strokes]}
