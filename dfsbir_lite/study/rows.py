@@ -203,8 +203,7 @@ def _begun(regime: str, **options) -> Callable[[Setting], Loop]:
 
 
 REGIMES = _named(
-    _regime(PAIRS, PAIRS),
-    _regime(f"{PAIRS}+bn", f"{PAIRS}+bn"),
+    *(_regime(name, name) for name in (PAIRS, f"{PAIRS}+bn")),
     _regime(f"{PAIRS}+bn: same class masked", f"{PAIRS}+bn", mask_same=True),
     Row(f"{PAIRS}+bn: begun as the teachers", _begun(f"{PAIRS}+bn", start="teachers")),
     *(_regime(name, name) for name in MAPPED),
